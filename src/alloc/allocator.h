@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Allocator: which blocks are in use, on every device.
+//
+// Media holds one bitmap chunk per 32256 blocks (docs/format.md, "Bitmap chunk"), all on device
+// 0. DRAM holds, per group touched, the same bits plus blocks promised to running transactions
+// and blocks freed but not yet reusable. Whole mapping units are kept for aligned requests;
+// everything else fills holes first.
+//
+// Thread-safe. Crash rule: bits change only through a transaction's record. A freed block is
+// handed out again only after the record that freed it is durable (metadata: after the durable
+// tail has passed it) and every Grace guard from before is gone.
+#pragma once
+
+#include "alloc/grace.h"
+#include "base/sync.h"
+#include "journal/journal.h"
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace daxpin::alloc {
+
+class Transaction;
+
+// Who may dip into the reserve that keeps unlink and truncate from failing.
+enum class Purpose { ordinary, release };
+
+struct Space {
+    std::uint64_t total_blocks = 0;   // of devices that hold data
+    std::uint64_t free_blocks = 0;    // clear bits there (statfs f_bfree)
+    std::uint64_t available_blocks = 0; // less the reserve (f_bavail)
+};
+
+struct DataRequest {
+    BlockCount count;             // wanted; the run returned may be shorter, never empty
+    std::uint64_t align_bytes = 0; // > 4096: the run starts so aligned and is a multiple of it
+    MediaBlock goal{};            // near here, if not zero: e.g. the end of the last extent
+};
+
+// Blocks set aside in DRAM so that a sequence of steps cannot run out half way.
+class [[nodiscard]] Reservation {
+  public:
+    Reservation() = default;
+    Reservation(Reservation &&) noexcept;
+    Reservation &operator=(Reservation &&) noexcept;
+    ~Reservation();
+
+  private:
+    friend class Allocator;
+    friend class Transaction;
+    class Allocator *allocator_ = nullptr;
+    std::uint64_t data_blocks_ = 0;
+};
+
+class Allocator {
+  public:
+    // Groups that cover `block_count` blocks.
+    static std::uint32_t group_count(std::uint64_t block_count);
+
+    // Writes every bitmap chunk, all free but `in_use`, and makes them durable.
+    static Result<void> format(device::DeviceTable &devices, const format::Superblock &superblock,
+                               const std::vector<MediaRun> &in_use);
+
+    // Reads the chunks' free counts. ERRORS: io, corrupt.
+    static Result<std::unique_ptr<Allocator>> open(journal::Journal &journal,
+                                                   const format::Superblock &superblock);
+    ~Allocator();
+
+    Space space() const;
+    Grace &grace();
+    journal::Journal &journal();
+
+    // Sets data blocks aside. ERRORS: no_space.
+    Result<Reservation> reserve(BlockCount data_blocks);
+
+    // Makes what can be made reusable so: checkpoint, grace. True if any block came back.
+    bool reclaim();
+
+  private:
+    friend class Transaction;
+    friend class Reservation;
+    struct State;
+    explicit Allocator(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+} // namespace daxpin::alloc

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// alloc::Transaction: a journal transaction that can allocate and free blocks. This is the
+// transaction that every layer above takes.
+//
+// Blocks are promised in DRAM at once; their bitmap bits change in the record. Dropped without
+// commit(), promises return. Errc::retry as in journal/transaction.h.
+#pragma once
+
+#include "alloc/allocator.h"
+#include "journal/transaction.h"
+
+#include <memory>
+#include <vector>
+
+namespace daxpin::alloc {
+
+class Transaction {
+  public:
+    explicit Transaction(Allocator &allocator, Purpose purpose = Purpose::ordinary,
+                         Reservation *reservation = nullptr);
+    ~Transaction();
+    Transaction(const Transaction &) = delete;
+    Transaction &operator=(const Transaction &) = delete;
+
+    // Units: see journal/transaction.h.
+    journal::Transaction &units() { return units_; }
+
+    // One block for metadata. ERRORS: no_space; retry if blocks may come back by waiting.
+    Result<MediaBlock> allocate_unit();
+    void free_unit(MediaBlock unit);
+
+    // A run of blocks for file data, not zeroed; possibly shorter than asked.
+    // ERRORS: no_space; retry if blocks may come back by waiting.
+    Result<MediaRun> allocate_data(const DataRequest &request);
+
+    // Frees data blocks. While `keeper` is alive (somebody leases them) they are not reused.
+    void free_data(MediaRun run, std::weak_ptr<const void> keeper = {});
+
+    // Adds the bitmap changes and commits. ERRORS: as journal::Transaction::commit().
+    Result<void> commit();
+
+    // After Errc::retry: gives everything back and waits for what was in the way.
+    // ERRORS: no_space if blocks were in the way and none came back.
+    Result<void> restart();
+
+  private:
+    friend class Allocator;
+    struct Freed {
+        MediaRun run;
+        bool metadata;
+        std::weak_ptr<const void> keeper;
+    };
+    Result<void> stage_bitmaps();
+    void abort();
+
+    Allocator &allocator_;
+    journal::Transaction units_;
+    Purpose purpose_;
+    Reservation *reservation_;
+    bool starved_ = false; // the retry was for blocks, not for a unit lock
+    std::vector<MediaRun> allocated_;
+    std::vector<MediaRun> allocated_units_;
+    std::vector<Freed> freed_;
+};
+
+// Runs `body(tx)` and commits until it does not ask for a retry. The body starts from scratch
+// each time: it may change DRAM state that others see only after commit, or not at all.
+template <typename Body>
+auto transact(Allocator &allocator, Purpose purpose, Body &&body, Reservation *reservation = nullptr)
+    -> decltype(body(std::declval<Transaction &>())) {
+    Transaction tx(allocator, purpose, reservation);
+    for (;;) {
+        auto result = body(tx);
+        if (result) {
+            auto committed = tx.commit();
+            if (committed)
+                return result;
+            if (committed.code() != Errc::retry)
+                return std::move(committed).error();
+        } else if (result.code() != Errc::retry) {
+            return result;
+        }
+        DAXPIN_TRY(tx.restart());
+    }
+}
+
+} // namespace daxpin::alloc

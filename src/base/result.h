@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Result<T>: what every fallible function returns. Operating errors travel as Results,
+// bugs are assertions (base/assert.h); no exception crosses a layer.
+#pragma once
+
+#include <string>
+#include <tl/expected.hpp>
+#include <utility>
+
+namespace daxpin {
+
+// Every way an operation can fail. to_errno() maps each to the errno a client sees.
+enum class Errc {
+    not_found,          // ENOENT
+    exists,             // EEXIST
+    not_directory,      // ENOTDIR
+    is_directory,       // EISDIR
+    not_empty,          // ENOTEMPTY
+    name_too_long,      // ENAMETOOLONG
+    no_space,           // ENOSPC
+    quota,              // EDQUOT
+    file_too_big,       // EFBIG
+    too_many_links,     // EMLINK
+    too_big,            // E2BIG
+    range,              // ERANGE: the buffer is too small for the value
+    no_attribute,       // ENODATA
+    no_data,            // ENXIO: SEEK_DATA / SEEK_HOLE beyond the last data
+    invalid,            // EINVAL
+    not_permitted,      // EPERM
+    access,             // EACCES
+    bad_handle,         // EBADF
+    busy,               // EBUSY
+    pinned,             // ETXTBSY: a pin or a write lease forbids the change
+    no_lease,           // ENOLCK
+    stale,              // ESTALE
+    cross_device,       // EXDEV
+    read_only,          // EROFS
+    unsupported,        // EOPNOTSUPP
+    not_a_tty,          // ENOTTY: unknown ioctl
+    overflow,           // EOVERFLOW
+    io,                 // EIO: the device failed
+    corrupt,            // EIO (EUCLEAN in tools): a checksum or an invariant does not hold
+    out_of_memory,      // ENOMEM
+    interrupted,        // EINTR
+    missing,            // ENODEV: a device of the volume was not found
+    retry,              // internal: a unit lock was contended; the transaction starts again
+};
+
+int to_errno(Errc code) noexcept;
+const char *to_string(Errc code) noexcept;
+
+// The errno of a failed system call as an Errc; unknown values become Errc::io.
+Errc from_errno(int number) noexcept;
+
+// What went wrong; `text` is empty where the code says it all, else one line for a person
+// that names the thing and the remedy.
+struct Error {
+    Errc code;
+    std::string text = {};
+};
+
+// The one line to print: text, or the code's description.
+std::string describe(const Error &error);
+
+template <typename T> class [[nodiscard]] Result : public tl::expected<T, Error> {
+  public:
+    using tl::expected<T, Error>::expected;
+    Result(Errc code) : tl::expected<T, Error>(tl::unexpect, Error{code, {}}) {}
+    Result(Error error) : tl::expected<T, Error>(tl::unexpect, std::move(error)) {}
+    Errc code() const { return this->error().code; }
+};
+
+template <> class [[nodiscard]] Result<void> : public tl::expected<void, Error> {
+  public:
+    using tl::expected<void, Error>::expected;
+    Result(Errc code) : tl::expected<void, Error>(tl::unexpect, Error{code, {}}) {}
+    Result(Error error) : tl::expected<void, Error>(tl::unexpect, std::move(error)) {}
+    Errc code() const { return this->error().code; }
+};
+
+} // namespace daxpin
+
+#define DAXPIN_CONCAT_(a, b) a##b
+#define DAXPIN_CONCAT(a, b) DAXPIN_CONCAT_(a, b)
+
+// Returns the error of a failed Result from the enclosing function.
+#define DAXPIN_TRY(expression)                                                                     \
+    do {                                                                                           \
+        if (auto daxpin_try_ = (expression); !daxpin_try_) [[unlikely]]                            \
+            return std::move(daxpin_try_).error();                                                 \
+    } while (false)
+
+// Declares or assigns `target` from a Result<T>; returns its error from the enclosing function.
+#define DAXPIN_TRY_ASSIGN(target, expression)                                                      \
+    auto DAXPIN_CONCAT(daxpin_result_, __LINE__) = (expression);                                   \
+    if (!DAXPIN_CONCAT(daxpin_result_, __LINE__)) [[unlikely]]                                     \
+        return std::move(DAXPIN_CONCAT(daxpin_result_, __LINE__)).error();                         \
+    target = *std::move(DAXPIN_CONCAT(daxpin_result_, __LINE__))

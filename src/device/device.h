@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Device: the one way to media. Every store of the engine goes through here.
+//
+// Shaped like libpmem2: stores go to the CPU's cache (cached) or past it (nontemporal), flush()
+// starts the write-back of cached lines, drain() waits. A byte is durable when the thread that
+// flushed it (or stored it non-temporally) has returned from drain(). An aligned store8() never
+// tears; anything larger tears at 8 bytes.
+//
+// Thread-safe for disjoint ranges; who may touch which bytes is the caller's business.
+// Implementations: pmem2_device.h (libpmem2), tests/support/sim_device.h (simulated).
+#pragma once
+
+#include "base/result.h"
+#include "base/types.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace daxpin::device {
+
+// What makes a store durable on this machine (architecture: persistence domains).
+enum class Domain {
+    byte,       // eADR: visible means durable; nothing to flush, non-temporal stores need a drain
+    cache_line, // ADR: write back the cache line, then drain
+    page,       // ordinary file: msync
+    none        // volatile memory; survives only as long as the machine runs
+};
+const char *to_string(Domain domain) noexcept;
+
+enum class StoreKind { cached, nontemporal };
+
+struct DeviceInfo {
+    std::string path;
+    std::uint64_t size = 0;          // bytes, a multiple of block_size
+    std::uint64_t mapping_unit = 0;  // bytes: alignment and granularity of mmap
+    Domain domain = Domain::none;
+    bool domain_assumed = false;     // set by an option, not told by the platform
+    bool read_only = false;
+    int numa_node = -1;
+};
+
+class Device {
+  public:
+    virtual ~Device() = default;
+
+    virtual const DeviceInfo &info() const = 0;
+
+    // The media, read-only. Touching it may raise SIGBUS on a poisoned page: metadata is read
+    // with read() and equals(), data through read_guarded-by-kernel paths (a write(2) from here
+    // gives EFAULT) or read().
+    virtual std::span<const std::byte> view() const = 0;
+
+    // Copies [offset, offset + out.size()) out.
+    // ERRORS: io if the media is poisoned there.
+    virtual Result<void> read(std::uint64_t offset, std::span<std::byte> out) const = 0;
+
+    // Stores of the engine. A non-temporal store of bytes that do not fill their 8-byte words is
+    // done cached and flushed; durable after drain() either way. Bytes outside the range are not
+    // touched, not even rewritten with the same value. Cached stores need flush() and drain().
+    // ERRORS: io if the media is poisoned there (the page stays poisoned).
+    virtual Result<void> store8(std::uint64_t offset, std::uint64_t value) = 0;
+    virtual Result<void> copy(std::uint64_t offset, std::span<const std::byte> in,
+                              StoreKind kind) = 0;
+    virtual Result<void> set(std::uint64_t offset, std::byte value, std::uint64_t length,
+                             StoreKind kind) = 0;
+
+    // Starts the write-back of the lines of [offset, offset + length) for this thread.
+    virtual void flush(std::uint64_t offset, std::uint64_t length) = 0;
+
+    // Waits until everything this thread flushed or stored non-temporally is durable.
+    // ERRORS: io if the medium reported a failure (msync); nothing may be assumed durable then.
+    virtual Result<void> drain() = 0;
+
+    // As flush() + drain(), down to the medium itself where the platform distinguishes it.
+    virtual Result<void> deep_flush(std::uint64_t offset, std::uint64_t length) = 0;
+};
+
+} // namespace daxpin::device

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Opening devices by path and finding the rest of a volume by UUID.
+#pragma once
+
+#include "device/device.h"
+#include "device/device_table.h"
+#include "format/layout.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace daxpin::device {
+
+struct OpenOptions {
+    bool read_only = false;
+    bool exclusive = true;               // take the in-use lock; false only to look (dump)
+    std::optional<Domain> domain;        // override of what the platform says
+    std::vector<std::string> more_paths; // further devices given by the user
+    std::vector<std::string> search_directories; // also looked through for members
+};
+
+// Opens one device: device DAX, a file on a DAX filesystem or an ordinary file, by libpmem2.
+// ERRORS, each with a text that names the path and the remedy: missing, access, busy (in use:
+// names the holder's pid), invalid (a block device: names the ndctl command that makes it
+// usable; a size of zero; odd alignment).
+Result<std::unique_ptr<Device>> open_device(const std::string &path, const OpenOptions &options);
+
+// Opens the volume that the device at `path` is a member of: reads its label, finds the other
+// members by UUID in more_paths, search_directories, the directory of `path` and /sys/bus/dax.
+// ERRORS: as open_device() and read_label(); missing with the UUIDs of the members not found.
+Result<DeviceTable> open_volume_devices(const std::string &path, const OpenOptions &options);
+
+// The pid that holds the in-use lock of the file or device at `path`, if any (from /proc/locks).
+std::optional<int> lock_holder(const std::string &path);
+
+} // namespace daxpin::device

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// ExtentMap: maps the blocks of one file to blocks on media.
+//
+// A view on the tree's extent items of one inode; holds no state. Every change goes through the
+// Transaction passed in, so a crash leaves all or none of it. Knows nothing of pins. Runs that a
+// change frees are returned, never given to the allocator here: volume/ decides their fate.
+// Not thread-safe: the caller holds the inode's lock (shared to read, exclusive to change).
+// Record layout: docs/format.md, "Extent item".
+#pragma once
+
+#include "btree/tree.h"
+
+#include <optional>
+#include <vector>
+
+namespace daxpin::extent_map {
+
+struct Extent {
+    FileBlock first;
+    MediaBlock start;
+    BlockCount count;
+    bool unwritten = false; // allocated, reads as zeros
+    FileBlock end() const { return first + count; }
+    bool operator==(const Extent &) const = default;
+};
+
+using FreedRuns = std::vector<MediaRun>;
+
+class ExtentMap {
+  public:
+    using Transaction = btree::Tree::Transaction;
+
+    ExtentMap(btree::Tree &tree, InodeNumber inode) : tree_(tree), inode_(inode) {}
+
+    // The extent that holds `block`, or the first one after it; nothing if there is none.
+    // ERRORS: corrupt for an item with impossible fields (checked against the device table).
+    Result<std::optional<Extent>> at_or_after(Transaction *tx, FileBlock block) const;
+
+    // The last extent of the file.
+    Result<std::optional<Extent>> last(Transaction *tx) const;
+
+    // The extents that overlap [first, first + count), clipped to it, in order, at most `limit`.
+    Result<std::vector<Extent>> range(Transaction *tx, FileBlock first, BlockCount count,
+                                      std::size_t limit = SIZE_MAX) const;
+
+    // Adds an extent over a hole; merged with a neighbour that continues it on media with the
+    // same flag. REQUIRES: the range is a hole.
+    Result<void> insert(Transaction &tx, const Extent &extent);
+
+    // Removes [first, first + count) and returns the runs it freed; holes are skipped. Stops
+    // after `items_max` extent items (for steps): `next` is where to go on, or the range's end.
+    struct Removed {
+        FreedRuns runs;
+        FileBlock next;
+    };
+    Result<Removed> remove(Transaction &tx, FileBlock first, BlockCount count,
+                           std::size_t items_max = SIZE_MAX);
+
+    // Clears the unwritten flag over the range (its blocks now hold data).
+    // REQUIRES: no hole in it.
+    Result<void> mark_written(Transaction &tx, FileBlock first, BlockCount count);
+
+    // Sets the unwritten flag over the allocated parts of the range.
+    Result<void> mark_unwritten(Transaction &tx, FileBlock first, BlockCount count);
+
+  private:
+    btree::Tree &tree_;
+    InodeNumber inode_;
+};
+
+} // namespace daxpin::extent_map

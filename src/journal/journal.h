@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Journal: the ring of records, its tail, checkpoint and recovery.
+//
+// A record holds outcomes: bytes at addresses. It is durable before the next one begins; homes
+// are written after it with ordinary stores; the checkpointer flushes homes and moves the tail.
+// Sequences are 64-bit byte positions that never restart. Sees bytes only, never calls up.
+//
+// Thread-safe. Crash rule: recovery replays every record from the tail to the first that does
+// not verify. Layout: docs/format.md, "Journal". Reasons: docs/design/0001-journal.md.
+#pragma once
+
+#include "base/env.h"
+#include "base/sync.h"
+#include "base/checksum.h"
+#include "device/device_table.h"
+#include "journal/units.h"
+
+#include <set>
+
+namespace daxpin::journal {
+
+using Sequence = std::uint64_t;
+
+struct Geometry {
+    std::uint64_t ring_start = 0; // block on device 0
+    std::uint64_t ring_blocks = 0;
+    std::uint64_t tail_cell_a = 0; // blocks on device 0
+    std::uint64_t tail_cell_b = 0;
+    std::uint64_t ring_bytes() const { return ring_blocks * block_size; }
+    // The longest record, header included.
+    std::uint64_t record_bytes_max() const { return ring_bytes() / 8; }
+};
+Geometry geometry_of(const format::Superblock &superblock);
+
+struct RecoveryReport {
+    std::uint64_t records_replayed = 0;
+    std::uint64_t bytes_replayed = 0;
+    bool tail_cell_restored = false;
+};
+
+class Journal {
+  public:
+    // Writes both tail cells, durably: an empty ring whose first sequence is `start`.
+    static Result<void> format(device::DeviceTable &devices, const Geometry &geometry, Env &env,
+                               Sequence start = 0);
+
+    // Recovers: verifies, replays, drains homes, then installs a new epoch.
+    // ERRORS: corrupt if a record is damaged (nothing was written then); io.
+    static Result<std::unique_ptr<Journal>> open(device::DeviceTable &devices,
+                                                 const Geometry &geometry, Env &env);
+    ~Journal();
+
+    const RecoveryReport &report() const { return report_; }
+    const Geometry &geometry() const { return geometry_; }
+    device::DeviceTable &devices() { return devices_; }
+    Units &units() { return units_; }
+
+    // Flushes the homes of finished records and moves the tail over them. Any thread, any time,
+    // but not between append() and home_written() of the same thread.
+    // ERRORS: io; the journal has failed then.
+    Result<void> checkpoint();
+
+    // Every record before this sequence is home, durably, in both tail cells.
+    Sequence durable_tail() const { return durable_tail_.load(std::memory_order_acquire); }
+    Sequence head() const;
+    // True if more than half of the ring is in use: time for checkpoint().
+    bool wants_checkpoint() const;
+
+    // After a failed drain or media error nothing more may be written.
+    bool failed() const { return failed_.load(std::memory_order_acquire); }
+    void fail() { failed_.store(true, std::memory_order_release); }
+
+    // --- for Transaction ---
+    // Makes room for a record of `length` bytes (checkpoints if the ring is full). The room
+    // counts as used until append() or unreserve().
+    Result<void> reserve(std::uint64_t length);
+    void unreserve(std::uint64_t length);
+    // Writes the record (header space first; header is filled in here) and makes it durable.
+    // Its homes count as unfinished until home_written(). REQUIRES: reserve(record.size()).
+    Result<Sequence> append(std::span<std::byte> record, std::uint32_t entry_count);
+    void home_written(Sequence sequence);
+
+  private:
+    Journal(device::DeviceTable &devices, const Geometry &geometry, Env &env);
+
+    Result<void> recover();
+    Result<void> write_tail_cells(Sequence tail);
+    Result<void> flush_homes(Sequence from, Sequence to);
+
+    device::DeviceTable &devices_;
+    const Geometry geometry_;
+    Env &env_;
+    Units units_;
+    RecoveryReport report_;
+    std::atomic<Sequence> durable_tail_{0};
+    std::atomic<bool> failed_{false};
+
+    mutable Mutex append_mutex_; // order of records; held over the record's drain
+    Sequence head_ GUARDED_BY(append_mutex_) = 0;
+    std::uint64_t reserved_ GUARDED_BY(append_mutex_) = 0;
+    std::set<Sequence> unfinished_ GUARDED_BY(append_mutex_); // homes being written
+
+    Mutex checkpoint_mutex_; // one checkpoint at a time; taken before append_mutex_
+    HashKey epoch_{};        // fixed between recovery and unmount
+    std::uint64_t cell_counter_ GUARDED_BY(checkpoint_mutex_) = 0;
+};
+
+} // namespace daxpin::journal

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Transaction: units changed together, or not at all.
+//
+// edit() gives a copy of a unit in DRAM to change; commit() compares each copy with the media,
+// writes what differs as one record, and after that is durable writes it home. So a record names
+// every byte that changes, by construction. Units are locked exclusively from edit() to the end
+// of their home writes. Dropped without commit(), a transaction leaves no trace.
+//
+// One thread. Errc::retry from any call: another transaction holds a unit; the caller gives up
+// the transaction, calls await_retry() and starts again.
+#pragma once
+
+#include "journal/journal.h"
+
+#include <memory>
+#include <vector>
+
+namespace daxpin::journal {
+
+class Transaction {
+  public:
+    explicit Transaction(Journal &journal) : journal_(journal) {}
+    ~Transaction();
+    Transaction(const Transaction &) = delete;
+    Transaction &operator=(const Transaction &) = delete;
+
+    // The unit's bytes, to be changed in place; the first four (checksum) are commit()'s.
+    // Valid until the transaction ends. ERRORS: retry, io, corrupt.
+    Result<std::byte *> edit(MediaBlock unit);
+
+    // The copy that edit() or create() made, or null.
+    std::byte *find(MediaBlock unit);
+
+    // A new unit in a block that nothing reachable names: written whole and durable before the
+    // record. Zeroed.
+    std::byte *create(MediaBlock unit);
+
+    // Drops the copy: the block is being freed, its content is of no interest.
+    void discard(MediaBlock unit);
+
+    // Data or blob blocks were stored non-temporally by this thread: drain before the record.
+    void data_stored() { drain_first_ = true; }
+
+    // Bytes of ring that the changes so far would take, roughly, from above.
+    std::uint64_t estimated_bytes() const;
+
+    bool empty() const { return shadows_.empty(); }
+
+    // Returns the record's sequence, or that of the last record if nothing differed.
+    // ERRORS: before the record is durable: no trace is left; io with the journal failed after.
+    Result<Sequence> commit();
+
+    // Releases everything; then waits for the unit that caused Errc::retry.
+    void abort();
+    void await_retry();
+
+    Journal &journal() { return journal_; }
+
+  private:
+    struct Shadow {
+        MediaBlock unit;
+        bool fresh;     // create(): goes to media whole, before the record
+        bool discarded; // locked still, but not written
+        std::unique_ptr<UnitBytes> bytes;
+    };
+    struct Range { // of a shadow that differs from media
+        std::size_t shadow;
+        std::uint16_t offset;
+        std::uint16_t length;
+    };
+
+    Result<void> write_fresh_units();
+    Result<std::vector<Range>> differences();
+    Result<void> write_homes(const std::vector<Range> &ranges);
+    void release_units();
+
+    Journal &journal_;
+    std::vector<Shadow> shadows_;
+    MediaBlock contended_{};
+    bool must_wait_ = false;
+    bool drain_first_ = false;
+};
+
+} // namespace daxpin::journal

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Units: locks and verification state of checked units (4 KiB metadata blocks of device 0).
+//
+// A unit begins with a CRC-32C of its other 4092 bytes. It is locked shared to be read and
+// exclusively from the first read by a transaction to the end of its home write. It is verified
+// at its first use after mount. Lock words live in chunks made on first use: 4 bytes a unit that
+// was ever touched.
+//
+// Deadlock rule (docs/locking.md): whoever holds a unit exclusively only *tries* for others, for
+// a bounded time, and gives up with Errc::retry; whoever holds none exclusively may wait.
+#pragma once
+
+#include "base/result.h"
+#include "device/device_table.h"
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace daxpin::journal {
+
+using UnitBytes = std::array<std::byte, block_size>;
+
+class Units {
+  public:
+    explicit Units(const device::DeviceTable &devices);
+    ~Units();
+
+    void lock_shared(MediaBlock unit);
+    bool try_lock_shared(MediaBlock unit); // bounded wait
+    void unlock_shared(MediaBlock unit);
+    bool try_lock(MediaBlock unit); // exclusive, bounded wait
+    void lock(MediaBlock unit);     // exclusive; REQUIRES: the caller holds no unit
+    void unlock(MediaBlock unit);
+
+    // Waits until `unit` could be locked, holding nothing: the start of a retry.
+    void wait_until_free(MediaBlock unit);
+
+    // Copies the unit out. REQUIRES: locked by the caller, shared or exclusive.
+    // ERRORS: io (poison); corrupt if its checksum does not hold at first use.
+    Result<void> load(MediaBlock unit, UnitBytes &out);
+
+    // A unit outside device 0's range: Errc::corrupt. Pointers from media go through this.
+    Result<void> check_address(MediaBlock unit) const;
+
+    // Declares a unit verified (just written by us) or not (freed).
+    void set_verified(MediaBlock unit, bool verified);
+
+  private:
+    using Word = std::atomic<std::uint32_t>;
+    static constexpr std::size_t chunk_words = 4096;
+    struct Chunk {
+        std::array<Word, chunk_words> words{};
+    };
+    Word &word(MediaBlock unit);
+
+    const device::DeviceTable &devices_;
+    std::uint64_t unit_count_;
+    std::vector<std::atomic<Chunk *>> chunks_;
+};
+
+} // namespace daxpin::journal

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Arguments and answers of the volume's operations.
+#pragma once
+
+#include "alloc/grace.h"
+#include "base/env.h"
+#include "base/result.h"
+#include "base/types.h"
+#include "device/device_table.h"
+#include "format/layout.h"
+#include "immutable/leases.h"
+#include "immutable/policy.h"
+#include "inode/inode_table.h"
+#include "inode/xattr.h"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace daxpin::volume {
+
+using inode::Attributes;
+using Uuid = std::array<std::byte, 16>;
+
+// Who asks. Permissions on names and files were checked by the kernel (default_permissions);
+// the volume checks what the kernel cannot: pins, +i, +a, ownership for pins and attributes.
+struct Caller {
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+    std::uint32_t umask = 0;
+    // Tells whether the caller has a capability (CAP_FOWNER, CAP_LINUX_IMMUTABLE, ...) in the
+    // daemon's user namespace. Asked only when it matters. Null = no capability.
+    std::function<bool(int capability)> has_capability = {};
+    bool capable(int capability) const { return has_capability && has_capability(capability); }
+};
+
+enum class PinPolicy { owner, capability, off }; // mount option pin=
+enum class Atime { relative, none, strict };
+
+struct Options {
+    bool read_only = false;
+    PinPolicy pin = PinPolicy::owner;
+    Atime atime = Atime::relative;
+    bool dax = true; // leases and extents are handed out
+};
+
+// An open file description. 0 is "none".
+using Handle = std::uint64_t;
+
+struct OpenRequest {
+    bool write = false;
+    bool append = false;
+    bool truncate = false;
+    bool direct = false; // O_DIRECT
+};
+
+struct OpenReply {
+    Handle handle = 0;
+    bool direct = false;     // FOPEN_DIRECT_IO
+    bool keep_cache = false; // FOPEN_KEEP_CACHE
+};
+
+// What setattr may change; unset members stay. Times in ns; `now` variants use the clock.
+struct AttributeChange {
+    std::optional<std::uint32_t> mode; // permission bits only
+    std::optional<std::uint32_t> uid;
+    std::optional<std::uint32_t> gid;
+    std::optional<std::uint64_t> size;
+    std::optional<std::int64_t> atime_ns;
+    std::optional<std::int64_t> mtime_ns;
+    std::optional<std::int64_t> ctime_ns;
+    bool atime_now = false;
+    bool mtime_now = false;
+};
+
+struct NewNode {
+    std::uint32_t mode = 0; // type and permissions, umask applied
+    std::uint32_t rdev = 0;
+    std::string_view target = {}; // symbolic links
+};
+
+struct ReadReply {
+    // In order, media or a shared page of zeros; together at most the bytes asked for.
+    std::vector<std::span<const std::byte>> segments;
+    std::uint64_t bytes = 0;
+    // Keeps the blocks from reuse: hold it until the segments are no longer looked at.
+    alloc::Grace::Guard guard;
+};
+
+struct ListedEntry {
+    std::string_view name;
+    std::uint64_t cookie = 0; // pass as `after` to go on behind this entry
+    InodeNumber number;
+    unsigned type = 0; // DT_*
+};
+
+struct Statistics {
+    std::uint64_t total_blocks = 0;
+    std::uint64_t free_blocks = 0;
+    std::uint64_t available_blocks = 0;
+};
+
+struct PinRequest {
+    immutable::ByteRange range;
+    std::uint64_t align = 0;
+    bool prepare = false;
+    Handle handle = 0; // 0: by attribute
+};
+
+struct PinStatus {
+    bool pinned = false;
+    bool whole = false;
+    bool read_only = false;
+    bool direct = false;
+    std::uint64_t pinned_bytes = 0;
+    std::uint64_t lease_count = 0;
+    std::uint64_t generation = 0;
+    std::uint64_t prepare_done = 0; // bytes
+    std::uint64_t prepare_total = 0;
+};
+
+struct ExtentInfo {
+    std::uint64_t file_offset = 0;
+    unsigned device = 0;
+    std::uint64_t device_offset = 0;
+    std::uint64_t length = 0;
+    bool unwritten = false;
+};
+
+enum class FallocateMode { allocate, allocate_keep_size, punch, zero, zero_keep_size };
+
+enum class RenameMode { plain, no_replace, exchange, whiteout };
+
+// Told when the kernel's caches of a file went stale by something its callers did not ask for.
+// Called without any lock held.
+class CacheObserver {
+  public:
+    virtual ~CacheObserver() = default;
+    virtual void invalidate_data(InodeNumber inode) = 0; // and attributes; before the reply
+    virtual void invalidate_attributes(InodeNumber inode) = 0;
+};
+
+} // namespace daxpin::volume

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Volume: the filesystem without FUSE. One function per operation; each is atomic and durable
+// when it returns (docs/ARCHITECTURE.md, "Promises").
+//
+// Thread-safe; holds no lock after returning. Has no threads of its own: somebody calls
+// background_step() now and then. Lock order: docs/locking.md.
+//
+// Lookup counts: lookup(), the creating operations and link() each add one reference to the
+// inode they return, which forget() takes back. A file without a name lives until nobody
+// references it and nobody has it open.
+#pragma once
+
+#include "volume/types.h"
+
+#include <memory>
+
+namespace daxpin::volume {
+
+class Volume {
+  public:
+    // Recovers the journal and opens. ERRORS: as read_superblock() and Journal::open().
+    static Result<std::unique_ptr<Volume>> open(device::DeviceTable devices, Env &env,
+                                                const Options &options);
+    // Checkpoints, so that the next mount replays nothing; leaves unfinished work for it.
+    ~Volume();
+
+    const format::Superblock &superblock() const;
+    device::DeviceTable &devices();
+    std::uint64_t records_replayed() const; // at open
+    std::uint64_t mount_id() const;         // random, new at each open
+    void set_observer(CacheObserver *observer);
+    bool read_only() const;
+    Result<void> set_read_only(bool read_only); // remount; writes back first
+    bool failed() const;                        // a device failed: only reading goes on
+
+    // Checkpoints if the ring is half full and does one step of unfinished deletions.
+    // Returns true if there is more to do.
+    Result<bool> background_step();
+    Result<void> checkpoint();
+
+    // --- names ---
+    Result<Attributes> lookup(InodeNumber parent, std::string_view name);
+    void forget(InodeNumber inode, std::uint64_t count);
+    Result<Attributes> make_node(const Caller &caller, InodeNumber parent, std::string_view name,
+                                 const NewNode &node); // mknod, mkdir, symlink
+    struct Created {
+        Attributes attributes;
+        OpenReply open;
+    };
+    Result<Created> create(const Caller &caller, InodeNumber parent, std::string_view name,
+                           const NewNode &node, const OpenRequest &request);
+    // A file without a name, open (O_TMPFILE); link() may give it one.
+    Result<Created> create_unnamed(const Caller &caller, InodeNumber parent, const NewNode &node,
+                                   const OpenRequest &request);
+    Result<void> unlink(const Caller &caller, InodeNumber parent, std::string_view name);
+    Result<void> remove_directory(const Caller &caller, InodeNumber parent, std::string_view name);
+    Result<void> rename(const Caller &caller, InodeNumber from, std::string_view from_name,
+                        InodeNumber to, std::string_view to_name, RenameMode mode);
+    Result<Attributes> link(const Caller &caller, InodeNumber inode, InodeNumber parent,
+                            std::string_view name);
+    Result<std::string> read_link(InodeNumber inode);
+
+    // Entries behind cookie `after` (0 = from the start), "." and ".." first (cookies 1, 2).
+    // visit returns false to stop. With `attributes` set, each entry's are given as well and
+    // each entry but "." and ".." is looked up (adds a reference) if visit returned true.
+    using EntryVisitor = std::function<bool(const ListedEntry &, const Attributes *)>;
+    Result<void> list(InodeNumber directory, std::uint64_t after, bool attributes,
+                      const EntryVisitor &visit);
+
+    // --- attributes ---
+    Result<Attributes> attributes(InodeNumber inode);
+    Result<Attributes> set_attributes(const Caller &caller, InodeNumber inode,
+                                      const AttributeChange &change, Handle handle = 0);
+    Result<inode::Bytes> get_xattr(const Caller &caller, InodeNumber inode, std::string_view name);
+    Result<void> set_xattr(const Caller &caller, InodeNumber inode, std::string_view name,
+                           std::span<const std::byte> value, inode::XattrMode mode);
+    Result<void> remove_xattr(const Caller &caller, InodeNumber inode, std::string_view name);
+    Result<std::vector<std::string>> list_xattrs(InodeNumber inode);
+    // chattr flags (format::inode_flag_*) and the alignment hint. The VFS checked the caller.
+    Result<void> set_flags(const Caller &caller, InodeNumber inode, std::uint32_t flags,
+                           std::optional<std::uint64_t> align_hint);
+    Result<Statistics> statistics();
+
+    // --- files ---
+    Result<OpenReply> open_file(const Caller &caller, InodeNumber inode, const OpenRequest &request);
+    void release(InodeNumber inode, Handle handle); // ends its leases
+    Result<void> open_directory(InodeNumber inode); // pins it in memory; atime
+    void release_directory(InodeNumber inode);
+    Result<ReadReply> read(InodeNumber inode, Handle handle, std::uint64_t offset,
+                           std::uint64_t length);
+    // Durable when it returns. `append` ignores offset. Returns the bytes written.
+    Result<std::uint64_t> write(InodeNumber inode, Handle handle, std::uint64_t offset,
+                                std::span<const std::byte> data);
+    Result<void> fallocate(InodeNumber inode, Handle handle, FallocateMode mode,
+                           std::uint64_t offset, std::uint64_t length);
+    Result<std::uint64_t> seek(InodeNumber inode, std::uint64_t offset, bool hole);
+    Result<std::uint64_t> copy_range(InodeNumber from, Handle from_handle, std::uint64_t from_offset,
+                                     InodeNumber to, Handle to_handle, std::uint64_t to_offset,
+                                     std::uint64_t length);
+
+    // --- pins and leases (docs/pinning.md) ---
+    Result<void> pin(const Caller &caller, InodeNumber inode, const PinRequest &request);
+    Result<void> unpin(const Caller &caller, InodeNumber inode, immutable::ByteRange range,
+                       Handle handle);
+    Result<void> extend(const Caller &caller, InodeNumber inode, std::uint64_t new_size,
+                        Handle handle);
+    Result<PinStatus> pin_status(InodeNumber inode);
+    struct LeaseReply {
+        immutable::LeaseId id;
+        std::uint64_t generation;
+    };
+    Result<LeaseReply> lease(const Caller &caller, InodeNumber inode, immutable::ByteRange range,
+                             bool write, bool prepare, Handle handle);
+    Result<void> release_lease(InodeNumber inode, Handle handle, immutable::LeaseId id);
+    // Extents of the leased file from byte `from` on, at most `limit`; generation 0 = any.
+    struct ExtentsReply {
+        std::vector<ExtentInfo> extents;
+        std::uint64_t next; // ~0 at the end
+        std::uint64_t generation;
+    };
+    Result<ExtentsReply> extents(InodeNumber inode, Handle handle, std::uint64_t from,
+                                 std::uint64_t generation, std::size_t limit);
+    // The same without a lease, for people to look at (user.daxpin.extents).
+    Result<std::vector<ExtentInfo>> show_extents(InodeNumber inode);
+    Result<void> sync_range(InodeNumber inode, immutable::ByteRange range);
+
+  private:
+    class Impl;
+    explicit Volume(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace daxpin::volume
