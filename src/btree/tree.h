@@ -72,6 +72,9 @@ class Tree {
 
     Tree(journal::Journal &journal, MediaBlock root) : journal_(journal), root_(root) {}
 
+    // The devices that hold the tree and what its items point at.
+    device::DeviceTable &devices() const { return journal_.devices(); }
+
     // Reading. With `tx` its own uncommitted changes are seen (and Errc::retry is possible);
     // with null the committed state. False / no call if there is no such item.
     Result<bool> find(Transaction *tx, Key key, Item &out) const;
