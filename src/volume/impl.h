@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Engine: what all operations of a volume share: the layers below, the inode cache, helpers.
+// Private to volume/. Volume's member functions are spread over the folder's files by subject
+// and work on `*impl_`, which is an Engine.
+//
+//   volume.cc       open, close, read-only, statistics     names.cc, create.cc, remove.cc,
+//   background.cc   checkpoints, unfinished work            rename.cc, list.cc   names
+//   attributes.cc   attributes, flags                       file_*.cc   open files and their data
+//   xattrs.cc       extended attributes                     pin_*.cc    pins and leases
+//
+// How an operation that changes something goes (docs/locking.md):
+//   1. begin_change(): refuses on a read-only or failed volume; hold the guard to the end.
+//   2. get() the inodes, lock them exclusively, in ascending order of number (InodeLocks).
+//   3. ask immutable/ (policy) under the locks.
+//   4. transact(): copy `inode.attributes`, change the copy, store it with everything else.
+//      The body may run several times, so it starts from the committed state each time.
+//   5. after the commit assign the copy to `inode.attributes`; then locks go, then references;
+//      tell the observer, if at all, with no lock held; reap() if an orphan may have come up.
+#pragma once
+
+#include "alloc/transaction.h"
+#include "extent_map/extent_map.h"
+#include "inode/directory.h"
+#include "inode/unfinished.h"
+#include "volume/inode_cache.h"
+#include "volume/volume.h"
+
+#include <unordered_set>
+
+namespace daxpin::volume {
+
+using Transaction = alloc::Transaction;
+
+enum Touch : unsigned { touch_atime = 1, touch_mtime = 2, touch_ctime = 4 };
+
+// How much one transaction of a deletion in steps may do, so that its record stays well below
+// the journal's limit.
+struct StepLimit {
+    std::size_t items;    // tree items removed
+    std::uint64_t blocks; // data blocks freed: their bits are in the record
+};
+
+class Engine {
+  public:
+    Engine(device::DeviceTable opened, Env &environment, const Options &mount_options)
+        : devices(std::move(opened)), env(environment), options(mount_options) {}
+    Engine(const Engine &) = delete;
+    Engine &operator=(const Engine &) = delete;
+
+    // Recovers the journal and opens the layers below; nothing else may be called before.
+    Result<void> start();
+
+    // ---- set at open ----
+    device::DeviceTable devices;
+    Env &env;
+    const Options options; // options.read_only: ask check_writable() instead
+    format::Superblock superblock{};
+    HashKey hash_key{};
+    BootId boot_id{};
+    std::uint64_t mount_id = 0;
+    std::unique_ptr<journal::Journal> journal;
+    std::unique_ptr<alloc::Allocator> allocator;
+    std::unique_ptr<btree::Tree> tree;
+    std::unique_ptr<inode::InodeTable> table;
+    std::unique_ptr<inode::UnfinishedTable> unfinished;
+    std::unique_ptr<InodeCache> cache;
+
+    // ---- views on one inode's items; they hold no state ----
+    inode::Directory directory(InodeNumber number) { return {*tree, hash_key, number}; }
+    inode::XattrSet xattrs(InodeNumber number) { return {*tree, devices, hash_key, number}; }
+    extent_map::ExtentMap extents(InodeNumber number) { return {*tree, number}; }
+    immutable::PinTable pin_table(InodeNumber number) { return {*tree, number}; }
+
+    // ---- may we change anything? ----
+    // ERRORS: read_only.
+    Result<void> check_writable() const;
+    bool is_read_only() const { return read_only_.load() || journal->failed(); }
+    // Announces a change; a remount to read-only waits for the guards. ERRORS: read_only.
+    Result<alloc::Grace::Guard> begin_change();
+    Result<void> set_read_only(bool read_only);
+
+    // Runs body(Transaction &) -> Result<T> as one transaction.
+    // REQUIRES: begin_change() held; the inodes that it changes are locked exclusively.
+    template <typename Body> auto transact(Body &&body,
+                                           alloc::Purpose purpose = alloc::Purpose::ordinary,
+                                           alloc::Reservation *reservation = nullptr) {
+        return alloc::transact(*allocator, purpose, std::forward<Body>(body), reservation);
+    }
+
+    // ---- inodes ----
+    Result<InodeRef> get(InodeNumber number) { return cache->get(number); }
+    Result<InodeRef> get_directory(InodeNumber number); // not_directory
+    Result<InodeRef> get_regular(InodeNumber number);   // is_directory, invalid
+    void touch(Attributes &attributes, unsigned which); // by the clock of env
+
+    // What the policy looks at. REQUIRES: inode locked exclusively (reads pins if need be).
+    Result<immutable::FileState> file_state(CachedInode &inode);
+    Result<const std::vector<immutable::BlockRange> *> pins(CachedInode &inode);
+
+    // A lease of an earlier daemon in this boot may still be mapped: the inode's blocks must not
+    // be reused before the next boot. REQUIRES: inode locked or unused.
+    bool leased_before_mount(const Attributes &attributes) const;
+    // A lease was granted in this mount on an inode that was not so marked.
+    void note_leased_here(InodeNumber number);
+
+    // ---- unfinished work (background.cc) ----
+    StepLimit step_limit() const;
+    void post_work(); // there is something for background_step()
+    // Frees inodes without name and users, small ones now, large ones by background_step().
+    // REQUIRES: no inode lock held.
+    void reap();
+    // One transaction's worth of unfinished work. True if there is more that could be done.
+    Result<bool> background_step();
+
+    // ---- the files half; contracts for the other one ----
+
+    // Changes the size of a regular file and stores `changed`, which holds all other attributes
+    // as they shall be (times included), in the same transaction; inode.attributes is the new
+    // state on success. Asks immutable/. Blocks that one transaction cannot free are left to an
+    // UnfinishedKind::truncate and post_work(). Equal size: only stores.
+    // REQUIRES: begin_change() held, inode locked exclusively.
+    // ERRORS: not_permitted, pinned, file_too_big, no_space, io.
+    Result<void> change_size(CachedInode &inode, Attributes changed, std::uint64_t new_size,
+                             Handle handle);
+
+    // Frees data blocks of the file from `from` on within `limit` and takes them off
+    // attributes.block_count, which the caller stores. Runs under a lease get its keeper.
+    // True if extents are left. `leases` may be null (nobody has the file open).
+    Result<bool> free_blocks_step(Transaction &tx, Attributes &attributes, FileBlock from,
+                                  const StepLimit &limit, const immutable::Leases *leases);
+
+    // Goes on with the inode's unfinished truncate: one transaction. True if there is more.
+    // REQUIRES: begin_change() held, inode locked exclusively.
+    Result<bool> truncate_step(CachedInode &inode, const inode::Unfinished &work);
+
+    // Makes an open file of `request` (truncation has been done).
+    // REQUIRES: inode locked exclusively.
+    OpenReply add_handle(const InodeRef &inode, const OpenRequest &request);
+
+    // ---- shared by both halves ----
+    std::atomic<CacheObserver *> observer{nullptr};
+    std::atomic<Handle> next_handle{1};
+    Mutex rename_mutex; // of renames that move a directory; the first lock of all
+
+  private:
+    Result<bool> removal_step(InodeNumber number);
+    Result<bool> remove_some(Transaction &tx, const Attributes &orphan);
+    Result<bool> unfinished_step(const inode::Unfinished &work);
+
+    std::atomic<bool> read_only_{false};
+    mutable alloc::Grace changes_; // operations between begin_change() and their end
+    Mutex background_mutex_;       // one background step at a time
+    InodeNumber background_cursor_ GUARDED_BY(background_mutex_){};
+    bool pass_did_work_ GUARDED_BY(background_mutex_) = false;
+    std::atomic<std::uint64_t> work_posted_{1}; // something may have been left by the last mount
+    std::uint64_t work_seen_ GUARDED_BY(background_mutex_) = 0;
+    mutable Mutex leased_mutex_;
+    std::unordered_set<InodeNumber> leased_here_ GUARDED_BY(leased_mutex_);
+};
+
+class Volume::Impl final : public Engine {
+  public:
+    using Engine::Engine;
+};
+
+} // namespace daxpin::volume
