@@ -31,7 +31,11 @@ class Leases {
     // False if the id is unknown or belongs to another handle.
     bool release(std::uint64_t handle, LeaseId id);
     bool release_all(std::uint64_t handle); // true if there were any
+    // The handle's own lease with this id, or null; valid until the next change.
+    const Lease *find(std::uint64_t handle, LeaseId id) const;
 
+    bool holds_write(std::uint64_t handle) const;
+    const std::vector<Lease> &all() const { return leases_; }
     bool empty() const { return leases_.empty(); }
     std::size_t count() const { return leases_.size(); }
     bool overlaps(BlockRange range) const;
@@ -47,7 +51,7 @@ class Leases {
 
   private:
     std::vector<Lease> leases_;
-    // Each lease holds a share; renewed when the last lease ends.
+    // Made with the first lease, dropped with the last.
     std::shared_ptr<const void> keeper_;
     std::uint64_t generation_ = 1;
     LeaseId next_id_ = 1;

@@ -17,9 +17,7 @@ struct BlockRange {
     FileBlock first;
     BlockCount count;
     FileBlock end() const { return first + count; }
-    bool overlaps(BlockRange other) const {
-        return first < other.end() && other.first < end();
-    }
+    bool overlaps(BlockRange other) const { return first < other.end() && other.first < end(); }
     bool operator==(const BlockRange &) const = default;
 };
 
