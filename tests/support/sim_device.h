@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// SimMedia and SimDevice: persistent memory simulated on ordinary memory.
+//
+// SimMedia is the memory; it outlives the devices opened on it, as real media outlive a mount.
+// Its pages are mapped twice: the engine sees the read-only alias, so a store that bypasses
+// device::Device faults at once. Without a sink it only copies bytes and is as thread-safe as
+// memory is. With a sink every store, flush and drain is told, one at a time, before it happens
+// (persistence_model.h makes crash images of that).
+#pragma once
+
+#include "device/device.h"
+#include "device/device_table.h"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+namespace daxpin::test {
+
+class SimMedia;
+
+// A small number for the calling thread; 1, 2, ... in the order of first use.
+unsigned thread_number();
+
+// Told of everything that happens on media. Calls are serialized by the media.
+class EventSink {
+  public:
+    virtual ~EventSink() = default;
+    // `media` still holds the old bytes.
+    virtual void about_to_store(const SimMedia &media, std::uint64_t offset,
+                                std::span<const std::byte> in, device::StoreKind kind) = 0;
+    virtual void flushed(const SimMedia &media, std::uint64_t offset, std::uint64_t length) = 0;
+    virtual void drained(const SimMedia &media) = 0;
+};
+
+struct SimOptions {
+    std::uint64_t size = std::uint64_t{4} << 20; // bytes, a multiple of block_size
+    device::Domain domain = device::Domain::cache_line;
+    std::uint64_t mapping_unit = block_size;
+};
+
+class SimMedia : public std::enable_shared_from_this<SimMedia> {
+  public:
+    // Zero-filled.
+    static std::shared_ptr<SimMedia> create(const SimOptions &options = {});
+    // The same content and options on memory of its own; no sink, no faults.
+    std::shared_ptr<SimMedia> clone() const;
+    ~SimMedia();
+    SimMedia(const SimMedia &) = delete;
+    SimMedia &operator=(const SimMedia &) = delete;
+
+    // A device on this media. Several may exist at a time; they see the same bytes.
+    std::unique_ptr<device::Device> open(bool read_only = false);
+
+    // The back door of tests: damages media or looks at it, no sink is told.
+    std::span<std::byte> bytes() { return {writable_, options_.size}; }
+    std::span<const std::byte> bytes() const { return {readable_, options_.size}; }
+    const SimOptions &options() const { return options_; }
+
+    // Null for none. The sink must outlive its use; set it while nobody stores.
+    void set_sink(EventSink *sink) { sink_.store(sink); }
+
+    // The drain number `n` from now (1 = the next) and all after it fail; 0 = none fails.
+    void fail_drains_from(std::uint64_t n);
+    // Reads and stores that touch [offset, offset + length) fail; length 0 heals.
+    void poison(std::uint64_t offset, std::uint64_t length);
+
+  private:
+    friend class SimDevice;
+    explicit SimMedia(const SimOptions &options);
+    bool poisoned(std::uint64_t offset, std::uint64_t length) const;
+    Result<void> check(std::uint64_t offset, std::uint64_t length) const;
+
+    SimOptions options_;
+    std::byte *writable_ = nullptr;
+    const std::byte *readable_ = nullptr;
+    std::atomic<EventSink *> sink_{nullptr};
+    std::mutex event_mutex_; // with a sink: one event at a time
+    std::atomic<std::uint64_t> drains_until_failure_{0};
+    std::atomic<std::uint64_t> poison_offset_{0};
+    std::atomic<std::uint64_t> poison_length_{0};
+};
+
+class SimDevice : public device::Device {
+  public:
+    SimDevice(std::shared_ptr<SimMedia> media, bool read_only);
+
+    const device::DeviceInfo &info() const override { return info_; }
+    std::span<const std::byte> view() const override { return {media_->readable_, info_.size}; }
+    Result<void> read(std::uint64_t offset, std::span<std::byte> out) const override;
+    Result<void> store8(std::uint64_t offset, std::uint64_t value) override;
+    Result<void> copy(std::uint64_t offset, std::span<const std::byte> in,
+                      device::StoreKind kind) override;
+    Result<void> set(std::uint64_t offset, std::byte value, std::uint64_t length,
+                     device::StoreKind kind) override;
+    void flush(std::uint64_t offset, std::uint64_t length) override;
+    Result<void> drain() override;
+    Result<void> deep_flush(std::uint64_t offset, std::uint64_t length) override;
+
+    SimMedia &media() { return *media_; }
+
+  private:
+    void store(std::uint64_t offset, std::span<const std::byte> in, device::StoreKind kind);
+
+    std::shared_ptr<SimMedia> media_;
+    device::DeviceInfo info_;
+};
+
+// A device table over media, in order; for code that takes all devices of a volume.
+device::DeviceTable open_table(const std::vector<std::shared_ptr<SimMedia>> &media);
+
+} // namespace daxpin::test
