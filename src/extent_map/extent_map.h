@@ -45,7 +45,8 @@ class ExtentMap {
                                       std::size_t limit = SIZE_MAX) const;
 
     // Adds an extent over a hole; merged with a neighbour that continues it on media with the
-    // same flag. REQUIRES: the range is a hole.
+    // same flag. REQUIRES: the range is a hole, on one device, of less than 2^32 blocks.
+    // ERRORS: corrupt if it is no hole; no_space.
     Result<void> insert(Transaction &tx, const Extent &extent);
 
     // Removes [first, first + count) and returns the runs it freed; holes are skipped. Stops
@@ -58,13 +59,24 @@ class ExtentMap {
                            std::size_t items_max = SIZE_MAX);
 
     // Clears the unwritten flag over the range (its blocks now hold data).
-    // REQUIRES: no hole in it.
+    // ERRORS: corrupt if there is a hole in it; no_space if splitting an extent needs a block.
     Result<void> mark_written(Transaction &tx, FileBlock first, BlockCount count);
 
     // Sets the unwritten flag over the allocated parts of the range.
     Result<void> mark_unwritten(Transaction &tx, FileBlock first, BlockCount count);
 
   private:
+    // The extent item with the greatest key <= block, the one with the smallest key >= block.
+    Result<std::optional<Extent>> read_at_or_before(Transaction *tx, FileBlock block) const;
+    Result<std::optional<Extent>> read_at_or_behind(Transaction *tx, FileBlock block) const;
+    // Whole extents that overlap [first, end), in order, at most `limit`.
+    Result<std::vector<Extent>> overlapping(Transaction *tx, FileBlock first, FileBlock end,
+                                            std::size_t limit) const;
+    // Replaces the items `old` by the items `wanted`.
+    Result<void> rewrite(Transaction &tx, const std::vector<Extent> &old,
+                         const std::vector<Extent> &wanted);
+    Result<void> set_unwritten(Transaction &tx, FileBlock first, BlockCount count, bool unwritten);
+
     btree::Tree &tree_;
     InodeNumber inode_;
 };

@@ -16,6 +16,7 @@ namespace daxpin::inode {
 using Bytes = std::vector<std::byte>;
 
 // The item value for `name` and `content`; allocates and writes blocks if it does not fit inline.
+// ERRORS: too_big (> 64 KiB), no_space, retry, io.
 Result<Bytes> encode_blob(btree::Tree::Transaction &tx, std::string_view name,
                           std::span<const std::byte> content);
 

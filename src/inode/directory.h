@@ -8,8 +8,7 @@
 // Layout: docs/format.md, "Directory entry".
 #pragma once
 
-#include "base/checksum.h"
-#include "btree/tree.h"
+#include "inode/name_index.h"
 
 #include <functional>
 #include <optional>
@@ -28,12 +27,14 @@ class Directory {
     using Transaction = btree::Tree::Transaction;
     static constexpr std::size_t name_bytes_max = 255;
 
-    Directory(btree::Tree &tree, const HashKey &key, InodeNumber number)
-        : tree_(tree), key_(key), number_(number) {}
+    // `hash` places the names; another one than the default makes another format.
+    Directory(btree::Tree &tree, const HashKey &key, InodeNumber number, NameHash hash = name_hash)
+        : tree_(tree), key_(key), number_(number), hash_(hash) {}
 
     Result<std::optional<Entry>> find(Transaction *tx, std::string_view name) const;
 
-    // ERRORS: exists; no_space; name_too_long; (also if 256 names share a hash: no_space).
+    // ERRORS of all three: name_too_long; invalid for "", ".", ".." and names with '/' or NUL.
+    // insert: exists; no_space (also if 256 names share a hash).
     Result<void> insert(Transaction &tx, std::string_view name, const Entry &entry);
     Result<void> replace(Transaction &tx, std::string_view name, const Entry &entry); // not_found
     Result<void> erase(Transaction &tx, std::string_view name);                       // not_found
@@ -47,6 +48,7 @@ class Directory {
     btree::Tree &tree_;
     const HashKey &key_;
     InodeNumber number_;
+    NameHash hash_;
 };
 
 } // namespace daxpin::inode

@@ -6,8 +6,8 @@
 // them is the business of volume/. Layout: docs/format.md, "Extended attribute".
 #pragma once
 
-#include "base/checksum.h"
 #include "inode/blob.h"
+#include "inode/name_index.h"
 
 #include <optional>
 #include <string>
@@ -20,12 +20,14 @@ class XattrSet {
   public:
     using Transaction = btree::Tree::Transaction;
 
+    // `hash` places the names; another one than the default makes another format.
     XattrSet(btree::Tree &tree, const device::DeviceTable &devices, const HashKey &key,
-             InodeNumber number)
-        : tree_(tree), devices_(devices), key_(key), number_(number) {}
+             InodeNumber number, NameHash hash = name_hash)
+        : tree_(tree), devices_(devices), key_(key), number_(number), hash_(hash) {}
 
     Result<Bytes> get(Transaction *tx, std::string_view name) const; // no_attribute
-    // ERRORS: exists (create), no_attribute (replace), no_space, too_big (> 64 KiB).
+    // ERRORS: exists (create), no_attribute (replace), no_space, too_big (> 64 KiB), range (a
+    // name that is empty or longer than 255 bytes).
     Result<void> set(Transaction &tx, std::string_view name, std::span<const std::byte> value,
                      XattrMode mode);
     Result<void> remove(Transaction &tx, std::string_view name); // no_attribute
@@ -38,6 +40,7 @@ class XattrSet {
     const device::DeviceTable &devices_;
     const HashKey &key_;
     InodeNumber number_;
+    NameHash hash_;
 };
 
 } // namespace daxpin::inode
