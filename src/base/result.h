@@ -84,11 +84,13 @@ template <> class [[nodiscard]] Result<void> : public tl::expected<void, Error> 
 #define DAXPIN_CONCAT_(a, b) a##b
 #define DAXPIN_CONCAT(a, b) DAXPIN_CONCAT_(a, b)
 
-// Returns the error of a failed Result from the enclosing function.
-#define DAXPIN_TRY(expression)                                                                     \
+// Returns the error of a failed Result from the enclosing function. The counter keeps one
+// inside a lambda inside another from shadowing it.
+#define DAXPIN_TRY(expression) DAXPIN_TRY_(DAXPIN_CONCAT(daxpin_try_, __COUNTER__), expression)
+#define DAXPIN_TRY_(name, expression)                                                              \
     do {                                                                                           \
-        if (auto daxpin_try_ = (expression); !daxpin_try_) [[unlikely]]                            \
-            return std::move(daxpin_try_).error();                                                 \
+        if (auto name = (expression); !name) [[unlikely]]                                          \
+            return std::move(name).error();                                                        \
     } while (false)
 
 // Declares or assigns `target` from a Result<T>; returns its error from the enclosing function.
