@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Pins the binary interface of include/daxpin/ioctl.h: sizes, offsets, numbers. Programs built
+// against it stay as they are, so a line that changes here breaks them.
+#include <daxpin/ioctl.h>
+
+#include <cstddef>
+
+namespace {
+
+// FUSE hands an ioctl over whole only if it fits the size field of its number.
+constexpr unsigned ioctl_bytes_max = 16383;
+
+#define CHECK_SIZE(type, bytes)                                                                    \
+    static_assert(sizeof(struct type) == (bytes) && (bytes) <= ioctl_bytes_max)
+#define CHECK_FIELD(type, field, offset, bytes)                                                    \
+    static_assert(offsetof(struct type, field) == (offset) &&                                      \
+                  sizeof(static_cast<struct type *>(nullptr)->field) == (bytes))
+#define CHECK_IOCTL(name, direction, number, type)                                                 \
+    static_assert(_IOC_DIR(name) == (direction) && _IOC_NR(name) == (number) &&                    \
+                  _IOC_TYPE(name) == 0xDA && _IOC_SIZE(name) == sizeof(struct type))
+
+CHECK_SIZE(daxpin_range, 48);
+CHECK_FIELD(daxpin_range, offset, 0, 8);
+CHECK_FIELD(daxpin_range, length, 8, 8);
+CHECK_FIELD(daxpin_range, align, 16, 8);
+CHECK_FIELD(daxpin_range, flags, 24, 4);
+CHECK_FIELD(daxpin_range, reserved, 28, 20);
+
+CHECK_SIZE(daxpin_extend, 32);
+CHECK_FIELD(daxpin_extend, length, 0, 8);
+CHECK_FIELD(daxpin_extend, flags, 8, 4);
+CHECK_FIELD(daxpin_extend, reserved, 12, 20);
+
+CHECK_SIZE(daxpin_generation, 16);
+CHECK_FIELD(daxpin_generation, mount_id, 0, 8);
+CHECK_FIELD(daxpin_generation, counter, 8, 8);
+
+CHECK_SIZE(daxpin_status, 80);
+CHECK_FIELD(daxpin_status, flags, 0, 4);
+CHECK_FIELD(daxpin_status, lease_count, 4, 4);
+CHECK_FIELD(daxpin_status, pinned_bytes, 8, 8);
+CHECK_FIELD(daxpin_status, generation, 16, 16);
+CHECK_FIELD(daxpin_status, prepare_done, 32, 8);
+CHECK_FIELD(daxpin_status, prepare_total, 40, 8);
+CHECK_FIELD(daxpin_status, reserved, 48, 32);
+
+CHECK_SIZE(daxpin_lease, 80);
+CHECK_FIELD(daxpin_lease, offset, 0, 8);
+CHECK_FIELD(daxpin_lease, length, 8, 8);
+CHECK_FIELD(daxpin_lease, access, 16, 4);
+CHECK_FIELD(daxpin_lease, flags, 20, 4);
+CHECK_FIELD(daxpin_lease, id, 24, 8);
+CHECK_FIELD(daxpin_lease, generation, 32, 16);
+CHECK_FIELD(daxpin_lease, reserved, 48, 32);
+
+CHECK_SIZE(daxpin_release, 24);
+CHECK_FIELD(daxpin_release, id, 0, 8);
+CHECK_FIELD(daxpin_release, flags, 8, 4);
+CHECK_FIELD(daxpin_release, reserved, 12, 12);
+
+CHECK_SIZE(daxpin_extent, 32);
+CHECK_FIELD(daxpin_extent, file_offset, 0, 8);
+CHECK_FIELD(daxpin_extent, device_offset, 8, 8);
+CHECK_FIELD(daxpin_extent, length, 16, 8);
+CHECK_FIELD(daxpin_extent, device, 24, 4);
+CHECK_FIELD(daxpin_extent, flags, 28, 4);
+
+CHECK_SIZE(daxpin_extents, 8208);
+CHECK_FIELD(daxpin_extents, cursor, 0, 8);
+CHECK_FIELD(daxpin_extents, generation, 8, 16);
+CHECK_FIELD(daxpin_extents, count, 24, 4);
+CHECK_FIELD(daxpin_extents, flags, 28, 4);
+CHECK_FIELD(daxpin_extents, reserved, 32, 16);
+CHECK_FIELD(daxpin_extents, extents, 48, 8160);
+
+CHECK_SIZE(daxpin_device, 4168);
+CHECK_FIELD(daxpin_device, index, 0, 4);
+CHECK_FIELD(daxpin_device, flags, 4, 4);
+CHECK_FIELD(daxpin_device, count, 8, 4);
+CHECK_FIELD(daxpin_device, granularity, 12, 4);
+CHECK_FIELD(daxpin_device, size, 16, 8);
+CHECK_FIELD(daxpin_device, mapping_unit, 24, 8);
+CHECK_FIELD(daxpin_device, numa_node, 32, 4);
+CHECK_FIELD(daxpin_device, reserved, 36, 20);
+CHECK_FIELD(daxpin_device, uuid, 56, 16);
+CHECK_FIELD(daxpin_device, path, 72, 4096);
+
+CHECK_IOCTL(DAXPIN_IOC_PIN, _IOC_WRITE, 1, daxpin_range);
+CHECK_IOCTL(DAXPIN_IOC_UNPIN, _IOC_WRITE, 2, daxpin_range);
+CHECK_IOCTL(DAXPIN_IOC_EXTEND, _IOC_WRITE, 3, daxpin_extend);
+CHECK_IOCTL(DAXPIN_IOC_STATUS, _IOC_READ | _IOC_WRITE, 4, daxpin_status);
+CHECK_IOCTL(DAXPIN_IOC_LEASE, _IOC_READ | _IOC_WRITE, 5, daxpin_lease);
+CHECK_IOCTL(DAXPIN_IOC_RELEASE, _IOC_WRITE, 6, daxpin_release);
+CHECK_IOCTL(DAXPIN_IOC_EXTENTS, _IOC_READ | _IOC_WRITE, 7, daxpin_extents);
+CHECK_IOCTL(DAXPIN_IOC_DEVICE, _IOC_READ | _IOC_WRITE, 8, daxpin_device);
+CHECK_IOCTL(DAXPIN_IOC_SYNC, _IOC_WRITE, 9, daxpin_range);
+
+} // namespace
