@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Builds daxpin in several ways, runs the suites of each and prints a table. See scripts/test.
+
+Counts come from the runners' own output (Catch2's summary, or the closing line of a script), not
+from a list kept here; a test that says nothing counts as one.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SKIPPED_EXIT = 77
+SANITIZER_ENVIRONMENT = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:handle_segv=0:"
+                    "handle_sigbus=0:allow_user_segv_handler=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+
+
+@dataclass
+class Stage:
+    """One way of building, and the suites that are run on it."""
+    name: str
+    folder: str
+    compilers: tuple = ("gcc", "g++")
+    options: tuple = ()
+    suites: tuple = ()
+    environment: dict = field(default_factory=dict)
+    about: str = ""
+
+
+STAGES = (
+    Stage("gcc", "build", suites=("unit", "tidy", "crash", "mount"),
+          about="every suite on the default build"),
+    Stage("sanitize", "build-asan", options=("-Db_sanitize=address,undefined", "-Db_lundef=false",
+                                             "-Dman=false"),
+          suites=("unit", "crash"),
+          environment={**SANITIZER_ENVIRONMENT, "DAXPIN_CRASH_SAMPLE": "1"},
+          about="unit, and a sample of crash, under AddressSanitizer and UBSan"),
+    Stage("clang", "build-clang", compilers=("clang-14", "clang++-14"),
+          options=("-Dman=false", "-Dtests=false"),
+          about="clang 14 compiles everything with -Wthread-safety as an error"),
+)
+
+
+@dataclass
+class Row:
+    stage: str
+    suite: str
+    test: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    assertions: int = 0
+    seconds: float = 0.0
+
+
+def run(command, environment=None, log=None):
+    """Runs a build step; its output goes to the log and, when it fails, to the terminal."""
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **(environment or {})},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if log:
+        with open(log, "a", encoding="utf-8") as out:
+            out.write(f"$ {' '.join(map(str, command))}\n{done.stdout}")
+    if done.returncode != 0:
+        print(f"$ {' '.join(map(str, command))}\n{done.stdout[-12000:]}", flush=True)
+    return done.returncode == 0
+
+
+def compiler_environment(stage):
+    ccache = "ccache " if shutil.which("ccache") else ""
+    c, cxx = stage.compilers
+    return {"CC": ccache + c, "CXX": ccache + cxx}
+
+
+def build(stage):
+    """Configures and compiles; a row, because a build that fails is a failure of the run."""
+    started = time.monotonic()
+    folder = ROOT / stage.folder
+    environment = compiler_environment(stage)
+    if folder.exists() and not (folder / "build.ninja").exists():
+        shutil.rmtree(folder)  # left by a configuration that failed
+    setup = ["meson", "setup", *stage.options, stage.folder]
+    if folder.exists():
+        setup.insert(2, "--reconfigure")
+    log = ROOT / f"{stage.folder}.log"
+    log.unlink(missing_ok=True)
+    good = run(setup, environment, log) and run(["ninja", "-C", stage.folder], environment, log)
+    if folder.exists():
+        log.replace(folder / "build.log")
+    return Row(stage.name, "build", "build", passed=int(good), failed=int(not good),
+               seconds=time.monotonic() - started)
+
+
+CATCH_ALL = re.compile(r"All tests passed \((?:(\d+) assertions? in )?(\d+) test cases?\)")
+CATCH_CASES = re.compile(r"^test cases:\s*(\d+)\s*\|(.*)$", re.MULTILINE)
+CATCH_ASSERTIONS = re.compile(r"^assertions:\s*(\d+)", re.MULTILINE)
+CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
+
+
+def count(output, status):
+    """(passed, failed, skipped, assertions) of one test program."""
+    if status == SKIPPED_EXIT:
+        return 0, 0, 1, 0
+    closing = CLOSING.findall(output)
+    if closing:
+        passed, failed, skipped = map(int, closing[-1])
+        return passed, failed or int(status != 0), skipped, passed + failed
+    whole = CATCH_ALL.search(output)
+    if whole:
+        return int(whole.group(2)), int(status != 0), 0, int(whole.group(1) or 0)
+    cases = CATCH_CASES.search(output)
+    if cases:
+        passed = re.search(r"(\d+) passed", cases.group(2))
+        passed = int(passed.group(1)) if passed else 0
+        assertions = CATCH_ASSERTIONS.search(output)
+        return (passed, int(cases.group(1)) - passed, 0,
+                int(assertions.group(1)) if assertions else 0)
+    return int(status == 0), int(status != 0), 0, 0
+
+
+def run_suite(stage, suite):
+    """Runs one meson suite; a row for each of its tests."""
+    log = ROOT / stage.folder / "meson-logs" / "testlog.json"
+    log.unlink(missing_ok=True)
+    command = ["meson", "test", "-C", stage.folder, "--no-rebuild", "--suite", f"daxpin:{suite}"]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **stage.environment},
+                   stdout=subprocess.DEVNULL, check=False)
+    if not log.exists():
+        return
+    for line in log.read_text(encoding="utf-8").splitlines():
+        test = json.loads(line)
+        output = (test.get("stdout") or "") + (test.get("stderr") or "")
+        status = test["returncode"]
+        if test["result"] in ("TIMEOUT", "ERROR", "INTERRUPT") and status == 0:
+            status = 1
+        row = Row(stage.name, suite, test["name"].split(":")[-1].strip().split(" / ")[-1],
+                  *count(output, status), test["duration"])
+        report(row, output, test["result"])
+        yield row
+
+
+def report(row, output, result):
+    """What a reader must see at once: failures whole, skips with their reason."""
+    state = "FAILED" if row.failed else "SKIPPED" if row.skipped and not row.passed else "ok"
+    print(f"  {state:7} {row.suite}/{row.test} ({row.stage}): {row.passed} passed, "
+          f"{row.failed} failed, {row.skipped} skipped, {row.seconds:.1f} s", flush=True)
+    if row.failed:
+        print(f"    {result}; the end of its output:\n{output[-8000:]}", flush=True)
+    elif row.skipped:
+        reasons = [line for line in output.splitlines() if re.match(r"\W*skip", line, re.IGNORECASE)]
+        print("\n".join(f"    {line}" for line in reasons or output.splitlines()[-3:]), flush=True)
+
+
+def table(rows):
+    """Sums the rows by suite and stage, in the order they ran."""
+    sums = {}
+    for row in rows:
+        total = sums.setdefault((row.suite, row.stage), Row(row.stage, row.suite, ""))
+        for name in ("passed", "failed", "skipped", "assertions", "seconds"):
+            setattr(total, name, getattr(total, name) + getattr(row, name))
+    print(f"\n{'suite':10} {'build':10} {'passed':>8} {'failed':>8} {'skipped':>8} "
+          f"{'checks':>10} {'seconds':>9}")
+    for total in sums.values():
+        print(f"{total.suite:10} {total.stage:10} {total.passed:8} {total.failed:8} "
+              f"{total.skipped:8} {total.assertions:10} {total.seconds:9.1f}")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        prog="scripts/test", description="Builds and runs the suites.",
+        epilog="stages: " + "; ".join(f"{s.name}: {s.about}" for s in STAGES))
+    parser.add_argument("stage", nargs="*", metavar="STAGE", help="only these; default: all")
+    parser.add_argument("--suite", action="append", help="only this suite of a stage (repeatable)")
+    arguments = parser.parse_args()
+    names = [stage.name for stage in STAGES]
+    for name in arguments.stage:
+        if name not in names:
+            parser.error(f"no stage {name!r}; there are: {', '.join(names)}")
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    started = time.monotonic()
+    rows = []
+    for stage in STAGES:
+        if arguments.stage and stage.name not in arguments.stage:
+            continue
+        print(f"== {stage.name}: {stage.about}", flush=True)
+        rows.append(build(stage))
+        print(f"  {'FAILED' if rows[-1].failed else 'ok':7} build in {stage.folder}/ "
+              f"({rows[-1].seconds:.0f} s)", flush=True)
+        if rows[-1].failed:
+            continue
+        for suite in stage.suites:
+            if not arguments.suite or suite in arguments.suite:
+                rows.extend(run_suite(stage, suite))
+    table(rows)
+    skipped = [row for row in rows if row.skipped]
+    for row in skipped:
+        print(f"SKIPPED: {row.skipped} in {row.suite}/{row.test} ({row.stage})")
+    print(f"in {time.monotonic() - started:.0f} s")
+    total = [sum(getattr(row, name) for row in rows) for name in ("passed", "failed", "skipped")]
+    print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
+    return 1 if total[1] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
