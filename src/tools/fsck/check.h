@@ -57,7 +57,7 @@ struct Finding {
 };
 
 struct CheckOptions {
-    bool replay = true; // false: look at the homes alone
+    bool replay = true;              // false: look at the homes alone
     std::size_t findings_max = 1000; // findings kept; all are counted
     // Called now and then with the part done, 0 .. 1; false cancels the check.
     std::function<bool(double done)> progress = {};

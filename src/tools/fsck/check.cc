@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tools/fsck/check.h"
+
+#include "tools/fsck/bitmaps.h"
+#include "tools/fsck/graph.h"
+#include "tools/fsck/identity.h"
+#include "tools/fsck/inode_check.h"
+#include "tools/reader/tree_walk.h"
+
+#include <cstring>
+
+namespace daxpin::fsck {
+namespace {
+
+using reader::CopyState;
+
+constexpr double tree_share = 0.9; // of the work, for progress
+
+// Labels, ring, tail cells and bitmap chunks: where the superblock says, and nobody else's.
+void claim_fixed_regions(Pass &pass) {
+    const auto &superblock = pass.view.superblock();
+    const auto claim = [&](std::uint64_t start, std::uint64_t count, const char *owner) {
+        const MediaRun run{MediaBlock::at(0, start), {count}};
+        if (pass.claim_metadata(run, owner))
+            pass.forbid_records(run, owner);
+    };
+    claim(0, 1, "label");
+    claim(superblock.devices[0].block_count - 1, 1, "second label");
+    claim(superblock.ring_start, superblock.ring_blocks, "journal ring");
+    claim(superblock.tail_cell_a, 1, "tail cell");
+    claim(superblock.tail_cell_b, 1, "second tail cell");
+    for (unsigned device = 0; device < superblock.device_count; ++device) {
+        const auto &entry = superblock.devices[device];
+        pass.claim_metadata({MediaBlock::at(0, entry.bitmap_start), {entry.group_count}},
+                            "bitmap chunks");
+        if (device == 0)
+            continue;
+        pass.owners.claim({MediaBlock::at(device, 0), {1}});
+        pass.owners.claim({MediaBlock::at(device, entry.block_count - 1), {1}});
+        pass.report.counts.metadata_blocks += 2;
+    }
+}
+
+// Legal after a crash: one copy torn, or the first one ahead by one.
+void check_tail_cells(Pass &pass) {
+    const auto &cells = pass.view.tail_cells();
+    const auto &a = cells.first;
+    const auto &b = cells.second;
+    if (!a.valid() && !b.valid())
+        return pass.findings.error(Subject::tail_cell, "both tail cells are damaged");
+    for (const auto *copy : {&a, &b}) {
+        const std::string name = "tail cell in block " + std::to_string(copy->block) + " ";
+        if (copy->state == CopyState::unreadable)
+            pass.findings.error(Subject::media, name + to_string(copy->state));
+        else if (!copy->valid())
+            pass.findings.note(Subject::tail_cell,
+                               name + to_string(copy->state) + "; the next mount restores it");
+    }
+    if (!a.valid() || !b.valid() || std::memcmp(&a.value, &b.value, sizeof a.value) == 0)
+        return;
+    if (a.value.counter == b.value.counter + 1)
+        pass.findings.note(Subject::tail_cell,
+                           "the first tail cell is ahead of the second; the next mount ends that");
+    else
+        pass.findings.error(Subject::tail_cell, "the tail cells contradict each other");
+}
+
+void check_ring(Pass &pass) {
+    const auto &walk = pass.view.walk();
+    for (const auto &text : walk.damage)
+        pass.findings.error(Subject::ring, text);
+    for (const auto &text : walk.unreadable)
+        pass.findings.error(Subject::media, text);
+    for (const auto &patch : walk.patches)
+        if (!pass.owners.contains({MediaBlock{patch.block}, {1}}) ||
+            MediaBlock{patch.block}.device() != 0)
+            pass.findings.error(Subject::ring, "a record names block " +
+                                                   to_string(MediaBlock{patch.block}) +
+                                                   ", which is not on the metadata device");
+    if (walk.damage.empty())
+        pass.report.counts.records_replayed = pass.options.replay ? walk.records.size() : 0;
+}
+
+// Sends the tree's items to where they are checked.
+class TreeCheck : public reader::TreeVisitor {
+  public:
+    TreeCheck(Pass &pass, Graph &graph) : pass_(pass), graph_(graph), inode_(pass, graph) {}
+
+    bool enter(MediaBlock node, double done) override {
+        if (++entered_ % 64 == 0 && !pass_.progress(tree_share * done))
+            return false;
+        return !pass_.report.cancelled && claim(node);
+    }
+
+    void node(MediaBlock, const reader::Node &) override { ++pass_.report.counts.nodes; }
+
+    void item(const reader::Item &item, MediaBlock leaf) override {
+        const std::uint64_t number = item.key.inode;
+        if (number == format::unfinished_table)
+            return unfinished(item);
+        if (number != inode_.number()) {
+            inode_.finish();
+            inode_.begin(number, gap_);
+            gap_ = false;
+            if ((number != format::root_inode && number < format::first_free_inode) ||
+                number > format::inode_max)
+                pass_.findings.error(Subject::inode,
+                                     "items under reserved inode number " + std::to_string(number));
+        }
+        inode_.item(item, leaf);
+    }
+
+    void broken(MediaBlock node, bool unreadable, const std::string &what) override {
+        pass_.findings.error(unreadable ? Subject::media : Subject::node,
+                             "tree node " + to_string(node) + ": " + what);
+        lose_items();
+    }
+
+    void finish() { inode_.finish(); }
+
+  private:
+    bool claim(MediaBlock node) {
+        if (pass_.claim_metadata({node, {1}}, "tree node"))
+            return true;
+        lose_items();
+        return false;
+    }
+
+    void lose_items() {
+        pass_.incomplete = true;
+        gap_ = true;
+        inode_.gap();
+    }
+
+    void unfinished(const reader::Item &item) {
+        format::UnfinishedItem work{};
+        if (item.key.type() != static_cast<unsigned>(format::ItemType::unfinished) ||
+            item.value.size() != sizeof work)
+            return pass_.findings.error(Subject::unfinished,
+                                        "impossible item " + reader::to_string(item.key));
+        std::memcpy(&work, item.value.data(), sizeof work);
+        ++pass_.report.counts.unfinished;
+        graph_.add_unfinished(item.key.offset(), work);
+    }
+
+    Pass &pass_;
+    Graph &graph_;
+    InodeCheck inode_;
+    std::uint64_t entered_ = 0;
+    bool gap_ = false;
+};
+
+void check_tree(Pass &pass, Graph &graph) {
+    TreeCheck tree(pass, graph);
+    reader::walk_tree(pass.view, tree);
+    tree.finish();
+}
+
+} // namespace
+
+Report check(const device::DeviceTable &devices, const CheckOptions &options) {
+    Report report;
+    Findings findings(report, options.findings_max);
+    const auto superblock = check_identity(devices, findings);
+    if (!superblock)
+        return report;
+    const reader::View view(devices, *superblock, options.replay);
+    Pass pass(view, options, report, findings);
+    claim_fixed_regions(pass);
+    check_tail_cells(pass);
+    check_ring(pass);
+    Graph graph;
+    check_tree(pass, graph);
+    if (!report.cancelled)
+        graph.check(pass);
+    if (!report.cancelled)
+        check_bitmaps(pass);
+    return report;
+}
+
+} // namespace daxpin::fsck

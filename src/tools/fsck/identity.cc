@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tools/fsck/identity.h"
+
+#include "tools/reader/copies.h"
+#include "tools/reader/view.h"
+
+#include <bit>
+#include <cstring>
+
+namespace daxpin::fsck {
+namespace {
+
+using format::DeviceLabel;
+using format::Role;
+using format::Superblock;
+using reader::Copies;
+using reader::CopyState;
+
+template <typename T> bool same_bytes(const T &a, const T &b) {
+    return std::memcmp(&a, &b, sizeof(T)) == 0;
+}
+
+template <typename T>
+void check_copies(const Copies<T> &copies, unsigned device, Subject subject, Findings &findings) {
+    const std::string name = std::string(to_string(subject)) + " copy of device " +
+                             std::to_string(device) + " in block ";
+    for (const auto *copy : {&copies.first, &copies.second})
+        if (!copy->valid())
+            findings.error(copy->state == CopyState::unreadable ? Subject::media : subject,
+                           name + std::to_string(copy->block) + " " + to_string(copy->state));
+    if (copies.first.valid() && copies.second.valid() &&
+        !same_bytes(copies.first.value, copies.second.value))
+        findings.error(subject, std::string("the two ") + to_string(subject) + "s differ (device " +
+                                    std::to_string(device) + ")");
+}
+
+bool is_role(std::uint32_t role, unsigned device) {
+    if (device == 0)
+        return role == static_cast<std::uint32_t>(Role::metadata) ||
+               role == static_cast<std::uint32_t>(Role::both);
+    return role == static_cast<std::uint32_t>(Role::data);
+}
+
+class TableCheck {
+  public:
+    TableCheck(const device::DeviceTable &devices, const Superblock &superblock, Findings &findings)
+        : devices_(devices), superblock_(superblock), findings_(findings) {}
+
+    bool check(unsigned index, const DeviceLabel *label) {
+        const auto &entry = superblock_.devices[index];
+        const std::uint64_t unit = entry.mapping_unit;
+        require(is_role(entry.role, index), index, "impossible role");
+        require(std::has_single_bit(unit) && unit >= block_size, index,
+                "the mapping unit is not a power of two of at least 4096");
+        const bool long_enough = entry.block_count > 2 &&
+                                 entry.block_count <= devices_.at(index).info().size / block_size;
+        require(long_enough, index, "the device is shorter than the superblock says");
+        if (label != nullptr)
+            compare(index, *label);
+        return long_enough;
+    }
+
+  private:
+    void compare(unsigned index, const DeviceLabel &label) {
+        const auto &entry = superblock_.devices[index];
+        require(same_bytes(label.volume_uuid, superblock_.volume_uuid), index,
+                "the label names another volume");
+        require(same_bytes(label.device_uuid, entry.device_uuid), index,
+                "the label's device UUID is not the superblock's");
+        require(label.index == index, index, "the label says another index");
+        require(label.device_count == superblock_.device_count, index,
+                "the label says another number of devices");
+        require(label.role == entry.role, index, "the label says another role");
+        require(label.block_count == entry.block_count, index, "the label says another size");
+        require(label.mapping_unit == entry.mapping_unit, index,
+                "the label says another mapping unit");
+    }
+
+    void require(bool holds, unsigned index, const char *text) {
+        if (holds)
+            return;
+        findings_.error(Subject::device_table, "device " + std::to_string(index) + ": " + text);
+    }
+
+    const device::DeviceTable &devices_;
+    const Superblock &superblock_;
+    Findings &findings_;
+};
+
+bool features_known(const Superblock &superblock, Findings &findings) {
+    const std::uint64_t incompat = superblock.incompat & ~format::known_incompat;
+    const std::uint64_t ro_compat = superblock.ro_compat & ~format::known_ro_compat;
+    if (incompat != 0)
+        findings.error(Subject::feature, "unknown incompatible features " +
+                                             std::to_string(incompat) +
+                                             ": use a newer fsck.daxpinfs");
+    if (ro_compat != 0)
+        findings.error(Subject::feature, "unknown read-only compatible features " +
+                                             std::to_string(ro_compat) +
+                                             ": use a newer fsck.daxpinfs");
+    return incompat == 0 && ro_compat == 0;
+}
+
+} // namespace
+
+std::optional<Superblock> check_identity(const device::DeviceTable &devices, Findings &findings) {
+    std::vector<Copies<DeviceLabel>> labels;
+    for (unsigned i = 0; i < devices.count(); ++i) {
+        labels.push_back(reader::read_labels(devices.at(i)));
+        check_copies(labels.back(), i, Subject::label, findings);
+    }
+    const auto *label = labels[0].best();
+    const std::uint64_t blocks =
+        label != nullptr ? label->block_count.get() : devices.metadata().info().size / block_size;
+    const auto superblocks = reader::read_superblocks(devices.metadata(), blocks);
+    check_copies(superblocks, 0, Subject::superblock, findings);
+    const auto *superblock = superblocks.best();
+    if (superblock == nullptr || !features_known(*superblock, findings))
+        return std::nullopt;
+
+    const auto problems = reader::geometry_problems(*superblock, devices);
+    for (const auto &problem : problems)
+        findings.error(Subject::superblock, problem);
+    if (superblock->device_count != devices.count())
+        return std::nullopt;
+    TableCheck table(devices, *superblock, findings);
+    bool usable = problems.empty();
+    for (unsigned i = 0; i < devices.count(); ++i)
+        usable = table.check(i, labels[i].best()) && usable;
+    return usable ? std::optional(*superblock) : std::nullopt;
+}
+
+} // namespace daxpin::fsck

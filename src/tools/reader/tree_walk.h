@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// walk_tree(): visits the tree's nodes and items in key order and says what is wrong with them.
+//
+// Never goes below a node that is broken, and leaves it to the visitor to stop at nodes reached
+// twice; so it ends on any image. Recursion is bounded by level_max.
+#pragma once
+
+#include "tools/reader/view.h"
+
+namespace daxpin::reader {
+
+class TreeVisitor {
+  public:
+    virtual ~TreeVisitor() = default;
+
+    // A node is about to be read; `done` is the part of the tree before it, 0 .. 1. False leaves
+    // it and everything below out.
+    virtual bool enter(MediaBlock node, double done) = 0;
+    // A node that is sound.
+    virtual void node(MediaBlock block, const Node &node) = 0;
+    virtual void item(const Item &item, MediaBlock leaf) = 0;
+    // A node that cannot be used; its items come neither before nor after.
+    virtual void broken(MediaBlock node, bool unreadable, const std::string &what) = 0;
+};
+
+// Visits the nodes that may hold keys of [from, to) and the items that do.
+void walk_tree(const View &view, TreeVisitor &visitor, Key from = {},
+               Key to = {~std::uint64_t{0}, ~std::uint64_t{0}});
+
+} // namespace daxpin::reader
