@@ -58,6 +58,7 @@ class Engine {
     format::Superblock superblock{};
     HashKey hash_key{};
     BootId boot_id{};
+    std::uint64_t mapping_unit = block_size; // bytes: the largest of the devices that hold data
     std::uint64_t mount_id = 0;
     std::unique_ptr<journal::Journal> journal;
     std::unique_ptr<alloc::Allocator> allocator;
@@ -138,23 +139,33 @@ class Engine {
     // REQUIRES: inode locked exclusively.
     OpenReply add_handle(const InodeRef &inode, const OpenRequest &request);
 
+    // Told after an open file was released; PIN and LEASE wait for it. A leaf lock.
+    Mutex release_mutex;
+    CondVar released;
+    // Keeps freed blocks from reuse as long as this process lives.
+    const std::shared_ptr<const void> until_unmount = std::make_shared<char>();
+
     // ---- shared by both halves ----
     std::atomic<CacheObserver *> observer{nullptr};
     std::atomic<Handle> next_handle{1};
     Mutex rename_mutex; // of renames that move a directory; the first lock of all
 
   private:
-    Result<bool> removal_step(InodeNumber number);
-    Result<bool> remove_some(Transaction &tx, const Attributes &orphan);
-    Result<bool> unfinished_step(const inode::Unfinished &work);
+    enum class Step { skipped, more, done };
+    class Claim;
+    Result<Step> removal_step(InodeNumber number);
+    Result<Step> truncation_step(InodeNumber number);
+    Result<bool> remove_part(Transaction &tx, Attributes orphan);
+    Result<bool> remove_inode(Transaction &tx, const Attributes &orphan);
 
     std::atomic<bool> read_only_{false};
     mutable alloc::Grace changes_; // operations between begin_change() and their end
     Mutex background_mutex_;       // one background step at a time
     InodeNumber background_cursor_ GUARDED_BY(background_mutex_){};
-    bool pass_did_work_ GUARDED_BY(background_mutex_) = false;
     std::atomic<std::uint64_t> work_posted_{1}; // something may have been left by the last mount
     std::uint64_t work_seen_ GUARDED_BY(background_mutex_) = 0;
+    Mutex claims_mutex_;
+    std::unordered_set<InodeNumber> claims_ GUARDED_BY(claims_mutex_); // removals under way
     mutable Mutex leased_mutex_;
     std::unordered_set<InodeNumber> leased_here_ GUARDED_BY(leased_mutex_);
 };

@@ -62,6 +62,7 @@ struct CachedInode {
     explicit CachedInode(InodeNumber inode_number) : number(inode_number) {}
 
     const InodeNumber number;
+    std::uint32_t type = 0; // S_IFMT bits of the mode; set at load, never changes, needs no lock
 
     // Guards all that follows up to the cache's own members. Held shared to read, exclusively
     // to change; a change holds it from the check of policy to the end of its transaction.
@@ -75,10 +76,11 @@ struct CachedInode {
     bool linkable = false; // created without a name; link() may give it one
 
     // --- the files half ---
-    bool direct_opens = false; // PREPARE, PIN or a lease: new opens are direct
+    unsigned direct_opens = 0; // PINs and LEASEs on their way: new opens are direct
     bool drop_cache = false;   // the next open must not keep the kernel's pages
-    bool preparing = false;    // a PREPARE is on its way
-    immutable::BlockRange prepare_range{};
+    // There may be an unfinished truncate of this inode; true until somebody looked.
+    bool truncating = true;
+    unsigned preparing = 0;         // PREPAREs on their way; progress is the latest one's
     std::uint64_t prepare_done = 0; // bytes
     std::uint64_t prepare_total = 0;
 
