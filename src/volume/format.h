@@ -11,6 +11,9 @@ struct FormatOptions {
     std::string label;
     std::optional<Uuid> uuid;
     std::uint64_t journal_bytes = 0; // 0 = by the size of device 0
+    std::uint64_t journal_start = 0; // first sequence of the ring, a multiple of 64
+    std::uint32_t uid = 0;           // owner of the root directory
+    std::uint32_t gid = 0;
     std::function<void(double done)> progress = {}; // 0 .. 1
 };
 

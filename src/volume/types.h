@@ -76,6 +76,9 @@ struct AttributeChange {
     std::optional<std::int64_t> ctime_ns;
     bool atime_now = false;
     bool mtime_now = false;
+    // Take setuid, setgid and file capabilities away, as a truncation by an ordinary user does.
+    // A change of owner always does.
+    bool kill_privileges = false;
 };
 
 struct NewNode {

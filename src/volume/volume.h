@@ -83,7 +83,8 @@ class Volume {
     Result<Statistics> statistics();
 
     // --- files ---
-    Result<OpenReply> open_file(const Caller &caller, InodeNumber inode, const OpenRequest &request);
+    Result<OpenReply> open_file(const Caller &caller, InodeNumber inode,
+                                const OpenRequest &request);
     void release(InodeNumber inode, Handle handle); // ends its leases
     Result<void> open_directory(InodeNumber inode); // pins it in memory; atime
     void release_directory(InodeNumber inode);
@@ -95,9 +96,9 @@ class Volume {
     Result<void> fallocate(InodeNumber inode, Handle handle, FallocateMode mode,
                            std::uint64_t offset, std::uint64_t length);
     Result<std::uint64_t> seek(InodeNumber inode, std::uint64_t offset, bool hole);
-    Result<std::uint64_t> copy_range(InodeNumber from, Handle from_handle, std::uint64_t from_offset,
-                                     InodeNumber to, Handle to_handle, std::uint64_t to_offset,
-                                     std::uint64_t length);
+    Result<std::uint64_t> copy_range(InodeNumber from, Handle from_handle,
+                                     std::uint64_t from_offset, InodeNumber to, Handle to_handle,
+                                     std::uint64_t to_offset, std::uint64_t length);
 
     // --- pins and leases (docs/pinning.md) ---
     Result<void> pin(const Caller &caller, InodeNumber inode, const PinRequest &request);

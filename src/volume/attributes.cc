@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Attributes and flags.
+#include "volume/impl.h"
+
+#include <bit>
+#include <sys/stat.h>
+
+namespace daxpin::volume {
+
+namespace {
+
+constexpr std::uint32_t frozen_flags = format::inode_flag_immutable | format::inode_flag_append;
+constexpr std::uint32_t settable_flags =
+    frozen_flags | format::inode_flag_noatime | format::inode_flag_nodump | format::inode_flag_dax;
+constexpr std::uint64_t align_hint_max = std::uint64_t{1} << 30; // bytes
+
+// What chattr +i and +a forbid here; the size is the policy's business.
+Result<void> check_frozen(const Attributes &attributes, const AttributeChange &change) {
+    const bool sets = change.mode || change.uid || change.gid || change.atime_ns ||
+                      change.mtime_ns || change.ctime_ns || change.kill_privileges;
+    if (sets && (attributes.flags & frozen_flags))
+        return Errc::not_permitted;
+    if ((change.atime_now || change.mtime_now) && (attributes.flags & format::inode_flag_immutable))
+        return Errc::not_permitted;
+    return {};
+}
+
+// setuid goes, setgid too if it means a group's rights and not mandatory locking.
+void drop_set_id(Attributes &attributes) {
+    attributes.mode &= ~std::uint32_t{S_ISUID};
+    if (attributes.mode & S_IXGRP)
+        attributes.mode &= ~std::uint32_t{S_ISGID};
+}
+
+void change_owner(Attributes &attributes, const AttributeChange &change) {
+    attributes.uid = change.uid.value_or(attributes.uid);
+    attributes.gid = change.gid.value_or(attributes.gid);
+}
+
+void change_times(Engine &engine, Attributes &attributes, const AttributeChange &change) {
+    engine.touch(attributes, touch_ctime | (change.atime_now ? touch_atime : 0U) |
+                                 (change.mtime_now ? touch_mtime : 0U));
+    if (change.atime_ns)
+        attributes.atime_ns = *change.atime_ns;
+    if (change.mtime_ns)
+        attributes.mtime_ns = *change.mtime_ns;
+    if (change.ctime_ns)
+        attributes.ctime_ns = *change.ctime_ns;
+}
+
+bool takes_privileges(const CachedInode &inode, const AttributeChange &change) {
+    return inode.type != S_IFDIR && (change.uid || change.gid || change.kill_privileges);
+}
+
+Attributes changed_attributes(Engine &engine, const CachedInode &inode,
+                              const AttributeChange &change) {
+    Attributes changed = inode.attributes;
+    if (change.mode)
+        changed.mode = (changed.mode & S_IFMT) | (*change.mode & 07777U);
+    change_owner(changed, change);
+    if (takes_privileges(inode, change))
+        drop_set_id(changed);
+    change_times(engine, changed, change);
+    if (change.size && *change.size != changed.size && !change.mtime_ns)
+        engine.touch(changed, touch_mtime);
+    return changed;
+}
+
+Result<void> store(Engine &engine, CachedInode &inode, const Attributes &changed) {
+    DAXPIN_TRY(engine.transact(
+        [&](Transaction &tx) -> Result<void> { return engine.table->store(tx, changed); }));
+    inode.attributes = changed;
+    return {};
+}
+
+// File capabilities go before the owner or the content changes, as in the kernel: a crash in
+// between leaves a file with less power, never one with too much.
+Result<void> drop_capabilities(Engine &engine, InodeNumber number) {
+    constexpr std::string_view name = "security.capability";
+    const auto present = engine.xattrs(number).get(nullptr, name);
+    if (!present && present.code() == Errc::no_attribute)
+        return {};
+    return engine.transact(
+        [&](Transaction &tx) -> Result<void> { return engine.xattrs(number).remove(tx, name); },
+        alloc::Purpose::release);
+}
+
+Result<void> check_new_size(Engine &engine, CachedInode &inode, std::uint64_t size) {
+    if (inode.type == S_IFDIR)
+        return Errc::is_directory;
+    if (inode.type != S_IFREG)
+        return Errc::invalid;
+    DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(inode));
+    return immutable::check_size_change(state, *inode.pins, inode.leases, size);
+}
+
+Result<void> check_flags(const CachedInode &inode, std::uint32_t flags,
+                         std::optional<std::uint64_t> align_hint) {
+    const bool maps = inode.type == S_IFREG || inode.type == S_IFDIR;
+    if (flags & ~(settable_flags | format::inode_flag_pinned_whole))
+        return Errc::unsupported;
+    if ((flags & format::inode_flag_dax) && !maps)
+        return Errc::invalid;
+    const std::uint64_t hint = align_hint.value_or(0);
+    if (hint != 0 &&
+        (!maps || !std::has_single_bit(hint) || hint < block_size || hint > align_hint_max))
+        return Errc::invalid;
+    return {};
+}
+
+} // namespace
+
+Result<Attributes> Volume::attributes(InodeNumber number) {
+    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    const SharedLock lock(inode->mutex);
+    return inode->attributes;
+}
+
+Result<Attributes> Volume::set_attributes(const Caller &, InodeNumber number,
+                                          const AttributeChange &change, Handle handle) {
+    DAXPIN_TRY_ASSIGN(const auto guard, impl_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    const ExclusiveLock lock(inode->mutex);
+    DAXPIN_TRY(check_frozen(inode->attributes, change));
+    if (change.size)
+        DAXPIN_TRY(check_new_size(*impl_, *inode, *change.size));
+    if (takes_privileges(*inode, change))
+        DAXPIN_TRY(drop_capabilities(*impl_, number));
+    const Attributes changed = changed_attributes(*impl_, *inode, change);
+    if (change.size)
+        DAXPIN_TRY(impl_->change_size(*inode, changed, *change.size, handle));
+    else
+        DAXPIN_TRY(store(*impl_, *inode, changed));
+    return inode->attributes;
+}
+
+Result<void> Volume::set_flags(const Caller &, InodeNumber number, std::uint32_t flags,
+                               std::optional<std::uint64_t> align_hint) {
+    DAXPIN_TRY_ASSIGN(const auto guard, impl_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    DAXPIN_TRY(check_flags(*inode, flags, align_hint));
+    const ExclusiveLock lock(inode->mutex);
+    Attributes changed = inode->attributes;
+    changed.flags = (flags & settable_flags) | (changed.flags & ~settable_flags);
+    changed.align_hint = align_hint.value_or(changed.align_hint);
+    impl_->touch(changed, touch_ctime);
+    return store(*impl_, *inode, changed);
+}
+
+} // namespace daxpin::volume

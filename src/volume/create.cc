@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Operations that make an inode or give one a further name.
+#include "volume/names.h"
+
+#include <limits>
+#include <sys/stat.h>
+
+namespace daxpin::volume {
+
+namespace {
+
+constexpr std::size_t target_bytes_max = 4095; // PATH_MAX with its NUL
+constexpr std::uint32_t link_count_max = std::numeric_limits<std::uint32_t>::max();
+
+Result<void> check_node(const NewNode &node) {
+    switch (node.mode & S_IFMT) {
+    case S_IFLNK:
+        if (node.target.empty())
+            return Errc::not_found;
+        if (node.target.size() > target_bytes_max)
+            return Errc::name_too_long;
+        return {};
+    case S_IFREG:
+    case S_IFDIR:
+    case S_IFIFO:
+    case S_IFSOCK:
+    case S_IFCHR:
+    case S_IFBLK:
+        return {};
+    default:
+        return Errc::invalid;
+    }
+}
+
+bool is_device(std::uint32_t mode) {
+    return S_ISCHR(mode) || S_ISBLK(mode);
+}
+
+// The attributes of a new inode below `parent`, with one name.
+Attributes new_attributes(Engine &engine, const Caller &caller, const Attributes &parent,
+                          const NewNode &node) {
+    const auto identity = engine.table->new_identity();
+    Attributes made;
+    made.number = identity.number;
+    made.generation = identity.generation;
+    made.mode = node.mode;
+    made.uid = caller.uid;
+    made.gid = caller.gid;
+    made.rdev = is_device(node.mode) ? node.rdev : 0;
+    made.link_count = 1;
+    if (made.is_directory()) {
+        made.link_count = 2;
+        made.parent = parent.number;
+    }
+    if (made.is_symlink()) {
+        made.mode |= 0777;
+        made.size = node.target.size();
+    }
+    if (parent.mode & S_ISGID) {
+        made.gid = parent.gid;
+        if (made.is_directory())
+            made.mode |= S_ISGID;
+    }
+    if (made.is_directory() || made.is_regular()) {
+        made.flags = parent.flags & format::inode_flag_dax;
+        made.align_hint = parent.align_hint;
+    }
+    engine.touch(made, touch_atime | touch_mtime | touch_ctime);
+    made.btime_ns = made.ctime_ns;
+    return made;
+}
+
+Result<void> store_target(Engine &engine, Transaction &tx, InodeNumber number,
+                          std::string_view target) {
+    const auto content = std::as_bytes(std::span(target.data(), target.size()));
+    DAXPIN_TRY_ASSIGN(const auto value, inode::encode_blob(tx, {}, content));
+    return engine.tree->insert(tx, btree::Key::of(number, format::ItemType::symlink), value);
+}
+
+// Adds an entry to the directory, in `tx`.
+Result<void> add_entry(Engine &engine, Transaction &tx, AttributeEdits &edits,
+                       CachedInode &directory, std::string_view name, const Attributes &child) {
+    DAXPIN_TRY(engine.directory(directory.number).insert(tx, name, entry_of(child)));
+    Attributes &attributes = edits.of(directory);
+    ++attributes.size;
+    if (child.is_directory())
+        ++attributes.link_count;
+    engine.touch(attributes, touch_mtime | touch_ctime);
+    return {};
+}
+
+// Makes the inode and its name. REQUIRES: begin_change() held. The reference counts as a lookup.
+Result<InodeRef> make(Engine &engine, const Caller &caller, InodeNumber parent,
+                      std::string_view name, const NewNode &node) {
+    DAXPIN_TRY(check_new_name(name));
+    DAXPIN_TRY(check_node(node));
+    DAXPIN_TRY_ASSIGN(const auto directory, engine.get_directory(parent));
+    const ExclusiveLock lock(directory->mutex);
+    DAXPIN_TRY(check_may_add(*directory));
+    if (S_ISDIR(node.mode) && directory->attributes.link_count == link_count_max)
+        return Errc::too_many_links;
+    const Attributes made = new_attributes(engine, caller, directory->attributes, node);
+    AttributeEdits edits;
+    DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
+        edits.restart();
+        DAXPIN_TRY(add_entry(engine, tx, edits, *directory, name, made));
+        if (made.is_symlink())
+            DAXPIN_TRY(store_target(engine, tx, made.number, node.target));
+        DAXPIN_TRY(engine.table->store(tx, made));
+        return edits.store(*engine.table, tx);
+    }));
+    edits.publish();
+    // Before the directory's lock goes: nobody can have found the name yet.
+    auto inode = engine.cache->insert(made);
+    engine.cache->add_lookup(inode);
+    return inode;
+}
+
+Volume::Created open_new(Engine &engine, const InodeRef &inode, const OpenRequest &request) {
+    const ExclusiveLock lock(inode->mutex);
+    const OpenReply reply = engine.add_handle(inode, request);
+    return {inode->attributes, reply};
+}
+
+} // namespace
+
+Result<Attributes> Volume::make_node(const Caller &caller, InodeNumber parent,
+                                     std::string_view name, const NewNode &node) {
+    DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, make(*impl_, caller, parent, name, node));
+    const SharedLock lock(inode->mutex);
+    return inode->attributes;
+}
+
+Result<Volume::Created> Volume::create(const Caller &caller, InodeNumber parent,
+                                       std::string_view name, const NewNode &node,
+                                       const OpenRequest &request) {
+    if (!S_ISREG(node.mode))
+        return Errc::invalid;
+    DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, make(*impl_, caller, parent, name, node));
+    return open_new(*impl_, inode, request);
+}
+
+Result<Volume::Created> Volume::create_unnamed(const Caller &caller, InodeNumber parent,
+                                               const NewNode &node, const OpenRequest &request) {
+    if (!S_ISREG(node.mode))
+        return Errc::invalid;
+    DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto directory, impl_->get_directory(parent));
+    Attributes made;
+    {
+        const SharedLock lock(directory->mutex);
+        DAXPIN_TRY(check_may_add(*directory));
+        made = new_attributes(*impl_, caller, directory->attributes, node);
+    }
+    made.link_count = 0;
+    // In use before it is on media, or a background step might take it for an orphan.
+    const auto inode = impl_->cache->insert(made);
+    DAXPIN_TRY(impl_->transact([&](Transaction &tx) -> Result<void> {
+        DAXPIN_TRY(impl_->table->store(tx, made));
+        return impl_->unfinished->put(
+            tx, {made.number, made.generation, format::UnfinishedKind::remove, FileBlock{0}});
+    }));
+    impl_->cache->add_lookup(inode);
+    auto created = open_new(*impl_, inode, request);
+    const ExclusiveLock lock(inode->mutex);
+    inode->linkable = true;
+    return created;
+}
+
+Result<Attributes> Volume::link(const Caller &, InodeNumber number, InodeNumber parent,
+                                std::string_view name) {
+    DAXPIN_TRY(check_new_name(name));
+    DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    DAXPIN_TRY_ASSIGN(const auto directory, impl_->get_directory(parent));
+    if (inode->type == S_IFDIR)
+        return Errc::not_permitted;
+    const InodeLocks locks{inode.get(), directory.get()};
+    DAXPIN_TRY(check_may_add(*directory));
+    if (inode->attributes.flags & (format::inode_flag_immutable | format::inode_flag_append))
+        return Errc::not_permitted;
+    const bool first_name = inode->attributes.link_count == 0;
+    if (first_name && !inode->linkable)
+        return Errc::not_found;
+    if (inode->attributes.link_count == link_count_max)
+        return Errc::too_many_links;
+    AttributeEdits edits;
+    DAXPIN_TRY(impl_->transact([&](Transaction &tx) -> Result<void> {
+        edits.restart();
+        Attributes &linked = edits.of(*inode);
+        ++linked.link_count;
+        impl_->touch(linked, touch_ctime);
+        DAXPIN_TRY(add_entry(*impl_, tx, edits, *directory, name, linked));
+        if (first_name)
+            DAXPIN_TRY(impl_->unfinished->erase(tx, number));
+        return edits.store(*impl_->table, tx);
+    }));
+    edits.publish();
+    inode->linkable = false;
+    impl_->cache->add_lookup(inode);
+    return inode->attributes;
+}
+
+} // namespace daxpin::volume

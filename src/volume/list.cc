@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Listing directories, in batches: a batch is read under the directory's lock, shown without it.
+// So the visitor may call back, and no child is locked below its parent out of order.
+#include "volume/names.h"
+
+#include <sys/stat.h>
+
+namespace daxpin::volume {
+
+namespace {
+
+constexpr std::uint64_t dot_cookie = 1;
+constexpr std::uint64_t dotdot_cookie = 2;
+constexpr std::size_t batch_max = 64;
+constexpr unsigned type_directory = S_IFDIR >> 12; // DT_DIR
+
+struct Found {
+    std::string name;
+    std::uint64_t cookie;
+    inode::Entry entry;
+    InodeRef inode; // if attributes are wanted
+};
+
+Result<std::vector<Found>> read_batch(Engine &engine, CachedInode &directory, std::uint64_t after,
+                                      bool with_inodes) {
+    std::vector<Found> batch;
+    const SharedLock lock(directory.mutex);
+    DAXPIN_TRY(engine.directory(directory.number)
+                   .list(after, [&](std::uint64_t cookie, std::string_view name,
+                                    const inode::Entry &entry) {
+                       batch.push_back({std::string(name), cookie, entry, {}});
+                       return batch.size() < batch_max;
+                   }));
+    if (!with_inodes)
+        return batch;
+    for (Found &found : batch) {
+        DAXPIN_TRY_ASSIGN(found.inode, engine.get(found.entry.number));
+    }
+    return batch;
+}
+
+Attributes snapshot(CachedInode &inode) {
+    const SharedLock lock(inode.mutex);
+    return inode.attributes;
+}
+
+bool show(Engine &engine, const Found &found, const Volume::EntryVisitor &visit) {
+    const ListedEntry listed{found.name, found.cookie, found.entry.number, found.entry.type};
+    if (!found.inode)
+        return visit(listed, nullptr);
+    const Attributes attributes = snapshot(*found.inode);
+    // Counted before the kernel can know of it; taken back if it was not accepted.
+    engine.cache->add_lookup(found.inode);
+    if (visit(listed, &attributes))
+        return true;
+    engine.cache->forget(found.entry.number, 1);
+    return false;
+}
+
+// "." or "..": not stored, not looked up.
+Result<bool> show_dots(Engine &engine, CachedInode &directory, std::uint64_t after, bool attributes,
+                       const Volume::EntryVisitor &visit) {
+    const Attributes own = snapshot(directory);
+    if (after < dot_cookie &&
+        !visit({".", dot_cookie, own.number, type_directory}, attributes ? &own : nullptr))
+        return false;
+    if (after >= dotdot_cookie)
+        return true;
+    if (!attributes)
+        return visit({"..", dotdot_cookie, own.parent, type_directory}, nullptr);
+    DAXPIN_TRY_ASSIGN(const auto parent, engine.get(own.parent));
+    const Attributes above = snapshot(*parent);
+    return visit({"..", dotdot_cookie, above.number, type_directory}, &above);
+}
+
+} // namespace
+
+Result<void> Volume::list(InodeNumber number, std::uint64_t after, bool attributes,
+                          const EntryVisitor &visit) {
+    DAXPIN_TRY_ASSIGN(const auto directory, impl_->get_directory(number));
+    DAXPIN_TRY_ASSIGN(const bool go_on, show_dots(*impl_, *directory, after, attributes, visit));
+    if (!go_on)
+        return {};
+    for (;;) {
+        DAXPIN_TRY_ASSIGN(const auto batch, read_batch(*impl_, *directory, after, attributes));
+        for (const Found &found : batch) {
+            if (!show(*impl_, found, visit))
+                return {};
+            after = found.cookie;
+        }
+        if (batch.size() < batch_max)
+            return {};
+    }
+}
+
+} // namespace daxpin::volume

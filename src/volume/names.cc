@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Looking names up; the checks that every change of a name shares.
+#include "volume/names.h"
+
+#include <sys/stat.h>
+
+namespace daxpin::volume {
+
+Result<void> check_name(std::string_view name) {
+    if (name.empty() || name.find('/') != name.npos || name.find('\0') != name.npos)
+        return Errc::invalid;
+    if (name.size() > inode::Directory::name_bytes_max)
+        return Errc::name_too_long;
+    return {};
+}
+
+Result<void> check_new_name(std::string_view name) {
+    if (name == "." || name == "..")
+        return Errc::exists;
+    return check_name(name);
+}
+
+Result<void> check_may_add(const CachedInode &directory) {
+    if (directory.attributes.link_count == 0)
+        return Errc::not_found;
+    if (directory.attributes.flags & format::inode_flag_immutable)
+        return Errc::not_permitted;
+    return {};
+}
+
+Result<void> check_may_remove(const CachedInode &directory) {
+    DAXPIN_TRY(check_may_add(directory));
+    if (directory.attributes.flags & format::inode_flag_append)
+        return Errc::not_permitted;
+    return {};
+}
+
+Result<InodeRef> find_child_if_any(Engine &engine, CachedInode &directory, std::string_view name) {
+    const SharedLock lock(directory.mutex);
+    DAXPIN_TRY_ASSIGN(const auto entry, engine.directory(directory.number).find(nullptr, name));
+    if (!entry)
+        return InodeRef{};
+    // Under the lock: an entry's inode has a name, so it can be had.
+    DAXPIN_TRY_ASSIGN(auto child, engine.get(entry->number));
+    return child;
+}
+
+Result<InodeRef> find_child(Engine &engine, CachedInode &directory, std::string_view name) {
+    DAXPIN_TRY_ASSIGN(auto child, find_child_if_any(engine, directory, name));
+    if (!child)
+        return Errc::not_found;
+    return child;
+}
+
+Result<bool> leads_to(Engine &engine, const CachedInode &directory, std::string_view name,
+                      const CachedInode *child) {
+    DAXPIN_TRY_ASSIGN(const auto entry, engine.directory(directory.number).find(nullptr, name));
+    if (!entry || !child)
+        return !entry && !child;
+    return entry->number == child->number;
+}
+
+inode::Entry entry_of(const Attributes &attributes) {
+    return {attributes.number, attributes.generation, (attributes.mode & S_IFMT) >> 12};
+}
+
+Result<void> drop_link(Engine &engine, Transaction &tx, AttributeEdits &edits, CachedInode &child) {
+    Attributes &attributes = edits.of(child);
+    attributes.link_count = attributes.is_directory() ? 0 : attributes.link_count - 1;
+    engine.touch(attributes, touch_ctime);
+    if (attributes.link_count > 0)
+        return {};
+    return engine.unfinished->put(tx, {attributes.number, attributes.generation,
+                                       format::UnfinishedKind::remove, FileBlock{0}});
+}
+
+Result<Attributes> Volume::lookup(InodeNumber parent, std::string_view name) {
+    DAXPIN_TRY(check_name(name));
+    DAXPIN_TRY_ASSIGN(auto directory, impl_->get_directory(parent));
+    InodeRef child;
+    if (name == ".") {
+        child = directory.share();
+    } else if (name == "..") {
+        InodeNumber above;
+        {
+            const SharedLock lock(directory->mutex);
+            above = directory->attributes.parent;
+        }
+        DAXPIN_TRY_ASSIGN(child, impl_->get(above));
+    } else {
+        DAXPIN_TRY_ASSIGN(child, find_child(*impl_, *directory, name));
+    }
+    const SharedLock lock(child->mutex);
+    impl_->cache->add_lookup(child);
+    return child->attributes;
+}
+
+void Volume::forget(InodeNumber inode, std::uint64_t count) {
+    impl_->cache->forget(inode, count);
+    impl_->reap();
+}
+
+Result<std::string> Volume::read_link(InodeNumber number) {
+    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    if (inode->type != S_IFLNK)
+        return Errc::invalid;
+    btree::Item item;
+    // The target never changes, so the lock only keeps removal away.
+    const SharedLock lock(inode->mutex);
+    DAXPIN_TRY_ASSIGN(
+        const bool found,
+        impl_->tree->find(nullptr, btree::Key::of(number, format::ItemType::symlink), item));
+    if (!found)
+        return Errc::corrupt;
+    DAXPIN_TRY_ASSIGN(const auto target, inode::decode_blob(impl_->devices, item.value()));
+    return std::string(reinterpret_cast<const char *>(target.data()), target.size());
+}
+
+} // namespace daxpin::volume

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// rename in all modes.
+//
+// Both names are looked up, everything involved is locked in ascending order, then the names are
+// looked up again; if one leads elsewhere by now, all over again. Renames that move a directory
+// to another one hold rename_mutex, so that the ancestors of a directory stand still while the
+// way up from the destination is walked.
+#include "volume/names.h"
+
+#include <limits>
+#include <optional>
+#include <sys/stat.h>
+
+namespace daxpin::volume {
+
+namespace {
+
+struct Rename {
+    const Caller &caller;
+    InodeRef from;
+    std::string_view from_name;
+    InodeRef to;
+    std::string_view to_name;
+    RenameMode mode;
+    // Found anew in each attempt; declared last, so dropped first.
+    InodeRef source = {};
+    InodeRef target = {}; // may be none
+
+    bool exchange() const { return mode == RenameMode::exchange; }
+    bool same_directory() const { return from.get() == to.get(); }
+    bool moves_directory() const {
+        return !same_directory() &&
+               (source->type == S_IFDIR || (exchange() && target && target->type == S_IFDIR));
+    }
+};
+
+// rename_mutex, if this rename needs it.
+class MoveLock {
+  public:
+    MoveLock(Mutex &mutex, bool wanted) NO_THREAD_SAFETY_ANALYSIS
+        : mutex_(wanted ? &mutex : nullptr) {
+        if (mutex_)
+            mutex_->lock();
+    }
+    ~MoveLock() NO_THREAD_SAFETY_ANALYSIS {
+        if (mutex_)
+            mutex_->unlock();
+    }
+    MoveLock(const MoveLock &) = delete;
+    MoveLock &operator=(const MoveLock &) = delete;
+
+  private:
+    Mutex *mutex_;
+};
+
+// Whether `directory` is `ancestor` or lies below it. REQUIRES: rename_mutex held; no inode lock.
+Result<bool> is_below(Engine &engine, const InodeRef &directory, const CachedInode &ancestor) {
+    InodeRef at = directory.share();
+    InodeNumber mark; // Brent's method: parent pointers that lead in a circle are damage
+    for (std::uint64_t steps = 0, limit = 1;; ++steps) {
+        if (at->number == ancestor.number)
+            return true;
+        if (at->number == mark)
+            return Errc::corrupt;
+        if (steps == limit) {
+            mark = at->number;
+            limit *= 2;
+            steps = 0;
+        }
+        InodeNumber above;
+        {
+            const SharedLock lock(at->mutex);
+            above = at->attributes.parent;
+        }
+        if (above == at->number || at->number.value == format::root_inode)
+            return false;
+        auto next = engine.get(above);
+        if (!next && next.code() == Errc::stale)
+            return false; // `directory` was removed: refused once it is locked
+        DAXPIN_TRY_ASSIGN(at, std::move(next));
+    }
+}
+
+// A directory must not come to lie below itself.
+Result<void> check_cycles(Engine &engine, const Rename &rename) {
+    if (rename.source->type == S_IFDIR) {
+        DAXPIN_TRY_ASSIGN(const bool below, is_below(engine, rename.to, *rename.source));
+        if (below)
+            return Errc::invalid;
+    }
+    if (rename.exchange() && rename.target && rename.target->type == S_IFDIR) {
+        DAXPIN_TRY_ASSIGN(const bool below, is_below(engine, rename.from, *rename.target));
+        if (below)
+            return Errc::invalid;
+    }
+    return {};
+}
+
+Result<void> find_both(Engine &engine, Rename &rename) {
+    DAXPIN_TRY_ASSIGN(rename.source, find_child(engine, *rename.from, rename.from_name));
+    DAXPIN_TRY_ASSIGN(rename.target, find_child_if_any(engine, *rename.to, rename.to_name));
+    if (!rename.target && rename.exchange())
+        return Errc::not_found;
+    if (rename.target && rename.mode == RenameMode::no_replace)
+        return Errc::exists;
+    return {};
+}
+
+Result<bool> still_there(Engine &engine, const Rename &rename) {
+    DAXPIN_TRY_ASSIGN(const bool source,
+                      leads_to(engine, *rename.from, rename.from_name, rename.source.get()));
+    if (!source)
+        return false;
+    return leads_to(engine, *rename.to, rename.to_name, rename.target.get());
+}
+
+Result<void> check_replaced(Engine &engine, const Rename &rename) {
+    CachedInode &target = *rename.target;
+    DAXPIN_TRY(check_may_remove(*rename.to));
+    if (rename.source->type == S_IFDIR && target.type != S_IFDIR)
+        return Errc::not_directory;
+    if (rename.source->type != S_IFDIR && target.type == S_IFDIR)
+        return Errc::is_directory;
+    DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(target));
+    DAXPIN_TRY(immutable::check_unlink(state));
+    if (target.type == S_IFDIR && target.attributes.size != 0)
+        return Errc::not_empty;
+    return {};
+}
+
+Result<void> check_movable(const CachedInode &inode) {
+    if (inode.attributes.flags & (format::inode_flag_immutable | format::inode_flag_append))
+        return Errc::not_permitted;
+    return {};
+}
+
+// REQUIRES: all four locked.
+Result<void> check_rename(Engine &engine, const Rename &rename) {
+    DAXPIN_TRY(check_may_remove(*rename.from));
+    DAXPIN_TRY(check_may_add(*rename.to));
+    DAXPIN_TRY(check_movable(*rename.source));
+    if (rename.exchange()) {
+        DAXPIN_TRY(check_may_remove(*rename.to));
+        DAXPIN_TRY(check_movable(*rename.target));
+    } else if (rename.target) {
+        DAXPIN_TRY(check_replaced(engine, rename));
+    }
+    const bool to_gains = rename.moves_directory() && rename.source->type == S_IFDIR;
+    if (to_gains && rename.to->attributes.link_count == std::numeric_limits<std::uint32_t>::max())
+        return Errc::too_many_links;
+    return {};
+}
+
+// Moves what a directory's links and parent pointer say.
+void move_directory(AttributeEdits &edits, CachedInode &moved, CachedInode &from, CachedInode &to) {
+    if (moved.type != S_IFDIR || &from == &to)
+        return;
+    edits.of(moved).parent = to.number;
+    --edits.of(from).link_count;
+    ++edits.of(to).link_count;
+}
+
+Result<void> swap_entries(Engine &engine, Transaction &tx, AttributeEdits &edits,
+                          const Rename &rename) {
+    CachedInode &source = *rename.source;
+    CachedInode &target = *rename.target;
+    DAXPIN_TRY(engine.directory(rename.from->number)
+                   .replace(tx, rename.from_name, entry_of(target.attributes)));
+    DAXPIN_TRY(engine.directory(rename.to->number)
+                   .replace(tx, rename.to_name, entry_of(source.attributes)));
+    move_directory(edits, source, *rename.from, *rename.to);
+    move_directory(edits, target, *rename.to, *rename.from);
+    engine.touch(edits.of(target), touch_ctime);
+    return {};
+}
+
+// Puts the source's new entry in place, over the target's if there is one.
+Result<void> enter_source(Engine &engine, Transaction &tx, AttributeEdits &edits,
+                          const Rename &rename) {
+    auto to = engine.directory(rename.to->number);
+    const auto entry = entry_of(rename.source->attributes);
+    if (!rename.target) {
+        ++edits.of(*rename.to).size;
+        return to.insert(tx, rename.to_name, entry);
+    }
+    DAXPIN_TRY(to.replace(tx, rename.to_name, entry));
+    if (rename.target->type == S_IFDIR)
+        --edits.of(*rename.to).link_count;
+    return drop_link(engine, tx, edits, *rename.target);
+}
+
+// A whiteout is a character device 0:0; overlayfs leaves one where a lower name is hidden.
+Attributes whiteout(Engine &engine, const Caller &caller) {
+    const auto identity = engine.table->new_identity();
+    Attributes made;
+    made.number = identity.number;
+    made.generation = identity.generation;
+    made.mode = S_IFCHR;
+    made.uid = caller.uid;
+    made.gid = caller.gid;
+    made.link_count = 1;
+    engine.touch(made, touch_atime | touch_mtime | touch_ctime);
+    made.btime_ns = made.ctime_ns;
+    return made;
+}
+
+Result<void> leave_source(Engine &engine, Transaction &tx, AttributeEdits &edits,
+                          const Rename &rename) {
+    auto from = engine.directory(rename.from->number);
+    if (rename.mode != RenameMode::whiteout) {
+        --edits.of(*rename.from).size;
+        return from.erase(tx, rename.from_name);
+    }
+    const Attributes made = whiteout(engine, rename.caller);
+    DAXPIN_TRY(engine.table->store(tx, made));
+    return from.replace(tx, rename.from_name, entry_of(made));
+}
+
+Result<void> change_entries(Engine &engine, Transaction &tx, AttributeEdits &edits,
+                            const Rename &rename) {
+    edits.restart();
+    if (rename.exchange()) {
+        DAXPIN_TRY(swap_entries(engine, tx, edits, rename));
+    } else {
+        // The old name goes first, so that renaming within a full leaf needs no room.
+        DAXPIN_TRY(leave_source(engine, tx, edits, rename));
+        DAXPIN_TRY(enter_source(engine, tx, edits, rename));
+        move_directory(edits, *rename.source, *rename.from, *rename.to);
+    }
+    engine.touch(edits.of(*rename.source), touch_ctime);
+    engine.touch(edits.of(*rename.from), touch_mtime | touch_ctime);
+    engine.touch(edits.of(*rename.to), touch_mtime | touch_ctime);
+    return edits.store(*engine.table, tx);
+}
+
+Result<void> commit(Engine &engine, const Rename &rename) {
+    AttributeEdits edits;
+    DAXPIN_TRY(
+        engine.transact([&](Transaction &tx) { return change_entries(engine, tx, edits, rename); },
+                        alloc::Purpose::release));
+    edits.publish();
+    return {};
+}
+
+// One attempt; false if a name had come to lead elsewhere when the locks were held.
+Result<bool> attempt(Engine &engine, Rename &rename) {
+    DAXPIN_TRY(find_both(engine, rename));
+    const MoveLock move_lock(engine.rename_mutex, rename.moves_directory());
+    if (rename.moves_directory())
+        DAXPIN_TRY(check_cycles(engine, rename));
+    const InodeLocks locks{rename.from.get(), rename.to.get(), rename.source.get(),
+                           rename.target.get()};
+    DAXPIN_TRY_ASSIGN(const bool unchanged, still_there(engine, rename));
+    if (!unchanged)
+        return false;
+    if (rename.source.get() == rename.target.get())
+        return true; // two names of one inode: nothing to do, says POSIX
+    DAXPIN_TRY(check_rename(engine, rename));
+    DAXPIN_TRY(commit(engine, rename));
+    return true;
+}
+
+Result<void> check_rename_name(std::string_view name) {
+    if (name == "." || name == "..")
+        return Errc::busy;
+    return check_name(name);
+}
+
+Result<void> run(Engine &engine, Rename rename) {
+    for (;;) {
+        DAXPIN_TRY_ASSIGN(const bool done, attempt(engine, rename));
+        if (done)
+            return {};
+    }
+}
+
+} // namespace
+
+Result<void> Volume::rename(const Caller &caller, InodeNumber from, std::string_view from_name,
+                            InodeNumber to, std::string_view to_name, RenameMode mode) {
+    DAXPIN_TRY(check_rename_name(from_name));
+    DAXPIN_TRY(check_rename_name(to_name));
+    {
+        DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
+        DAXPIN_TRY_ASSIGN(auto from_directory, impl_->get_directory(from));
+        DAXPIN_TRY_ASSIGN(auto to_directory, impl_->get_directory(to));
+        DAXPIN_TRY(run(*impl_, {caller, std::move(from_directory), from_name,
+                                std::move(to_directory), to_name, mode}));
+    }
+    impl_->reap();
+    return {};
+}
+
+} // namespace daxpin::volume

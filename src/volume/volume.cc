@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Opening and closing a volume, remounting, statistics.
+#include "device/label.h"
+#include "volume/impl.h"
+
+#include <sys/stat.h>
+
+namespace daxpin::volume {
+
+namespace {
+
+Result<void> check_members(const device::DeviceTable &devices,
+                           const format::Superblock &superblock) {
+    if (superblock.device_count != devices.count())
+        return Error{Errc::missing, "the volume has " +
+                                        std::to_string(superblock.device_count.get()) +
+                                        " devices, not " + std::to_string(devices.count())};
+    for (unsigned i = 0; i < devices.count(); ++i)
+        if (devices.at(i).info().size / block_size < superblock.devices[i].block_count)
+            return Error{Errc::invalid,
+                         devices.at(i).info().path + ": the device is shorter than its volume"};
+    return {};
+}
+
+bool all_writable(const device::DeviceTable &devices) {
+    for (unsigned i = 0; i < devices.count(); ++i)
+        if (devices.at(i).info().read_only)
+            return false;
+    return true;
+}
+
+// A label lost to a media error is rewritten from its other copy. That the bad block cannot be
+// written yet is no reason to refuse the mount: the other copy rules.
+void restore_labels(const device::DeviceTable &devices) {
+    for (unsigned i = 0; i < devices.count(); ++i)
+        static_cast<void>(device::restore_copies(devices.at(i)).has_value());
+}
+
+} // namespace
+
+Result<void> Engine::start() {
+    DAXPIN_TRY_ASSIGN(superblock, device::read_superblock(devices.metadata()));
+    DAXPIN_TRY(check_members(devices, superblock));
+    const bool only_reading = options.read_only || !all_writable(devices) ||
+                              (superblock.ro_compat & ~format::known_ro_compat) != 0;
+    read_only_.store(only_reading);
+    std::copy(std::begin(superblock.hash_key), std::end(superblock.hash_key), hash_key.begin());
+    boot_id = env.boot_id();
+    for (unsigned i = devices.count() == 1 ? 0 : 1; i < devices.count(); ++i)
+        mapping_unit = std::max<std::uint64_t>(mapping_unit, superblock.devices[i].mapping_unit);
+    mount_id = env.random64();
+    DAXPIN_TRY_ASSIGN(journal,
+                      journal::Journal::open(devices, journal::geometry_of(superblock), env));
+    if (!only_reading)
+        restore_labels(devices);
+    DAXPIN_TRY_ASSIGN(allocator, alloc::Allocator::open(*journal, superblock));
+    tree = std::make_unique<btree::Tree>(*journal, MediaBlock::at(0, superblock.root));
+    DAXPIN_TRY_ASSIGN(table, inode::InodeTable::open(*tree, env));
+    unfinished = std::make_unique<inode::UnfinishedTable>(*tree);
+    cache = std::make_unique<InodeCache>(*table);
+    const auto root = get_directory({format::root_inode});
+    if (!root)
+        return Error{root.code() == Errc::io ? Errc::io : Errc::corrupt,
+                     "the root directory cannot be read: run fsck.daxpinfs"};
+    return {};
+}
+
+Result<void> Engine::check_writable() const {
+    if (is_read_only())
+        return Errc::read_only;
+    return {};
+}
+
+Result<alloc::Grace::Guard> Engine::begin_change() {
+    // Enter first, look then: set_read_only() sets first and waits then.
+    auto guard = changes_.enter();
+    DAXPIN_TRY(check_writable());
+    return guard;
+}
+
+Result<void> Engine::set_read_only(bool only_reading) {
+    if (!only_reading) {
+        if (journal->failed())
+            return Error{Errc::read_only, "a device failed: only reading goes on"};
+        if (!all_writable(devices) || (superblock.ro_compat & ~format::known_ro_compat) != 0)
+            return Errc::read_only;
+        read_only_.store(false);
+        post_work();
+        return {};
+    }
+    if (read_only_.exchange(true))
+        return {};
+    const auto ticket = changes_.ticket();
+    for (unsigned round = 0; !changes_.passed(ticket); ++round)
+        spin_wait(round);
+    return journal->failed() ? Result<void>{} : journal->checkpoint();
+}
+
+Result<InodeRef> Engine::get_directory(InodeNumber number) {
+    DAXPIN_TRY_ASSIGN(auto inode, get(number));
+    if (inode->type != S_IFDIR)
+        return Errc::not_directory;
+    return inode;
+}
+
+Result<InodeRef> Engine::get_regular(InodeNumber number) {
+    DAXPIN_TRY_ASSIGN(auto inode, get(number));
+    if (inode->type == S_IFDIR)
+        return Errc::is_directory;
+    if (inode->type != S_IFREG)
+        return Errc::invalid;
+    return inode;
+}
+
+void Engine::touch(Attributes &attributes, unsigned which) {
+    const std::int64_t now = env.now_ns();
+    if (which & touch_atime)
+        attributes.atime_ns = now;
+    if (which & touch_mtime)
+        attributes.mtime_ns = now;
+    if (which & touch_ctime)
+        attributes.ctime_ns = now;
+}
+
+Result<const std::vector<immutable::BlockRange> *> Engine::pins(CachedInode &inode) {
+    if (!inode.pins && inode.type != S_IFREG)
+        inode.pins.emplace(); // only files have pins
+    if (!inode.pins) {
+        DAXPIN_TRY_ASSIGN(auto stored, pin_table(inode.number).list(nullptr));
+        inode.pins = std::move(stored);
+    }
+    return &*inode.pins;
+}
+
+Result<immutable::FileState> Engine::file_state(CachedInode &inode) {
+    DAXPIN_TRY_ASSIGN(const auto *ranges, pins(inode));
+    const Attributes &attributes = inode.attributes;
+    immutable::FileState state;
+    state.regular = attributes.is_regular();
+    state.link_count = attributes.link_count;
+    state.size = attributes.size;
+    state.mapping_unit = mapping_unit;
+    state.immutable_flag = (attributes.flags & format::inode_flag_immutable) != 0;
+    state.append_flag = (attributes.flags & format::inode_flag_append) != 0;
+    state.pinned_whole = (attributes.flags & format::inode_flag_pinned_whole) != 0;
+    state.any_pin = !ranges->empty();
+    state.read_only_mount = is_read_only();
+    return state;
+}
+
+bool Engine::leased_before_mount(const Attributes &attributes) const {
+    if (attributes.lease_boot != boot_id || boot_id == BootId{})
+        return false;
+    const MutexLock lock(leased_mutex_);
+    return !leased_here_.contains(attributes.number);
+}
+
+void Engine::note_leased_here(InodeNumber number) {
+    const MutexLock lock(leased_mutex_);
+    leased_here_.insert(number);
+}
+
+Volume::Volume(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<Volume>> Volume::open(device::DeviceTable devices, Env &env,
+                                             const Options &options) {
+    auto impl = std::make_unique<Impl>(std::move(devices), env, options);
+    DAXPIN_TRY(impl->start());
+    return std::unique_ptr<Volume>(new Volume(std::move(impl)));
+}
+
+Volume::~Volume() {
+    if (!impl_->is_read_only())
+        // What fails here is found again by the next mount's recovery.
+        static_cast<void>(impl_->journal->checkpoint().has_value());
+}
+
+const format::Superblock &Volume::superblock() const {
+    return impl_->superblock;
+}
+device::DeviceTable &Volume::devices() {
+    return impl_->devices;
+}
+std::uint64_t Volume::records_replayed() const {
+    return impl_->journal->report().records_replayed;
+}
+std::uint64_t Volume::mount_id() const {
+    return impl_->mount_id;
+}
+void Volume::set_observer(CacheObserver *observer) {
+    impl_->observer.store(observer);
+}
+bool Volume::read_only() const {
+    return impl_->is_read_only();
+}
+bool Volume::failed() const {
+    return impl_->journal->failed();
+}
+Result<void> Volume::set_read_only(bool read_only) {
+    return impl_->set_read_only(read_only);
+}
+Result<bool> Volume::background_step() {
+    return impl_->background_step();
+}
+
+Result<void> Volume::checkpoint() {
+    if (impl_->is_read_only())
+        return {};
+    return impl_->journal->checkpoint();
+}
+
+Result<Statistics> Volume::statistics() {
+    const alloc::Space space = impl_->allocator->space();
+    return Statistics{space.total_blocks, space.free_blocks, space.available_blocks};
+}
+
+} // namespace daxpin::volume
