@@ -28,15 +28,15 @@ class Transaction;
 enum class Purpose { ordinary, release };
 
 struct Space {
-    std::uint64_t total_blocks = 0;   // of devices that hold data
-    std::uint64_t free_blocks = 0;    // clear bits there (statfs f_bfree)
+    std::uint64_t total_blocks = 0;     // of devices that hold data
+    std::uint64_t free_blocks = 0;      // clear bits there (statfs f_bfree)
     std::uint64_t available_blocks = 0; // less the reserve (f_bavail)
 };
 
 struct DataRequest {
-    BlockCount count;             // wanted; the run returned may be shorter, never empty
+    BlockCount count;              // wanted; the run returned may be shorter, never empty
     std::uint64_t align_bytes = 0; // > 4096: the run starts so aligned and is a multiple of it
-    MediaBlock goal{};            // near here, if not zero: e.g. the end of the last extent
+    MediaBlock goal{};             // near here, if not zero: e.g. the end of the last extent
 };
 
 // Blocks set aside in DRAM so that a sequence of steps cannot run out half way.

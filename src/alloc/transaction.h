@@ -37,7 +37,9 @@ class Transaction {
     // Frees data blocks. While `keeper` is alive (somebody leases them) they are not reused.
     void free_data(MediaRun run, std::weak_ptr<const void> keeper = {});
 
-    // Adds the bitmap changes and commits. ERRORS: as journal::Transaction::commit().
+    // Adds the bitmap changes and commits.
+    // What goes wrong is found before the record, or the journal has failed. ERRORS: as
+    // journal::Transaction::commit().
     Result<void> commit();
 
     // After Errc::retry: gives everything back and waits for what was in the way.
@@ -51,23 +53,34 @@ class Transaction {
         bool metadata;
         std::weak_ptr<const void> keeper;
     };
+    struct BitmapChange {
+        MediaRun run;
+        bool allocate;
+    };
+    // Blocks of the pool that this transaction may take now.
+    std::uint64_t allowance(std::uint64_t free, std::uint64_t reserved,
+                            std::uint64_t reserve) const;
+    Errc out_of_space(std::uint64_t waiting);
+    Result<void> load_groups(MediaRun run);
     Result<void> stage_bitmaps();
+    Result<void> stage_chunk(MediaBlock chunk, unsigned device, std::uint64_t first,
+                             const std::vector<BitmapChange> &changes);
+    void settle(journal::Sequence sequence);
     void abort();
 
     Allocator &allocator_;
     journal::Transaction units_;
     Purpose purpose_;
     Reservation *reservation_;
-    bool starved_ = false; // the retry was for blocks, not for a unit lock
-    std::vector<MediaRun> allocated_;
-    std::vector<MediaRun> allocated_units_;
+    bool starved_ = false;            // the retry was for blocks, not for a unit lock
+    std::vector<MediaRun> allocated_; // data and units alike
     std::vector<Freed> freed_;
 };
 
 // Runs `body(tx)` and commits until it does not ask for a retry. The body starts from scratch
 // each time: it may change DRAM state that others see only after commit, or not at all.
-template <typename Body>
-auto transact(Allocator &allocator, Purpose purpose, Body &&body, Reservation *reservation = nullptr)
+template <typename Body> auto transact(Allocator &allocator, Purpose purpose, Body &&body,
+                                       Reservation *reservation = nullptr)
     -> decltype(body(std::declval<Transaction &>())) {
     Transaction tx(allocator, purpose, reservation);
     for (;;) {

@@ -29,9 +29,7 @@ struct Key {
     static constexpr Key of(InodeNumber inode, format::ItemType type, std::uint64_t offset = 0) {
         return {inode.value, std::uint64_t{static_cast<std::uint8_t>(type)} << 60 | offset};
     }
-    constexpr format::ItemType type() const {
-        return static_cast<format::ItemType>(place >> 60);
-    }
+    constexpr format::ItemType type() const { return static_cast<format::ItemType>(place >> 60); }
     constexpr std::uint64_t offset() const { return place & ((std::uint64_t{1} << 60) - 1); }
     bool is(InodeNumber number, format::ItemType kind) const {
         return inode == number.value && type() == kind;

@@ -108,7 +108,7 @@ DAXPIN_ON_MEDIA(TailCell, 64);
 inline constexpr std::uint32_t record_magic = 0x43525844; // "DXRC"
 inline constexpr std::uint32_t record_align = 64;
 inline constexpr std::uint32_t record_outcome = 1; // the only record type of version 1
-inline constexpr std::uint64_t ring_bytes_min = 64 * 1024;
+inline constexpr std::uint64_t ring_bytes_min = 128 * 1024;
 
 struct RecordHeader {
     le32 magic;
@@ -117,7 +117,9 @@ struct RecordHeader {
     le32 type;        // record_outcome
     le32 entry_count; // > 0
     le32 payload_crc; // CRC-32C of the length - 64 bytes after the header
-    std::byte reserved[28];
+    le32 reserved0;
+    le64 previous_end; // where the record before ended: tells a skip at the wrap from a lost record
+    std::byte reserved[16];
     le64 checksum; // SipHash-2-4 under the epoch of the 56 bytes before
 };
 DAXPIN_ON_MEDIA(RecordHeader, 64);
@@ -165,8 +167,8 @@ struct LeafSlot {
 DAXPIN_ON_MEDIA(LeafSlot, 4);
 
 // An inner node has `count` entries after its header, in key order. A child holds the keys from
-// its own entry's (inclusive) to the next entry's (exclusive); the first key of each level's
-// first node counts as lower than every key.
+// its own entry's (inclusive) to the next entry's (exclusive). The first entry's key is no bound:
+// the first child holds everything from the node's own lower bound on, which is not above it.
 struct InnerEntry {
     Key key;
     le64 child; // MediaBlock

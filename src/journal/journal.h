@@ -10,13 +10,13 @@
 // not verify. Layout: docs/format.md, "Journal". Reasons: docs/design/0001-journal.md.
 #pragma once
 
+#include "base/checksum.h"
 #include "base/env.h"
 #include "base/sync.h"
-#include "base/checksum.h"
 #include "device/device_table.h"
 #include "journal/units.h"
 
-#include <set>
+#include <map>
 
 namespace daxpin::journal {
 
@@ -84,8 +84,8 @@ class Journal {
   private:
     Journal(device::DeviceTable &devices, const Geometry &geometry, Env &env);
 
-    Result<void> recover();
-    Result<void> write_tail_cells(Sequence tail);
+    Result<void> recover() NO_THREAD_SAFETY_ANALYSIS; // no other thread has the journal yet
+    Result<void> write_tail_cells(Sequence tail) REQUIRES(checkpoint_mutex_);
     Result<void> flush_homes(Sequence from, Sequence to);
 
     device::DeviceTable &devices_;
@@ -99,7 +99,8 @@ class Journal {
     mutable Mutex append_mutex_; // order of records; held over the record's drain
     Sequence head_ GUARDED_BY(append_mutex_) = 0;
     std::uint64_t reserved_ GUARDED_BY(append_mutex_) = 0;
-    std::set<Sequence> unfinished_ GUARDED_BY(append_mutex_); // homes being written
+    // Records whose homes are being written, with the end of the record before each.
+    std::map<Sequence, Sequence> unfinished_ GUARDED_BY(append_mutex_);
 
     Mutex checkpoint_mutex_; // one checkpoint at a time; taken before append_mutex_
     HashKey epoch_{};        // fixed between recovery and unmount

@@ -29,6 +29,13 @@ class Transaction {
     // Valid until the transaction ends. ERRORS: retry, io, corrupt.
     Result<std::byte *> edit(MediaBlock unit);
 
+    // As edit(), but waits as long as it takes. REQUIRES: every unit so taken stands behind all
+    // others of this transaction in the lock order (docs/locking.md): bitmap chunks, ascending.
+    Result<std::byte *> edit_ordered(MediaBlock unit);
+
+    // Reading with this transaction's rules: a bounded wait, then Errc::retry.
+    Result<void> lock_shared(MediaBlock unit);
+
     // The copy that edit() or create() made, or null.
     std::byte *find(MediaBlock unit);
 
@@ -70,8 +77,11 @@ class Transaction {
         std::uint16_t length;
     };
 
+    Result<std::byte *> load_locked(MediaBlock unit);
     Result<void> write_fresh_units();
-    Result<std::vector<Range>> differences();
+    Result<std::vector<Range>> differences() const;
+    std::vector<std::byte> build_record(const std::vector<Range> &ranges) const;
+    Result<Sequence> append_and_write_home(const std::vector<Range> &ranges);
     Result<void> write_homes(const std::vector<Range> &ranges);
     void release_units();
 

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "alloc/allocator.h"
+
+#include "alloc/allocator_state.h"
+#include "base/assert.h"
+#include "base/checksum.h"
+
+#include <algorithm>
+
+namespace daxpin::alloc {
+
+namespace {
+
+using format::BitmapHeader;
+using format::blocks_per_group;
+using journal::UnitBytes;
+
+// A reader holds its blocks for one reply; beyond this many tries it has met with an accident.
+constexpr unsigned grace_rounds_max = 100'000;
+
+Result<BitmapHeader> check_header(const BitmapHeader &header, unsigned device, std::size_t group) {
+    if (header.magic != format::bitmap_magic || header.device != device || header.group != group ||
+        header.free_count > blocks_per_group)
+        return Error{Errc::corrupt, "bitmap chunk " + std::to_string(group) + " of device " +
+                                        std::to_string(device) + " is damaged"};
+    return header;
+}
+
+UnitBytes make_chunk(unsigned device, std::uint32_t group, std::uint64_t block_count,
+                     const std::vector<MediaRun> &in_use) {
+    UnitBytes chunk{};
+    const auto first = std::uint64_t{group} * blocks_per_group;
+    std::uint32_t free_count = 0;
+    auto is_used = [&](std::uint64_t block) {
+        return block >= block_count || std::ranges::any_of(in_use, [&](const MediaRun &run) {
+                   return run.start.device() == device && block >= run.start.block() &&
+                          block < run.start.block() + run.count.value;
+               });
+    };
+    for (std::uint32_t bit = 0; bit < blocks_per_group; ++bit) {
+        if (is_used(first + bit))
+            chunk[format::bitmap_header_bytes + bit / 8] |= std::byte(1U << (bit % 8));
+        else
+            ++free_count;
+    }
+    BitmapHeader header{};
+    header.magic = format::bitmap_magic;
+    header.device = device;
+    header.group = group;
+    header.free_count = free_count;
+    std::memcpy(chunk.data(), &header, sizeof header);
+    header.crc = crc32c(std::span<const std::byte>(chunk).subspan(sizeof(le32)));
+    std::memcpy(chunk.data(), &header, sizeof header);
+    return chunk;
+}
+
+} // namespace
+
+MediaBlock chunk_of(const DeviceSpace &device, std::size_t group) {
+    return MediaBlock::at(0, device.bitmap_start + group);
+}
+
+std::uint32_t Allocator::group_count(std::uint64_t block_count) {
+    return static_cast<std::uint32_t>((block_count + blocks_per_group - 1) / blocks_per_group);
+}
+
+Result<void> Allocator::format(device::DeviceTable &devices, const format::Superblock &superblock,
+                               const std::vector<MediaRun> &in_use) {
+    for (unsigned device = 0; device < superblock.device_count; ++device) {
+        const auto &entry = superblock.devices[device];
+        for (std::uint32_t group = 0; group < entry.group_count; ++group)
+            DAXPIN_TRY(devices.copy(MediaBlock::at(0, entry.bitmap_start + group), 0,
+                                    make_chunk(device, group, entry.block_count, in_use),
+                                    device::StoreKind::nontemporal));
+    }
+    return devices.metadata().drain();
+}
+
+Allocator::Allocator(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Allocator::~Allocator() = default;
+
+Result<std::unique_ptr<Allocator>> Allocator::open(journal::Journal &journal,
+                                                   const format::Superblock &superblock) {
+    auto state = std::make_unique<State>(journal);
+    MutexLock lock(state->mutex);
+    const bool separate = superblock.device_count > 1;
+    state->data_pool = separate ? &state->separate_data_pool : &state->metadata_pool;
+    for (unsigned i = 0; i < superblock.device_count; ++i)
+        DAXPIN_TRY(state->add_device(i, superblock.devices[i], superblock.device_count));
+    // Deleting may need a few tree nodes before it gives any back.
+    state->metadata_pool.reserve =
+        std::clamp<std::uint64_t>(state->metadata_pool.total / 64, 8, 1024);
+    return std::unique_ptr<Allocator>(new Allocator(std::move(state)));
+}
+
+Result<void> Allocator::State::add_device(unsigned index, const format::DeviceEntry &entry,
+                                          unsigned count) {
+    DeviceSpace device;
+    device.block_count = entry.block_count;
+    device.bitmap_start = entry.bitmap_start;
+    device.mapping_unit = entry.mapping_unit;
+    device.holds_data = count == 1 || index > 0;
+    device.pool = index == 0 ? &metadata_pool : data_pool;
+    device.groups.resize(entry.group_count);
+    if (group_count(device.block_count) != entry.group_count)
+        return Error{Errc::corrupt, "the superblock's bitmap size does not fit the device"};
+    for (std::size_t group = 0; group < entry.group_count; ++group) {
+        BitmapHeader raw;
+        DAXPIN_TRY(journal.units().check_address(chunk_of(device, group)));
+        DAXPIN_TRY(journal.devices().read(chunk_of(device, group), 0,
+                                          std::as_writable_bytes(std::span(&raw, 1))));
+        DAXPIN_TRY_ASSIGN(const auto header, check_header(raw, index, group));
+        device.clear_counts.push_back(header.free_count);
+        device.pool->clear += header.free_count;
+        device.pool->free += header.free_count;
+    }
+    device.pool->total += device.block_count;
+    devices.push_back(std::move(device));
+    return {};
+}
+
+Result<Group *> Allocator::State::group(unsigned device, std::size_t index) {
+    auto &space = devices[device];
+    auto &slot = space.groups[index];
+    if (slot)
+        return slot.get();
+    const auto chunk = chunk_of(space, index);
+    UnitBytes bytes;
+    journal.units().lock_shared(chunk);
+    const auto loaded = journal.units().load(chunk, bytes);
+    journal.units().unlock_shared(chunk);
+    if (!loaded)
+        return loaded.error();
+    BitmapHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    DAXPIN_TRY(check_header(header, device, index));
+    auto fresh = std::make_unique<Group>(
+        std::span<const std::byte>(bytes).subspan(format::bitmap_header_bytes));
+    if (fresh->free_count() != header.free_count || header.free_count != space.clear_counts[index])
+        return Error{Errc::corrupt, "bitmap chunk " + std::to_string(index) + " of device " +
+                                        std::to_string(device) + " counts its free blocks wrong"};
+    slot = std::move(fresh);
+    return slot.get();
+}
+
+Space Allocator::space() const {
+    MutexLock lock(state_->mutex);
+    const auto &pool = *state_->data_pool;
+    const auto usable = pool.clear > pool.reserved ? pool.clear - pool.reserved : 0;
+    return {pool.total, pool.clear, usable > pool.reserve ? usable - pool.reserve : 0};
+}
+
+Grace &Allocator::grace() {
+    return state_->grace;
+}
+
+journal::Journal &Allocator::journal() {
+    return state_->journal;
+}
+
+Result<Reservation> Allocator::reserve(BlockCount data_blocks) {
+    for (bool again = true;; again = false) {
+        {
+            MutexLock lock(state_->mutex);
+            state_->reap();
+            auto &pool = *state_->data_pool;
+            if (pool.free >= pool.reserved + pool.reserve + data_blocks.value) {
+                pool.reserved += data_blocks.value;
+                Reservation reservation;
+                reservation.allocator_ = this;
+                reservation.data_blocks_ = data_blocks.value;
+                return reservation;
+            }
+        }
+        if (!again || !reclaim())
+            return Errc::no_space;
+    }
+}
+
+bool Allocator::State::returnable(const Waiting &entry) {
+    return journal.durable_tail() >= entry.tail_needed && grace.passed(entry.ticket) &&
+           entry.keeper.expired();
+}
+
+void Allocator::State::give_back(MediaRun run) {
+    auto &device = devices[run.start.device()];
+    auto at = run.start.block();
+    const auto end = at + run.count.value;
+    while (at < end) {
+        const auto index = at / blocks_per_group;
+        const auto start = static_cast<std::uint32_t>(at % blocks_per_group);
+        const auto count =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(end - at, blocks_per_group - start));
+        DAXPIN_ASSERT(device.groups[index] != nullptr); // it was loaded to take or free them
+        device.groups[index]->give({start, count});
+        at += count;
+    }
+    device.pool->free += run.count.value;
+}
+
+bool Allocator::State::reap() {
+    bool any = false;
+    auto take_back = [&](const Waiting &entry) REQUIRES(mutex) {
+        give_back(entry.run);
+        any = true;
+    };
+    for (auto *queue : {&waiting_data, &waiting_metadata})
+        while (!queue->empty() && returnable(queue->front())) {
+            devices[queue->front().run.start.device()].pool->waiting -=
+                queue->front().run.count.value;
+            take_back(queue->front());
+            queue->pop_front();
+        }
+    std::erase_if(kept, [&](const Waiting &entry) REQUIRES(mutex) {
+        if (!returnable(entry))
+            return false;
+        take_back(entry);
+        return true;
+    });
+    return any;
+}
+
+bool Allocator::reclaim() {
+    if (!state_->journal.checkpoint())
+        return false;
+    for (unsigned round = 0; round < grace_rounds_max; ++round) {
+        {
+            MutexLock lock(state_->mutex);
+            if (state_->reap())
+                return true;
+            if (state_->waiting_data.empty() && state_->waiting_metadata.empty())
+                return false;
+        }
+        spin_wait(round);
+    }
+    return false;
+}
+
+Reservation::Reservation(Reservation &&other) noexcept
+    : allocator_(std::exchange(other.allocator_, nullptr)),
+      data_blocks_(std::exchange(other.data_blocks_, 0)) {}
+
+Reservation &Reservation::operator=(Reservation &&other) noexcept {
+    std::swap(allocator_, other.allocator_);
+    std::swap(data_blocks_, other.data_blocks_);
+    return *this;
+}
+
+Reservation::~Reservation() {
+    if (allocator_ == nullptr)
+        return;
+    MutexLock lock(allocator_->state_->mutex);
+    allocator_->state_->data_pool->reserved -= data_blocks_;
+}
+
+} // namespace daxpin::alloc

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Allocator::State: the DRAM side of the allocator, private to alloc/.
+#pragma once
+
+#include "alloc/allocator.h"
+#include "alloc/group.h"
+
+#include <deque>
+
+namespace daxpin::alloc {
+
+// Blocks that share one reserve: the metadata device's, the data devices' together. One pool
+// does both on a volume of one device.
+struct Pool {
+    std::uint64_t total = 0;    // blocks
+    std::uint64_t clear = 0;    // clear bits on media
+    std::uint64_t free = 0;     // clear and neither promised nor waiting for reuse
+    std::uint64_t reserved = 0; // set aside by Reservations
+    std::uint64_t reserve = 0;  // kept for Purpose::release
+    std::uint64_t waiting = 0;  // freed; reusable once the tail and the readers have moved on
+};
+
+struct DeviceSpace {
+    std::uint64_t block_count = 0;
+    std::uint64_t bitmap_start = 0;
+    std::uint64_t mapping_unit = 0;             // bytes
+    std::vector<std::unique_ptr<Group>> groups; // null until first used
+    std::vector<std::uint32_t> clear_counts;    // from the chunks' headers
+    std::size_t cursor = 0;                     // group where the last allocation succeeded
+    Pool *pool = nullptr;
+    bool holds_data = false;
+};
+
+// A freed run on its way back.
+struct Waiting {
+    MediaRun run;
+    journal::Sequence tail_needed = 0; // metadata: the durable tail that allows reuse; data: 0
+    Grace::Ticket ticket = 0;
+    std::weak_ptr<const void> keeper;
+};
+
+struct Allocator::State {
+    State(journal::Journal &owner) : journal(owner) {}
+
+    journal::Journal &journal;
+    Grace grace;
+    mutable Mutex mutex; // taken while holding tree units; bitmap chunks are locked inside it
+    std::vector<DeviceSpace> devices GUARDED_BY(mutex);
+    Pool metadata_pool GUARDED_BY(mutex);
+    Pool separate_data_pool GUARDED_BY(mutex);
+    Pool *data_pool GUARDED_BY(mutex) = nullptr; // one of the two above
+    std::deque<Waiting> waiting_data GUARDED_BY(mutex);
+    std::deque<Waiting> waiting_metadata GUARDED_BY(mutex);
+    std::vector<Waiting> kept GUARDED_BY(mutex); // under a lease
+
+    Result<void> add_device(unsigned index, const format::DeviceEntry &entry, unsigned count)
+        REQUIRES(mutex);
+    Result<Group *> group(unsigned device, std::size_t index) REQUIRES(mutex);
+    bool returnable(const Waiting &entry) REQUIRES(mutex);
+    bool reap() REQUIRES(mutex); // takes back what may be reused; true if anything was
+    void give_back(MediaRun run) REQUIRES(mutex);
+    Result<MediaRun> take(unsigned device, std::size_t group_index, GroupRun run) REQUIRES(mutex);
+
+    // --- search.cc: each takes what it finds; an empty run means nothing found ---
+    Result<MediaRun> take_data(const DataRequest &request, std::uint64_t limit) REQUIRES(mutex);
+    Result<MediaRun> take_unit() REQUIRES(mutex);
+    Result<MediaRun> take(unsigned device, std::uint64_t start, std::uint64_t count)
+        REQUIRES(mutex);
+    Result<MediaRun> take_near(MediaBlock goal, std::uint64_t wanted) REQUIRES(mutex);
+    Result<MediaRun> take_filling(unsigned device, std::uint64_t wanted) REQUIRES(mutex);
+    Result<MediaRun> take_from_free_unit(unsigned device, std::uint64_t wanted) REQUIRES(mutex);
+    Result<MediaRun> take_aligned(unsigned device, std::uint64_t align, std::uint64_t wanted)
+        REQUIRES(mutex);
+    Result<MediaRun> take_aligned_at(unsigned device, std::uint64_t start, std::uint64_t align,
+                                     std::uint64_t wanted) REQUIRES(mutex);
+    Result<std::uint64_t> free_length(unsigned device, std::uint64_t start, std::uint64_t limit)
+        REQUIRES(mutex);
+};
+
+MediaBlock chunk_of(const DeviceSpace &device, std::size_t group);
+
+} // namespace daxpin::alloc

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Where a new run comes from. Small requests fill holes in partly used mapping units, so that
+// whole units stay for files that will be mapped; large and aligned ones take whole units.
+#include "alloc/allocator_state.h"
+#include "base/assert.h"
+
+#include <algorithm>
+
+namespace daxpin::alloc {
+
+namespace {
+
+using format::blocks_per_group;
+
+std::uint64_t round_up(std::uint64_t value, std::uint64_t to) {
+    return (value + to - 1) / to * to;
+}
+
+} // namespace
+
+Result<std::uint64_t> Allocator::State::free_length(unsigned device, std::uint64_t start,
+                                                    std::uint64_t limit) {
+    const auto end = std::min(start + limit, devices[device].block_count);
+    auto at = start;
+    while (at < end) {
+        const auto index = at / blocks_per_group;
+        const auto within = static_cast<std::uint32_t>(at % blocks_per_group);
+        const auto wanted = static_cast<std::uint32_t>(
+            std::min<std::uint64_t>(end - at, blocks_per_group - within));
+        DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
+        const auto found = group->free_length(within, wanted);
+        at += found;
+        if (found < wanted)
+            break;
+    }
+    return at > start ? at - start : 0;
+}
+
+Result<MediaRun> Allocator::State::take(unsigned device, std::uint64_t start, std::uint64_t count) {
+    auto &space = devices[device];
+    for (auto at = start; at < start + count;) {
+        const auto within = static_cast<std::uint32_t>(at % blocks_per_group);
+        const auto part = static_cast<std::uint32_t>(
+            std::min<std::uint64_t>(start + count - at, blocks_per_group - within));
+        DAXPIN_TRY_ASSIGN(auto *group, this->group(device, at / blocks_per_group));
+        group->take({within, part});
+        at += part;
+    }
+    space.pool->free -= count;
+    space.cursor = start / blocks_per_group;
+    return MediaRun{MediaBlock::at(device, start), BlockCount{count}};
+}
+
+Result<MediaRun> Allocator::State::take_near(MediaBlock goal, std::uint64_t wanted) {
+    if (goal.value == 0 || goal.device() >= devices.size() || !devices[goal.device()].holds_data ||
+        goal.block() >= devices[goal.device()].block_count)
+        return MediaRun{};
+    DAXPIN_TRY_ASSIGN(const auto length, free_length(goal.device(), goal.block(), wanted));
+    return length == 0 ? Result<MediaRun>(MediaRun{}) : take(goal.device(), goal.block(), length);
+}
+
+// Calls visit(index, group) for the groups with free blocks, from the cursor round, until it
+// finds something.
+#define DAXPIN_FOR_GROUPS(space, index)                                                            \
+    for (std::size_t step_ = 0, index = (space).cursor; step_ < (space).groups.size();             \
+         ++step_, index = (index + 1) % (space).groups.size())
+
+Result<MediaRun> Allocator::State::take_filling(unsigned device, std::uint64_t wanted) {
+    auto &space = devices[device];
+    DAXPIN_FOR_GROUPS(space, index) {
+        if (!space.groups[index] && space.clear_counts[index] == 0)
+            continue;
+        DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
+        if (group->free_count() == 0)
+            continue;
+        const auto hole = group->find_hole(
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, unit_blocks)));
+        if (hole)
+            return take(device, index * blocks_per_group + hole->start, hole->count);
+    }
+    return MediaRun{};
+}
+
+Result<MediaRun> Allocator::State::take_from_free_unit(unsigned device, std::uint64_t wanted) {
+    auto &space = devices[device];
+    DAXPIN_FOR_GROUPS(space, index) {
+        if (!space.groups[index] && space.clear_counts[index] < unit_blocks)
+            continue;
+        DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
+        if (const auto start = group->find_free_unit())
+            return take(
+                device, index * blocks_per_group + *start,
+                group->free_length(*start, static_cast<std::uint32_t>(
+                                               std::min<std::uint64_t>(wanted, blocks_per_group))));
+    }
+    return MediaRun{};
+}
+
+#undef DAXPIN_FOR_GROUPS
+
+Result<MediaRun> Allocator::State::take_aligned_at(unsigned device, std::uint64_t start,
+                                                   std::uint64_t align, std::uint64_t wanted) {
+    DAXPIN_TRY_ASSIGN(const auto length, free_length(device, start, wanted));
+    return length < align ? Result<MediaRun>(MediaRun{})
+                          : take(device, start, length / align * align);
+}
+
+Result<MediaRun> Allocator::State::take_aligned(unsigned device, std::uint64_t align,
+                                                std::uint64_t wanted) {
+    auto &space = devices[device];
+    const auto first = round_up(space.cursor * blocks_per_group, align);
+    for (const auto &[from, to] : {std::pair{first, space.block_count}, {std::uint64_t{0}, first}})
+        for (auto start = from; start + align <= std::min(to, space.block_count); start += align) {
+            // Skips a group that cannot hold it without looking at its bits.
+            const auto index = start / blocks_per_group;
+            if (!space.groups[index] && space.clear_counts[index] == 0)
+                continue;
+            DAXPIN_TRY_ASSIGN(const auto run, take_aligned_at(device, start, align, wanted));
+            if (run.count.value != 0)
+                return run;
+        }
+    return MediaRun{};
+}
+
+Result<MediaRun> Allocator::State::take_data(const DataRequest &request, std::uint64_t limit) {
+    const auto align = request.align_bytes / block_size;
+    const auto wanted = std::min(request.count.value, limit);
+    const auto whole = [&](std::uint64_t blocks) { return blocks / align * align; };
+    if (align > 1 && whole(limit) == 0)
+        return MediaRun{};
+    if (align <= 1 || request.goal.block() % align == 0) {
+        DAXPIN_TRY_ASSIGN(const auto run,
+                          align > 1 && request.goal.value != 0 &&
+                                  request.goal.device() < devices.size() &&
+                                  devices[request.goal.device()].holds_data
+                              ? take_aligned_at(request.goal.device(), request.goal.block(), align,
+                                                whole(std::min(round_up(wanted, align), limit)))
+                          : align > 1 ? Result<MediaRun>(MediaRun{})
+                                      : take_near(request.goal, wanted));
+        if (run.count.value != 0)
+            return run;
+    }
+    // The device of the goal first, so that a file stays on one.
+    const auto preferred = request.goal.device() < devices.size() ? request.goal.device() : 0U;
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+        const auto device = static_cast<unsigned>((preferred + i) % devices.size());
+        if (!devices[device].holds_data)
+            continue;
+        if (align > 1) {
+            DAXPIN_TRY_ASSIGN(
+                const auto run,
+                take_aligned(device, align, whole(std::min(round_up(wanted, align), limit))));
+            if (run.count.value != 0)
+                return run;
+            continue;
+        }
+        using Search = Result<MediaRun> (State::*)(unsigned, std::uint64_t);
+        Search first = &State::take_filling, second = &State::take_from_free_unit;
+        if (wanted >= unit_blocks)
+            std::swap(first, second);
+        for (const auto search : {first, second}) {
+            DAXPIN_TRY_ASSIGN(const auto run, (this->*search)(device, wanted));
+            if (run.count.value != 0)
+                return run;
+        }
+    }
+    return MediaRun{};
+}
+
+Result<MediaRun> Allocator::State::take_unit() {
+    DAXPIN_TRY_ASSIGN(const auto run, take_filling(0, 1));
+    return run.count.value != 0 ? Result<MediaRun>(run) : take_from_free_unit(0, 1);
+}
+
+} // namespace daxpin::alloc

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "alloc/transaction.h"
+
+#include "alloc/allocator_state.h"
+#include "base/assert.h"
+
+#include <algorithm>
+#include <map>
+
+namespace daxpin::alloc {
+
+namespace {
+
+using format::BitmapHeader;
+using format::blocks_per_group;
+
+} // namespace
+
+Transaction::Transaction(Allocator &allocator, Purpose purpose, Reservation *reservation)
+    : allocator_(allocator), units_(allocator.journal()), purpose_(purpose),
+      reservation_(reservation) {}
+
+Transaction::~Transaction() {
+    abort();
+}
+
+std::uint64_t Transaction::allowance(std::uint64_t free, std::uint64_t reserved,
+                                     std::uint64_t reserve) const {
+    const auto kept = reserved + (purpose_ == Purpose::release ? 0 : reserve);
+    return free > kept ? free - kept : 0;
+}
+
+// Nothing to be had now; worth another try if freed blocks are on their way back.
+Errc Transaction::out_of_space(std::uint64_t waiting) {
+    starved_ = waiting != 0;
+    return starved_ ? Errc::retry : Errc::no_space;
+}
+
+Result<MediaBlock> Transaction::allocate_unit() {
+    auto &state = *allocator_.state_;
+    MutexLock lock(state.mutex);
+    state.reap();
+    const Pool pool = state.metadata_pool;
+    if (allowance(pool.free, pool.reserved, pool.reserve) == 0)
+        return out_of_space(pool.waiting);
+    DAXPIN_TRY_ASSIGN(const auto run, state.take_unit());
+    if (run.count.value == 0)
+        return out_of_space(pool.waiting);
+    allocated_.push_back(run);
+    return run.start;
+}
+
+Result<MediaRun> Transaction::allocate_data(const DataRequest &request) {
+    DAXPIN_ASSERT(request.count.value > 0);
+    auto &state = *allocator_.state_;
+    MutexLock lock(state.mutex);
+    state.reap();
+    auto &pool = *state.data_pool;
+    const auto own = reservation_ != nullptr ? reservation_->data_blocks_ : 0;
+    const auto limit = allowance(pool.free, pool.reserved - own, pool.reserve);
+    if (limit == 0)
+        return out_of_space(pool.waiting);
+    DAXPIN_TRY_ASSIGN(const auto run, state.take_data(request, limit));
+    if (run.count.value == 0)
+        return out_of_space(pool.waiting);
+    allocated_.push_back(run);
+    return run;
+}
+
+Result<void> Transaction::load_groups(MediaRun run) {
+    auto &state = *allocator_.state_;
+    MutexLock lock(state.mutex);
+    if (run.start.device() >= state.devices.size() || run.count.value == 0 ||
+        run.start.block() + run.count.value > state.devices[run.start.device()].block_count)
+        return Error{Errc::corrupt, "a run to be freed lies outside its device"};
+    const auto last = (run.start.block() + run.count.value - 1) / blocks_per_group;
+    for (auto index = run.start.block() / blocks_per_group; index <= last; ++index)
+        DAXPIN_TRY(state.group(run.start.device(), index));
+    return {};
+}
+
+void Transaction::free_unit(MediaBlock unit) {
+    units_.discard(unit);
+    freed_.push_back({{unit, BlockCount{1}}, true, {}});
+}
+
+void Transaction::free_data(MediaRun run, std::weak_ptr<const void> keeper) {
+    freed_.push_back({run, false, std::move(keeper)});
+}
+
+Result<void> Transaction::stage_chunk(MediaBlock chunk, unsigned device, std::uint64_t first,
+                                      const std::vector<BitmapChange> &changes) {
+    DAXPIN_TRY_ASSIGN(auto *bytes, units_.edit_ordered(chunk));
+    BitmapHeader header;
+    std::memcpy(&header, bytes, sizeof header);
+    auto *bitmap = bytes + format::bitmap_header_bytes;
+    std::uint32_t free_count = header.free_count;
+    for (const auto &change : changes) {
+        const auto from = std::max(change.run.start.block(), first) - first;
+        const auto to =
+            std::min(change.run.start.block() + change.run.count.value, first + blocks_per_group) -
+            first;
+        for (auto bit = from; bit < to; ++bit) {
+            const auto mask = std::byte(1U << (bit % 8));
+            if (((bitmap[bit / 8] & mask) != std::byte{0}) == change.allocate)
+                return Error{Errc::corrupt,
+                             "block " + std::to_string(first + bit) + " of device " +
+                                 std::to_string(device) +
+                                 (change.allocate ? " is already in use" : " is already free") +
+                                 ": run fsck.daxpinfs"};
+            bitmap[bit / 8] ^= mask;
+        }
+        free_count = static_cast<std::uint32_t>(change.allocate ? free_count - (to - from)
+                                                                : free_count + (to - from));
+    }
+    header.free_count = free_count;
+    std::memcpy(bytes, &header, sizeof header);
+    return {};
+}
+
+Result<void> Transaction::stage_bitmaps() {
+    // By chunk address: the lock order. A run may lie in several chunks.
+    std::map<MediaBlock, std::pair<MediaBlock, std::vector<BitmapChange>>> by_chunk;
+    auto sort_in = [&](MediaRun run, bool allocate) -> Result<void> {
+        DAXPIN_TRY(load_groups(run));
+        MutexLock lock(allocator_.state_->mutex);
+        const auto &device = allocator_.state_->devices[run.start.device()];
+        const auto last = (run.start.block() + run.count.value - 1) / blocks_per_group;
+        for (auto index = run.start.block() / blocks_per_group; index <= last; ++index) {
+            auto &entry = by_chunk[chunk_of(device, index)];
+            entry.first = MediaBlock::at(run.start.device(), index * blocks_per_group);
+            entry.second.push_back({run, allocate});
+        }
+        return {};
+    };
+    for (const auto &run : allocated_)
+        DAXPIN_TRY(sort_in(run, true));
+    for (const auto &freed : freed_)
+        DAXPIN_TRY(sort_in(freed.run, false));
+    for (const auto &[chunk, entry] : by_chunk)
+        DAXPIN_TRY(stage_chunk(chunk, entry.first.device(), entry.first.block(), entry.second));
+    return {};
+}
+
+// The record is durable: promises have become bits, freed runs wait for their reuse.
+void Transaction::settle(journal::Sequence sequence) {
+    auto &state = *allocator_.state_;
+    MutexLock lock(state.mutex);
+    for (const auto &run : allocated_) {
+        auto &pool = *state.devices[run.start.device()].pool;
+        pool.clear -= run.count.value;
+        if (reservation_ != nullptr && &pool == state.data_pool) {
+            const auto used = std::min(run.count.value, reservation_->data_blocks_);
+            reservation_->data_blocks_ -= used;
+            pool.reserved -= used;
+        }
+    }
+    const auto ticket = state.grace.ticket();
+    for (auto &freed : freed_) {
+        auto &pool = *state.devices[freed.run.start.device()].pool;
+        pool.clear += freed.run.count.value;
+        Waiting entry{freed.run, freed.metadata ? sequence + 1 : 0, ticket, freed.keeper};
+        if (!entry.keeper.expired()) {
+            state.kept.push_back(std::move(entry));
+            continue;
+        }
+        pool.waiting += freed.run.count.value;
+        (freed.metadata ? state.waiting_metadata : state.waiting_data).push_back(std::move(entry));
+    }
+    allocated_.clear();
+    freed_.clear();
+}
+
+Result<void> Transaction::commit() {
+    DAXPIN_TRY(stage_bitmaps());
+    DAXPIN_TRY_ASSIGN(const auto sequence, units_.commit());
+    settle(sequence);
+    return {};
+}
+
+void Transaction::abort() {
+    units_.abort();
+    if (allocated_.empty() && freed_.empty())
+        return;
+    MutexLock lock(allocator_.state_->mutex);
+    // After a failed journal the blocks' fate is unknown: they stay out of use.
+    if (!allocator_.journal().failed())
+        for (const auto &run : allocated_)
+            allocator_.state_->give_back(run);
+    allocated_.clear();
+    freed_.clear();
+}
+
+Result<void> Transaction::restart() {
+    abort();
+    if (std::exchange(starved_, false) && !allocator_.reclaim())
+        return Errc::no_space;
+    units_.await_retry();
+    return {};
+}
+
+} // namespace daxpin::alloc

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Descent: one way down the tree to the leaf that may hold a key.
+//
+// Locks shared, the parent held until the child is locked, and works on a copy; units that the
+// transaction has already changed are read in its own copies. docs/locking.md has the rules.
+#pragma once
+
+#include "btree/node.h"
+
+#include <optional>
+
+namespace daxpin::btree {
+
+class Descent {
+  public:
+    Descent(journal::Journal &journal, MediaBlock root, alloc::Transaction *tx)
+        : journal_(journal), root_(root), tx_(tx) {}
+    ~Descent() { release(); }
+    Descent(const Descent &) = delete;
+    Descent &operator=(const Descent &) = delete;
+
+    // The leaf's bytes, valid until the next call; no lock is held.
+    Result<const std::byte *> leaf_for(Key key);
+
+    // The transaction's copy of the leaf, to be changed. REQUIRES: a transaction.
+    struct EditableLeaf {
+        std::byte *bytes;
+        MediaBlock unit;
+    };
+    Result<EditableLeaf> edit_leaf_for(Key key);
+
+    // Keys of the leaf last reached are in [lower, upper); nothing = no bound.
+    const std::optional<Key> &lower() const { return lower_; }
+    const std::optional<Key> &upper() const { return upper_; }
+
+  private:
+    struct Node {
+        const std::byte *bytes;
+        unsigned level;
+    };
+    Result<Node> enter_root();
+    Result<Node> enter(MediaBlock unit, unsigned level);
+    Result<Node> read(MediaBlock unit, std::optional<unsigned> level);
+    MediaBlock step_to_child(const std::byte *inner, Key key);
+    Result<void> hold(MediaBlock unit); // locks it, then lets the one before go
+    void release();
+
+    journal::Journal &journal_;
+    MediaBlock root_;
+    alloc::Transaction *tx_;
+    std::optional<MediaBlock> held_;
+    std::optional<Key> lower_, upper_;
+    journal::UnitBytes buffer_;
+};
+
+} // namespace daxpin::btree

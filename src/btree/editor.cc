@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "btree/editor.h"
+
+#include "base/assert.h"
+
+namespace daxpin::btree {
+
+namespace {
+
+constexpr std::size_t leaf_capacity = block_size - sizeof(format::NodeHeader);
+// A leaf that falls below one of these looks for a sibling to join.
+constexpr std::size_t merge_below = leaf_capacity / 4;
+constexpr std::size_t merge_again_below = leaf_capacity / 8;
+
+bool crossed(std::size_t before, std::size_t after) {
+    return (before >= merge_below && after < merge_below) ||
+           (before >= merge_again_below && after < merge_again_below);
+}
+
+} // namespace
+
+Result<void> Editor::put(Key key, std::span<const std::byte> value, Mode mode) {
+    DAXPIN_ASSERT(value.size() <= value_bytes_max);
+    Descent descent(journal_, root_, &tx_);
+    DAXPIN_TRY_ASSIGN(const auto found, descent.edit_leaf_for(key));
+    LeafEditor leaf(found.bytes);
+    DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(key));
+    if (index < leaf.count()) {
+        DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index));
+        if (item.key == key && mode == Mode::insert)
+            return Errc::exists;
+        if (item.key == key && item.value.size() == value.size())
+            return leaf.overwrite(index, value);
+        if (item.key == key)
+            leaf.erase(index);
+    }
+    if (!leaf.fits(value.size()))
+        return insert_structural(key, value);
+    leaf.insert(index, key, value);
+    return {};
+}
+
+Result<void> Editor::erase(Key key) {
+    Descent descent(journal_, root_, &tx_);
+    DAXPIN_TRY_ASSIGN(const auto found, descent.edit_leaf_for(key));
+    LeafEditor leaf(found.bytes);
+    DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(key));
+    if (index == leaf.count())
+        return Errc::not_found;
+    DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index));
+    if (item.key != key)
+        return Errc::not_found;
+    const auto used_before = leaf.used();
+    leaf.erase(index);
+    if (found.unit == root_ || (leaf.count() > 0 && !crossed(used_before, leaf.used())))
+        return {};
+    auto shrunk = shrink(key);
+    if (!shrunk && shrunk.code() == Errc::retry && leaf.count() > 0)
+        return {}; // joining a sibling can wait
+    return shrunk;
+}
+
+Result<Editor::Path> Editor::edit_path(Key key) {
+    Path path;
+    DAXPIN_TRY_ASSIGN(auto *bytes, tx_.units().edit(root_));
+    auto level = unsigned{header_of(bytes).level};
+    for (auto unit = root_;;) {
+        DAXPIN_TRY(check_node(bytes, unit, level));
+        path.push_back({bytes, unit});
+        if (level == 0)
+            return path;
+        const InnerView inner(bytes);
+        path.back().index = inner.index_for(key);
+        unit = inner.child(path.back().index).unit;
+        --level;
+        DAXPIN_TRY_ASSIGN(bytes, tx_.units().edit(unit));
+    }
+}
+
+Result<Editor::Step> Editor::create_unit() {
+    DAXPIN_TRY_ASSIGN(const auto unit, tx_.allocate_unit());
+    return Step{tx_.units().create(unit), unit};
+}
+
+} // namespace daxpin::btree

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Editor: changes the tree through one transaction.
+//
+// A change that fits its leaf locks that leaf alone. One that does not (split, rebuild, merge)
+// locks the whole path exclusively. A full leaf is never rearranged in place, which would log
+// all of it: its items go to fresh units, and the record holds only the parent's new pointers.
+#pragma once
+
+#include "btree/descent.h"
+
+#include <vector>
+
+namespace daxpin::btree {
+
+class Editor {
+  public:
+    Editor(journal::Journal &journal, MediaBlock root, alloc::Transaction &tx)
+        : journal_(journal), root_(root), tx_(tx) {}
+
+    enum class Mode { insert, replace };
+    Result<void> put(Key key, std::span<const std::byte> value, Mode mode);
+    Result<void> erase(Key key);
+
+  private:
+    struct Step {
+        std::byte *bytes;
+        MediaBlock unit;
+        unsigned index = 0; // of the child taken; leaves: unused
+    };
+    using Path = std::vector<Step>; // root first
+    struct OwnedItem {
+        Key key;
+        std::span<const std::byte> value; // into the old leaf's copy, or the caller's value
+    };
+
+    Result<Path> edit_path(Key key);
+    Result<Step> create_unit();
+    static unsigned level_of(const Step &step) { return header_of(step.bytes).level; }
+
+    // Growing.
+    Result<void> insert_structural(Key key, std::span<const std::byte> value);
+    Result<void> push_root_down(Path &path);
+    Result<Step> write_leaf(std::span<const OwnedItem> items);
+    Result<void> rebuild(Path &path, std::span<const OwnedItem> items);
+    Result<void> insert_child(Path &path, std::size_t depth, unsigned index, Child child);
+    Result<void> split_inner(Path &path, std::size_t &depth, unsigned &index);
+
+    // Shrinking.
+    Result<void> shrink(Key key);
+    Result<void> remove_child(Path &path, std::size_t depth);
+    Result<bool> merge_leaf(Path &path);
+    Result<void> merge_inner(Path &path, std::size_t depth);
+    Result<void> collapse_root(Path &path);
+
+    journal::Journal &journal_;
+    MediaBlock root_;
+    alloc::Transaction &tx_;
+};
+
+} // namespace daxpin::btree

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "btree/node.h"
+
+#include "base/assert.h"
+
+#include <cstring>
+
+namespace daxpin::btree {
+
+namespace {
+
+using format::InnerEntry;
+using format::LeafSlot;
+using format::NodeHeader;
+
+Key from_media(const format::Key &key) {
+    return {key.inode, key.place};
+}
+
+format::Key to_media(Key key) {
+    format::Key media;
+    media.inode = key.inode;
+    media.place = key.place;
+    return media;
+}
+
+Error damaged_node(MediaBlock unit) {
+    return {Errc::corrupt, "tree node " + std::to_string(unit.block()) + " is damaged"};
+}
+
+std::size_t slots_end(unsigned count) {
+    return sizeof(NodeHeader) + count * sizeof(LeafSlot);
+}
+
+NodeHeader new_header(MediaBlock unit, unsigned level) {
+    NodeHeader header{};
+    header.magic = format::node_magic;
+    header.level = static_cast<std::uint16_t>(level);
+    header.self = unit.value;
+    header.heap_start = level == 0 ? block_size : 0;
+    return header;
+}
+
+} // namespace
+
+format::NodeHeader header_of(const std::byte *node) {
+    NodeHeader header;
+    std::memcpy(&header, node, sizeof header);
+    return header;
+}
+
+Result<void> check_node(const std::byte *node, MediaBlock unit, unsigned level) {
+    const auto header = header_of(node);
+    if (header.magic != format::node_magic || header.self != unit.value || header.level != level ||
+        level > level_max)
+        return damaged_node(unit);
+    const bool sound = level == 0 ? slots_end(header.count) <= header.heap_start &&
+                                        header.heap_start <= block_size &&
+                                        header.heap_dead <= block_size - header.heap_start
+                                  : header.count > 0 && header.count <= InnerView::capacity;
+    return sound ? Result<void>{} : damaged_node(unit);
+}
+
+// ---- leaves ----
+
+format::LeafSlot LeafView::slot(unsigned index) const {
+    LeafSlot slot;
+    std::memcpy(&slot, node_ + slots_end(index), sizeof slot);
+    return slot;
+}
+
+std::size_t LeafView::gap() const {
+    return header_.heap_start - slots_end(count());
+}
+
+std::size_t LeafView::used() const {
+    return count() * sizeof(LeafSlot) + block_size - header_.heap_start - header_.heap_dead;
+}
+
+Result<ItemView> LeafView::item(unsigned index) const {
+    const auto where = slot(index);
+    if (where.length < sizeof(format::Key) ||
+        where.length > sizeof(format::Key) + value_bytes_max || where.offset % 8 != 0 ||
+        where.offset < header_.heap_start || where.offset + where.length > block_size)
+        return damaged_node({header_.self});
+    format::Key key;
+    std::memcpy(&key, node_ + where.offset, sizeof key);
+    return ItemView{from_media(key),
+                    {node_ + where.offset + sizeof key, where.length - sizeof key}};
+}
+
+Result<unsigned> LeafView::lower_bound(Key key) const {
+    unsigned low = 0, high = count();
+    while (low < high) {
+        const unsigned middle = (low + high) / 2;
+        DAXPIN_TRY_ASSIGN(const auto item, this->item(middle));
+        if (item.key < key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void LeafEditor::format(std::byte *node, MediaBlock unit) {
+    const auto header = new_header(unit, 0);
+    std::memcpy(node, &header, sizeof header);
+}
+
+void LeafEditor::put_slot(unsigned index, LeafSlot slot) {
+    std::memcpy(bytes_ + slots_end(index), &slot, sizeof slot);
+}
+
+void LeafEditor::put_header() {
+    std::memcpy(bytes_, &header_, sizeof header_);
+}
+
+void LeafEditor::insert(unsigned index, Key key, std::span<const std::byte> value) {
+    DAXPIN_ASSERT(index <= count() && fits(value.size()) && value.size() <= value_bytes_max);
+    const auto offset = header_.heap_start - item_bytes(value.size());
+    const auto media_key = to_media(key);
+    std::memcpy(bytes_ + offset, &media_key, sizeof media_key);
+    if (!value.empty())
+        std::memcpy(bytes_ + offset + sizeof media_key, value.data(), value.size());
+    std::memmove(bytes_ + slots_end(index + 1), bytes_ + slots_end(index),
+                 (count() - index) * sizeof(LeafSlot));
+    LeafSlot slot;
+    slot.offset = static_cast<std::uint16_t>(offset);
+    slot.length = static_cast<std::uint16_t>(sizeof media_key + value.size());
+    put_slot(index, slot);
+    header_.heap_start = static_cast<std::uint16_t>(offset);
+    header_.count = static_cast<std::uint16_t>(header_.count + 1);
+    put_header();
+}
+
+Result<void> LeafEditor::overwrite(unsigned index, std::span<const std::byte> value) {
+    DAXPIN_TRY_ASSIGN(const auto item, this->item(index));
+    DAXPIN_ASSERT(item.value.size() == value.size());
+    if (!value.empty())
+        std::memcpy(bytes_ + slot(index).offset + sizeof(format::Key), value.data(), value.size());
+    return {};
+}
+
+void LeafEditor::erase(unsigned index) {
+    const auto gone = slot(index);
+    const auto bytes = item_bytes(gone.length - sizeof(format::Key));
+    std::memmove(bytes_ + slots_end(index), bytes_ + slots_end(index + 1),
+                 (count() - index - 1) * sizeof(LeafSlot));
+    header_.count = static_cast<std::uint16_t>(header_.count - 1);
+    if (count() == 0) {
+        header_.heap_start = block_size;
+        header_.heap_dead = 0;
+    } else if (gone.offset == header_.heap_start) {
+        header_.heap_start = static_cast<std::uint16_t>(header_.heap_start + bytes);
+    } else {
+        header_.heap_dead = static_cast<std::uint16_t>(header_.heap_dead + bytes);
+    }
+    put_header();
+}
+
+// ---- inner nodes ----
+
+namespace {
+
+std::size_t entry_offset(unsigned index) {
+    return sizeof(NodeHeader) + index * sizeof(InnerEntry);
+}
+
+} // namespace
+
+Child InnerView::child(unsigned index) const {
+    InnerEntry entry;
+    std::memcpy(&entry, node_ + entry_offset(index), sizeof entry);
+    return {from_media(entry.key), MediaBlock{entry.child}};
+}
+
+unsigned InnerView::index_for(Key key) const {
+    unsigned low = 1, high = count(); // the first child takes whatever is below the second
+    while (low < high) {
+        const unsigned middle = (low + high) / 2;
+        if (child(middle).key <= key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low - 1;
+}
+
+void InnerEditor::format(std::byte *node, MediaBlock unit, unsigned level) {
+    const auto header = new_header(unit, level);
+    std::memcpy(node, &header, sizeof header);
+}
+
+void InnerEditor::put_count(unsigned count) {
+    header_.count = static_cast<std::uint16_t>(count);
+    std::memcpy(bytes_, &header_, sizeof header_);
+}
+
+void InnerEditor::put(unsigned index, Child child) {
+    InnerEntry entry;
+    entry.key = to_media(child.key);
+    entry.child = child.unit.value;
+    std::memcpy(bytes_ + entry_offset(index), &entry, sizeof entry);
+}
+
+void InnerEditor::insert(unsigned index, Child child) {
+    DAXPIN_ASSERT(!full() && index <= count());
+    std::memmove(bytes_ + entry_offset(index + 1), bytes_ + entry_offset(index),
+                 (count() - index) * sizeof(InnerEntry));
+    put(index, child);
+    put_count(count() + 1);
+}
+
+void InnerEditor::erase(unsigned index) {
+    DAXPIN_ASSERT(index < count());
+    std::memmove(bytes_ + entry_offset(index), bytes_ + entry_offset(index + 1),
+                 (count() - index - 1) * sizeof(InnerEntry));
+    put_count(count() - 1);
+}
+
+void InnerEditor::truncate(unsigned count) {
+    DAXPIN_ASSERT(count <= this->count());
+    put_count(count);
+}
+
+} // namespace daxpin::btree

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "btree/tree.h"
+
+#include "base/assert.h"
+#include "base/checksum.h"
+#include "btree/descent.h"
+#include "btree/editor.h"
+
+namespace daxpin::btree {
+
+namespace {
+
+// The key just below; nothing below the lowest.
+std::optional<Key> predecessor(Key key) {
+    if (key.place > 0)
+        return Key{key.inode, key.place - 1};
+    if (key.inode > 0)
+        return Key{key.inode - 1, ~std::uint64_t{0}};
+    return std::nullopt;
+}
+
+} // namespace
+
+void Item::assign(Key new_key, std::span<const std::byte> bytes) {
+    DAXPIN_ASSERT(bytes.size() <= bytes_.size());
+    key = new_key;
+    length_ = bytes.size();
+    if (!bytes.empty())
+        std::memcpy(bytes_.data(), bytes.data(), bytes.size());
+}
+
+Result<void> Tree::format(device::DeviceTable &devices, MediaBlock root) {
+    journal::UnitBytes bytes{};
+    LeafEditor::format(bytes.data(), root);
+    const le32 crc = crc32c(std::span<const std::byte>(bytes).subspan(sizeof(le32)));
+    std::memcpy(bytes.data(), &crc, sizeof crc);
+    DAXPIN_TRY(devices.copy(root, 0, bytes, device::StoreKind::nontemporal));
+    return devices.metadata().drain();
+}
+
+Result<bool> Tree::find(Transaction *tx, Key key, Item &out) const {
+    Descent descent(journal_, root_, tx);
+    DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(key));
+    const LeafView leaf(bytes);
+    DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(key));
+    if (index == leaf.count())
+        return false;
+    DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index));
+    if (item.key != key)
+        return false;
+    out.assign(item.key, item.value);
+    return true;
+}
+
+Result<bool> Tree::next(Transaction *tx, Key from, Item &out) const {
+    Descent descent(journal_, root_, tx);
+    for (;;) {
+        DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(from));
+        const LeafView leaf(bytes);
+        DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(from));
+        if (index < leaf.count()) {
+            DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index));
+            out.assign(item.key, item.value);
+            return true;
+        }
+        if (!descent.upper())
+            return false;
+        if (*descent.upper() <= from)
+            return Error{Errc::corrupt, "the tree's separators are out of order"};
+        from = *descent.upper();
+    }
+}
+
+Result<bool> Tree::previous(Transaction *tx, Key upto, Item &out) const {
+    Descent descent(journal_, root_, tx);
+    for (;;) {
+        DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(upto));
+        const LeafView leaf(bytes);
+        DAXPIN_TRY_ASSIGN(auto index, leaf.lower_bound(upto));
+        if (index < leaf.count()) {
+            DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index));
+            index += item.key == upto ? 1 : 0;
+        }
+        if (index > 0) {
+            DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index - 1));
+            out.assign(item.key, item.value);
+            return true;
+        }
+        if (!descent.lower())
+            return false;
+        const auto below = predecessor(*descent.lower());
+        if (!below)
+            return false;
+        if (*below >= upto)
+            return Error{Errc::corrupt, "the tree's separators are out of order"};
+        upto = *below;
+    }
+}
+
+Result<void> Tree::scan(Transaction *tx, Key from, Key to, const Visitor &visit) const {
+    Descent descent(journal_, root_, tx);
+    journal::UnitBytes copy; // a visitor may change the transaction's copy
+    while (from < to) {
+        DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(from));
+        std::memcpy(copy.data(), bytes, copy.size());
+        const LeafView leaf(copy.data());
+        DAXPIN_TRY_ASSIGN(const auto first, leaf.lower_bound(from));
+        for (auto index = first; index < leaf.count(); ++index) {
+            DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index));
+            if (item.key >= to || !visit(item.key, item.value))
+                return {};
+        }
+        if (!descent.upper())
+            return {};
+        if (*descent.upper() <= from)
+            return Error{Errc::corrupt, "the tree's separators are out of order"};
+        from = *descent.upper();
+    }
+    return {};
+}
+
+Result<void> Tree::insert(Transaction &tx, Key key, std::span<const std::byte> value) {
+    return Editor(journal_, root_, tx).put(key, value, Editor::Mode::insert);
+}
+
+Result<void> Tree::replace(Transaction &tx, Key key, std::span<const std::byte> value) {
+    return Editor(journal_, root_, tx).put(key, value, Editor::Mode::replace);
+}
+
+Result<void> Tree::erase(Transaction &tx, Key key) {
+    return Editor(journal_, root_, tx).erase(key);
+}
+
+} // namespace daxpin::btree

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "journal/journal.h"
+
+#include "base/assert.h"
+#include "journal/ring.h"
+#include "journal/tail_cell.h"
+
+namespace daxpin::journal {
+
+Geometry geometry_of(const format::Superblock &superblock) {
+    return {superblock.ring_start, superblock.ring_blocks, superblock.tail_cell_a,
+            superblock.tail_cell_b};
+}
+
+Journal::Journal(device::DeviceTable &devices, const Geometry &geometry, Env &env)
+    : devices_(devices), geometry_(geometry), env_(env), units_(devices) {}
+
+Journal::~Journal() = default;
+
+Result<void> Journal::format(device::DeviceTable &devices, const Geometry &geometry, Env &env,
+                             Sequence start) {
+    DAXPIN_ASSERT(start % format::record_align == 0);
+    TailState state{.counter = 1, .tail = start, .epoch = {}};
+    env.random(state.epoch);
+    return write_tail_cell_copies(devices, geometry, state);
+}
+
+Sequence Journal::head() const {
+    MutexLock lock(append_mutex_);
+    return head_;
+}
+
+bool Journal::wants_checkpoint() const {
+    return head() - durable_tail() > geometry_.ring_bytes() / 2;
+}
+
+Result<void> Journal::reserve(std::uint64_t length) {
+    if (length > geometry_.record_bytes_max())
+        return Error{Errc::too_big, "the change does not fit a journal record"};
+    for (;;) {
+        if (failed())
+            return Errc::io;
+        {
+            MutexLock lock(append_mutex_);
+            // Twice the length: the wrap may waste as much as the record takes.
+            if (head_ - durable_tail() + reserved_ + 2 * length <= geometry_.ring_bytes()) {
+                reserved_ += 2 * length;
+                return {};
+            }
+        }
+        DAXPIN_TRY(checkpoint());
+    }
+}
+
+void Journal::unreserve(std::uint64_t length) {
+    MutexLock lock(append_mutex_);
+    DAXPIN_ASSERT(reserved_ >= 2 * length);
+    reserved_ -= 2 * length;
+}
+
+Result<Sequence> Journal::append(std::span<std::byte> record, std::uint32_t entry_count) {
+    const Ring ring(devices_, geometry_, epoch_);
+    MutexLock lock(append_mutex_);
+    DAXPIN_ASSERT(reserved_ >= 2 * record.size());
+    reserved_ -= 2 * record.size();
+    if (failed())
+        return Errc::io;
+    const auto position = ring.place(head_, record.size());
+    DAXPIN_ASSERT(position + record.size() - durable_tail() <= geometry_.ring_bytes());
+    seal_record(record, entry_count, position, head_, epoch_);
+    auto stored = devices_.copy(ring.block_of(position), ring.seat(position) % block_size, record,
+                                device::StoreKind::nontemporal);
+    if (stored)
+        stored = devices_.metadata().drain();
+    if (!stored) {
+        fail();
+        return std::move(stored).error();
+    }
+    unfinished_.emplace(position, head_);
+    head_ = position + record.size();
+    return position;
+}
+
+void Journal::home_written(Sequence sequence) {
+    MutexLock lock(append_mutex_);
+    unfinished_.erase(sequence);
+}
+
+Result<void> Journal::checkpoint() {
+    MutexLock one_at_a_time(checkpoint_mutex_);
+    if (failed())
+        return Errc::io;
+    Sequence target;
+    {
+        MutexLock lock(append_mutex_);
+        target = unfinished_.empty() ? head_ : unfinished_.begin()->second;
+    }
+    if (target == durable_tail())
+        return {};
+    auto moved = flush_homes(durable_tail(), target);
+    if (moved)
+        moved = write_tail_cells(target);
+    if (!moved) {
+        fail();
+        return moved;
+    }
+    durable_tail_.store(target, std::memory_order_release);
+    return {};
+}
+
+Result<void> Journal::flush_homes(Sequence from, Sequence to) {
+    const Ring ring(devices_, geometry_, epoch_);
+    for (auto position = from; position < to;) {
+        DAXPIN_TRY_ASSIGN(const auto record, ring.record_after(position));
+        if (!record)
+            return Error{Errc::corrupt, "a journal record was lost"};
+        DAXPIN_TRY(for_each_outcome(record->bytes, [&](MediaBlock block, std::uint64_t offset,
+                                                       std::span<const std::byte> bytes) {
+            devices_.flush(block, offset, bytes.size());
+            return Result<void>{};
+        }));
+        position = record->end();
+    }
+    return devices_.metadata().drain();
+}
+
+Result<void> Journal::write_tail_cells(Sequence tail) {
+    return write_tail_cell_copies(devices_, geometry_, {++cell_counter_, tail, epoch_});
+}
+
+} // namespace daxpin::journal

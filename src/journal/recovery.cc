@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Journal::open: verify everything, replay, make the homes durable, begin a new epoch.
+#include "journal/journal.h"
+#include "journal/ring.h"
+#include "journal/tail_cell.h"
+
+#include <set>
+
+namespace daxpin::journal {
+
+namespace {
+
+struct Found {
+    std::vector<Ring::Record> records;
+    Sequence stop;
+};
+
+Error damaged(const std::string &what) {
+    return {Errc::corrupt, "the journal is damaged (" + what +
+                               "); nothing was written. Run fsck.daxpinfs, or mount read-only"};
+}
+
+// Every record from the tail to the first that does not verify. Beyond it none may verify:
+// a record is durable before the next begins, so a valid one there means one was lost.
+Result<Found> find_records(const Ring &ring, const Geometry &geometry, Sequence tail) {
+    Found found{{}, tail};
+    const auto end = tail + geometry.ring_bytes();
+    while (found.stop < end) {
+        auto record = ring.record_after(found.stop);
+        if (!record && record.code() == Errc::io)
+            return damaged("unreadable at position " + std::to_string(found.stop));
+        if (!record)
+            return std::move(record).error();
+        if (!*record || (*record)->end() > end)
+            break;
+        found.stop = (*record)->end();
+        found.records.push_back(std::move(**record));
+    }
+    const auto beyond = ring.any_header_beyond(found.stop, end);
+    if (!beyond)
+        return damaged("unreadable beyond position " + std::to_string(found.stop));
+    if (*beyond)
+        return damaged("a record was lost at position " + std::to_string(found.stop));
+    return found;
+}
+
+Result<void> check_outcomes(const Found &found, const device::DeviceTable &devices,
+                            std::set<MediaBlock> &touched) {
+    for (const auto &record : found.records)
+        DAXPIN_TRY(for_each_outcome(
+            record.bytes,
+            [&](MediaBlock block, std::uint64_t, std::span<const std::byte>) -> Result<void> {
+                if (block.device() != 0 || block.block() == 0 ||
+                    !devices.contains({block, BlockCount{1}}))
+                    return damaged("a record names a block that holds no metadata");
+                touched.insert(block);
+                return {};
+            }));
+    return {};
+}
+
+Result<void> replay(const Found &found, const device::DeviceTable &devices,
+                    RecoveryReport &report) {
+    for (const auto &record : found.records) {
+        DAXPIN_TRY(for_each_outcome(record.bytes,
+                                    [&](MediaBlock block, std::uint64_t offset,
+                                        std::span<const std::byte> bytes) -> Result<void> {
+                                        DAXPIN_TRY(devices.copy(block, offset, bytes,
+                                                                device::StoreKind::cached));
+                                        devices.flush(block, offset, bytes.size());
+                                        report.bytes_replayed += bytes.size();
+                                        return {};
+                                    }));
+        ++report.records_replayed;
+    }
+    return devices.metadata().drain();
+}
+
+// Replay computes no checksums, so whatever it touched must verify now.
+Result<void> check_units(const std::set<MediaBlock> &touched, Units &units) {
+    UnitBytes bytes;
+    for (const auto unit : touched)
+        DAXPIN_TRY(units.load(unit, bytes));
+    return {};
+}
+
+} // namespace
+
+Result<std::unique_ptr<Journal>> Journal::open(device::DeviceTable &devices,
+                                               const Geometry &geometry, Env &env) {
+    std::unique_ptr<Journal> journal(new Journal(devices, geometry, env));
+    DAXPIN_TRY(journal->recover());
+    return journal;
+}
+
+Result<void> Journal::recover() {
+    const bool read_only = devices_.metadata().info().read_only;
+    DAXPIN_TRY_ASSIGN(const auto cells, read_tail_cells(devices_, geometry_));
+    epoch_ = cells.ruling.epoch;
+    const Ring ring(devices_, geometry_, epoch_);
+    DAXPIN_TRY_ASSIGN(const auto found, find_records(ring, geometry_, cells.ruling.tail));
+    std::set<MediaBlock> touched;
+    DAXPIN_TRY(check_outcomes(found, devices_, touched));
+    durable_tail_ = cells.ruling.tail;
+    head_ = found.stop;
+    cell_counter_ = cells.ruling.counter;
+    if (read_only) {
+        if (!found.records.empty())
+            return Error{Errc::read_only, "the journal must be replayed and the device is "
+                                          "read-only: make it writable, or mount once writable"};
+        return {};
+    }
+    if (!cells.both_agree) {
+        DAXPIN_TRY(write_tail_cell_copies(devices_, geometry_, cells.ruling));
+        report_.tail_cell_restored = true;
+    }
+    DAXPIN_TRY(replay(found, devices_, report_));
+    DAXPIN_TRY(check_units(touched, units_));
+    env_.random(epoch_);
+    DAXPIN_TRY(write_tail_cells(head_));
+    durable_tail_ = head_;
+    return {};
+}
+
+} // namespace daxpin::journal

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "journal/ring.h"
+
+#include "base/assert.h"
+
+#include <cstddef>
+
+namespace daxpin::journal {
+
+namespace {
+
+using format::RecordEntry;
+using format::RecordHeader;
+
+constexpr std::size_t header_hashed_bytes = offsetof(RecordHeader, checksum);
+
+std::uint64_t header_checksum(const RecordHeader &header, const HashKey &epoch) {
+    return keyed_hash(epoch, std::as_bytes(std::span(&header, 1)).first(header_hashed_bytes));
+}
+
+} // namespace
+
+Result<std::optional<RecordHeader>> Ring::header_at(Sequence position) const {
+    RecordHeader header;
+    DAXPIN_TRY(devices_.read(block_of(position), seat(position) % block_size,
+                             std::as_writable_bytes(std::span(&header, 1))));
+    // The cheap tests first: a scan asks this of every seat.
+    if (header.magic != format::record_magic || header.sequence != position ||
+        header.length < sizeof header || header.length % format::record_align != 0 ||
+        header.length > geometry_.record_bytes_max() ||
+        seat(position) + header.length > geometry_.ring_bytes() ||
+        header.checksum != header_checksum(header, epoch_))
+        return std::optional<RecordHeader>{};
+    return std::optional(header);
+}
+
+Result<std::optional<Ring::Record>> Ring::record_at(Sequence position,
+                                                    Sequence previous_end) const {
+    DAXPIN_TRY_ASSIGN(const auto header, header_at(position));
+    if (!header || header->previous_end != previous_end)
+        return std::optional<Record>{};
+    Record record{position, std::vector<std::byte>(header->length)};
+    DAXPIN_TRY(devices_.read(block_of(position), seat(position) % block_size, record.bytes));
+    const auto payload = std::span<const std::byte>(record.bytes).subspan(sizeof *header);
+    if (crc32c(payload) != header->payload_crc)
+        return std::optional<Record>{};
+    if (header->type != format::record_outcome)
+        return Error{Errc::unsupported, "the journal holds a record of unknown type " +
+                                            std::to_string(header->type) +
+                                            ": use a newer daxpinfs"};
+    return std::optional(std::move(record));
+}
+
+Result<std::optional<Ring::Record>> Ring::record_after(Sequence end) const {
+    DAXPIN_TRY_ASSIGN(auto record, record_at(end, end));
+    if (record || seat(end) == 0)
+        return record;
+    return record_at(next_lap(end), end); // the writer may have skipped the ring's last bytes
+}
+
+Result<bool> Ring::any_header_beyond(Sequence stop, Sequence to) const {
+    for (auto position = stop + format::record_align; position < to;
+         position += format::record_align) {
+        DAXPIN_TRY_ASSIGN(const auto header, header_at(position));
+        const bool torn_newest =
+            header && header->previous_end == stop && position == next_lap(stop);
+        if (header && !torn_newest)
+            return true;
+    }
+    return false;
+}
+
+void seal_record(std::span<std::byte> record, std::uint32_t entry_count, Sequence sequence,
+                 Sequence previous_end, const HashKey &epoch) {
+    DAXPIN_ASSERT(record.size() % format::record_align == 0 && entry_count > 0);
+    RecordHeader header{};
+    header.magic = format::record_magic;
+    header.length = static_cast<std::uint32_t>(record.size());
+    header.sequence = sequence;
+    header.type = format::record_outcome;
+    header.entry_count = entry_count;
+    header.payload_crc = crc32c(record.subspan(sizeof header));
+    header.previous_end = previous_end;
+    header.checksum = header_checksum(header, epoch);
+    std::memcpy(record.data(), &header, sizeof header);
+}
+
+Result<void> for_each_outcome(std::span<const std::byte> record, const OutcomeVisitor &visit) {
+    RecordHeader header;
+    std::memcpy(&header, record.data(), sizeof header);
+    auto rest = record.subspan(sizeof header);
+    for (std::uint32_t i = 0; i < header.entry_count; ++i) {
+        RecordEntry entry;
+        if (rest.size() < sizeof entry)
+            return Error{Errc::corrupt, "a journal record is shorter than its entries"};
+        std::memcpy(&entry, rest.data(), sizeof entry);
+        rest = rest.subspan(sizeof entry);
+        const std::size_t padded = (std::size_t{entry.length} + 7) / 8 * 8;
+        if (entry.length == 0 || entry.offset + entry.length > block_size || padded > rest.size())
+            return Error{Errc::corrupt, "a journal record has an impossible entry"};
+        DAXPIN_TRY(visit(MediaBlock{entry.block}, entry.offset, rest.first(entry.length)));
+        rest = rest.subspan(padded);
+    }
+    return {};
+}
+
+} // namespace daxpin::journal

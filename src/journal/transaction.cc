@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "journal/transaction.h"
+
+#include "base/assert.h"
+#include "base/checksum.h"
+
+#include <algorithm>
+
+namespace daxpin::journal {
+
+namespace {
+
+constexpr std::size_t checksum_bytes = sizeof(le32);
+constexpr std::size_t word = 8;
+// Two differing ranges closer than an entry's header are cheaper as one.
+constexpr std::size_t merge_gap = sizeof(format::RecordEntry);
+
+std::size_t padded(std::size_t length) {
+    return (length + word - 1) / word * word;
+}
+
+void seal_unit(UnitBytes &bytes) {
+    const le32 crc = crc32c(std::span<const std::byte>(bytes).subspan(checksum_bytes));
+    std::memcpy(bytes.data(), &crc, sizeof crc);
+}
+
+// Calls found(offset, length) for each range of words in which the two differ, near ones merged.
+template <typename Found>
+void compare_units(const UnitBytes &was, const UnitBytes &is, Found found) {
+    std::size_t start = 0, end = 0; // end == 0: no range open
+    for (std::size_t at = 0; at < block_size; at += word) {
+        if (std::memcmp(was.data() + at, is.data() + at, word) == 0)
+            continue;
+        if (end != 0 && at - end > merge_gap) {
+            found(start, end - start);
+            end = 0;
+        }
+        if (end == 0)
+            start = at;
+        end = at + word;
+    }
+    if (end != 0)
+        found(start, end - start);
+}
+
+} // namespace
+
+Transaction::~Transaction() {
+    release_units();
+}
+
+std::byte *Transaction::find(MediaBlock unit) {
+    for (auto &shadow : shadows_)
+        if (shadow.unit == unit)
+            return shadow.bytes->data();
+    return nullptr;
+}
+
+Result<std::byte *> Transaction::load_locked(MediaBlock unit) {
+    auto bytes = std::make_unique<UnitBytes>();
+    if (auto loaded = journal_.units().load(unit, *bytes); !loaded) {
+        journal_.units().unlock(unit);
+        return std::move(loaded).error();
+    }
+    shadows_.push_back({unit, false, false, std::move(bytes)});
+    return shadows_.back().bytes->data();
+}
+
+Result<std::byte *> Transaction::edit(MediaBlock unit) {
+    if (auto *bytes = find(unit))
+        return bytes;
+    DAXPIN_TRY(journal_.units().check_address(unit));
+    if (!journal_.units().try_lock(unit)) {
+        contended_ = unit;
+        must_wait_ = true;
+        return Errc::retry;
+    }
+    return load_locked(unit);
+}
+
+Result<std::byte *> Transaction::edit_ordered(MediaBlock unit) {
+    if (auto *bytes = find(unit))
+        return bytes;
+    DAXPIN_TRY(journal_.units().check_address(unit));
+    journal_.units().lock(unit);
+    return load_locked(unit);
+}
+
+Result<void> Transaction::lock_shared(MediaBlock unit) {
+    if (journal_.units().try_lock_shared(unit))
+        return {};
+    contended_ = unit;
+    must_wait_ = true;
+    return Errc::retry;
+}
+
+std::byte *Transaction::create(MediaBlock unit) {
+    DAXPIN_ASSERT(find(unit) == nullptr);
+    journal_.units().lock(unit); // nothing reachable names it, so nobody holds it for long
+    shadows_.push_back({unit, true, false, std::make_unique<UnitBytes>()});
+    shadows_.back().bytes->fill(std::byte{0});
+    return shadows_.back().bytes->data();
+}
+
+void Transaction::discard(MediaBlock unit) {
+    for (auto &shadow : shadows_)
+        if (shadow.unit == unit)
+            shadow.discarded = true;
+}
+
+Result<std::vector<Transaction::Range>> Transaction::differences() const {
+    std::vector<Range> ranges;
+    UnitBytes media;
+    for (std::size_t i = 0; i < shadows_.size(); ++i) {
+        const auto &shadow = shadows_[i];
+        if (shadow.fresh || shadow.discarded)
+            continue;
+        DAXPIN_TRY(journal_.devices().read(shadow.unit, 0, media));
+        // The old checksum still stands in the copy: any difference is a real one.
+        if (std::memcmp(media.data(), shadow.bytes->data(), block_size) == 0)
+            continue;
+        seal_unit(*shadow.bytes);
+        compare_units(media, *shadow.bytes, [&](std::size_t offset, std::size_t length) {
+            ranges.push_back(
+                {i, static_cast<std::uint16_t>(offset), static_cast<std::uint16_t>(length)});
+        });
+    }
+    return ranges;
+}
+
+std::uint64_t Transaction::estimated_bytes() const {
+    const auto ranges = differences();
+    if (!ranges)
+        return 0; // the same error comes from commit()
+    std::uint64_t bytes = sizeof(format::RecordHeader) + format::record_align;
+    for (const auto &range : *ranges)
+        bytes += sizeof(format::RecordEntry) + padded(range.length);
+    return bytes;
+}
+
+std::vector<std::byte> Transaction::build_record(const std::vector<Range> &ranges) const {
+    std::size_t length = sizeof(format::RecordHeader);
+    for (const auto &range : ranges)
+        length += sizeof(format::RecordEntry) + padded(range.length);
+    length = (length + format::record_align - 1) / format::record_align * format::record_align;
+    std::vector<std::byte> record(length);
+    auto *at = record.data() + sizeof(format::RecordHeader);
+    for (const auto &range : ranges) {
+        const auto &shadow = shadows_[range.shadow];
+        format::RecordEntry entry{};
+        entry.block = shadow.unit.value;
+        entry.offset = range.offset;
+        entry.length = range.length;
+        std::memcpy(at, &entry, sizeof entry);
+        std::memcpy(at + sizeof entry, shadow.bytes->data() + range.offset, range.length);
+        at += sizeof entry + padded(range.length);
+    }
+    return record;
+}
+
+Result<void> Transaction::write_fresh_units() {
+    for (auto &shadow : shadows_) {
+        if (!shadow.fresh || shadow.discarded)
+            continue;
+        seal_unit(*shadow.bytes);
+        DAXPIN_TRY(
+            journal_.devices().copy(shadow.unit, 0, *shadow.bytes, device::StoreKind::nontemporal));
+        drain_first_ = true;
+    }
+    return {};
+}
+
+Result<void> Transaction::write_homes(const std::vector<Range> &ranges) {
+    for (const auto &range : ranges) {
+        const auto &shadow = shadows_[range.shadow];
+        DAXPIN_TRY(journal_.devices().copy(
+            shadow.unit, range.offset,
+            std::span<const std::byte>(*shadow.bytes).subspan(range.offset, range.length),
+            device::StoreKind::cached));
+    }
+    return {};
+}
+
+Result<Sequence> Transaction::append_and_write_home(const std::vector<Range> &ranges) {
+    auto record = build_record(ranges);
+    DAXPIN_TRY(journal_.reserve(record.size()));
+    if (drain_first_)
+        if (auto drained = journal_.devices().drain(); !drained) {
+            journal_.fail();
+            return std::move(drained).error();
+        }
+    DAXPIN_TRY_ASSIGN(const auto sequence,
+                      journal_.append(record, static_cast<std::uint32_t>(ranges.size())));
+    // From here on nothing may fail but the device itself.
+    if (auto written = write_homes(ranges); !written) {
+        journal_.fail();
+        return std::move(written).error();
+    }
+    for (const auto &shadow : shadows_)
+        journal_.units().set_verified(shadow.unit, !shadow.discarded);
+    journal_.home_written(sequence);
+    return sequence;
+}
+
+Result<Sequence> Transaction::commit() {
+    if (journal_.failed())
+        return Errc::io;
+    DAXPIN_TRY(write_fresh_units());
+    DAXPIN_TRY_ASSIGN(const auto ranges, differences());
+    if (!ranges.empty()) {
+        auto sequence = append_and_write_home(ranges);
+        abort();
+        return sequence;
+    }
+    // Nothing of ours changed; data stored in place must still be durable.
+    if (drain_first_)
+        if (auto drained = journal_.devices().drain(); !drained) {
+            journal_.fail();
+            return std::move(drained).error();
+        }
+    abort();
+    return journal_.head();
+}
+
+void Transaction::release_units() {
+    for (auto shadow = shadows_.rbegin(); shadow != shadows_.rend(); ++shadow)
+        journal_.units().unlock(shadow->unit);
+    shadows_.clear();
+}
+
+void Transaction::abort() {
+    release_units();
+    drain_first_ = false;
+}
+
+void Transaction::await_retry() {
+    abort();
+    if (std::exchange(must_wait_, false))
+        journal_.units().wait_until_free(contended_);
+}
+
+} // namespace daxpin::journal

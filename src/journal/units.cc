@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "journal/units.h"
+
+#include "base/assert.h"
+#include "base/checksum.h"
+#include "base/sync.h"
+
+namespace daxpin::journal {
+
+namespace {
+
+// A lock word: readers counted in the low bits. A waiting writer holds new readers off.
+constexpr std::uint32_t exclusive_bit = 1U << 31;
+constexpr std::uint32_t writer_waits_bit = 1U << 30;
+constexpr std::uint32_t verified_bit = 1U << 29;
+constexpr std::uint32_t reader_mask = (1U << 24) - 1;
+
+constexpr unsigned bounded_rounds = 256;
+constexpr unsigned unbounded = ~0U;
+
+bool acquire_shared(std::atomic<std::uint32_t> &word, unsigned rounds) {
+    for (unsigned round = 0; round < rounds || rounds == unbounded; ++round) {
+        auto seen = word.load(std::memory_order_relaxed);
+        if ((seen & (exclusive_bit | writer_waits_bit)) == 0 &&
+            word.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
+                                       std::memory_order_relaxed))
+            return true;
+        spin_wait(round);
+    }
+    return false;
+}
+
+bool acquire_exclusive(std::atomic<std::uint32_t> &word, unsigned rounds) {
+    for (unsigned round = 0; round < rounds || rounds == unbounded; ++round) {
+        auto seen = word.load(std::memory_order_relaxed);
+        if ((seen & (exclusive_bit | reader_mask)) == 0) {
+            if (word.compare_exchange_weak(seen, (seen & ~writer_waits_bit) | exclusive_bit,
+                                           std::memory_order_acquire, std::memory_order_relaxed))
+                return true;
+        } else if ((seen & writer_waits_bit) == 0) {
+            word.fetch_or(writer_waits_bit, std::memory_order_relaxed);
+        }
+        spin_wait(round);
+    }
+    word.fetch_and(~writer_waits_bit, std::memory_order_relaxed);
+    return false;
+}
+
+} // namespace
+
+Units::Units(const device::DeviceTable &devices)
+    : devices_(devices), unit_count_(devices.metadata().info().size / block_size),
+      chunks_((unit_count_ + chunk_words - 1) / chunk_words) {}
+
+Units::~Units() {
+    for (auto &chunk : chunks_)
+        delete chunk.load(std::memory_order_relaxed);
+}
+
+Units::Word &Units::word(MediaBlock unit) {
+    DAXPIN_ASSERT(unit.device() == 0 && unit.block() < unit_count_);
+    auto &slot = chunks_[unit.block() / chunk_words];
+    auto *chunk = slot.load(std::memory_order_acquire);
+    if (chunk == nullptr) {
+        auto fresh = std::make_unique<Chunk>();
+        if (slot.compare_exchange_strong(chunk, fresh.get(), std::memory_order_acq_rel))
+            chunk = fresh.release();
+    }
+    return chunk->words[unit.block() % chunk_words];
+}
+
+void Units::lock_shared(MediaBlock unit) {
+    acquire_shared(word(unit), unbounded);
+}
+
+bool Units::try_lock_shared(MediaBlock unit) {
+    return acquire_shared(word(unit), bounded_rounds);
+}
+
+void Units::unlock_shared(MediaBlock unit) {
+    const auto before = word(unit).fetch_sub(1, std::memory_order_release);
+    DAXPIN_ASSERT((before & reader_mask) != 0);
+}
+
+bool Units::try_lock(MediaBlock unit) {
+    return acquire_exclusive(word(unit), bounded_rounds);
+}
+
+void Units::lock(MediaBlock unit) {
+    acquire_exclusive(word(unit), unbounded);
+}
+
+void Units::unlock(MediaBlock unit) {
+    const auto before = word(unit).fetch_and(~exclusive_bit, std::memory_order_release);
+    DAXPIN_ASSERT((before & exclusive_bit) != 0);
+}
+
+void Units::wait_until_free(MediaBlock unit) {
+    auto &state = word(unit);
+    for (unsigned round = 0;
+         (state.load(std::memory_order_acquire) & (exclusive_bit | reader_mask)) != 0; ++round)
+        spin_wait(round);
+}
+
+Result<void> Units::load(MediaBlock unit, UnitBytes &out) {
+    DAXPIN_TRY(devices_.read(unit, 0, out));
+    auto &state = word(unit);
+    if ((state.load(std::memory_order_relaxed) & verified_bit) != 0)
+        return {};
+    le32 stored;
+    std::memcpy(&stored, out.data(), sizeof stored);
+    if (crc32c(std::span<const std::byte>(out).subspan(sizeof stored)) != stored)
+        return Error{Errc::corrupt,
+                     "metadata block " + std::to_string(unit.block()) + " has a wrong checksum"};
+    state.fetch_or(verified_bit, std::memory_order_relaxed);
+    return {};
+}
+
+Result<void> Units::check_address(MediaBlock unit) const {
+    if (unit.device() != 0 || unit.block() == 0 || unit.block() >= unit_count_)
+        return Error{Errc::corrupt, "metadata points outside the metadata device"};
+    return {};
+}
+
+void Units::set_verified(MediaBlock unit, bool verified) {
+    if (verified)
+        word(unit).fetch_or(verified_bit, std::memory_order_relaxed);
+    else
+        word(unit).fetch_and(~verified_bit, std::memory_order_relaxed);
+}
+
+} // namespace daxpin::journal
