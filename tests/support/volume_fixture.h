@@ -18,7 +18,7 @@ namespace daxpin::test {
 
 struct VolumeShape {
     std::uint64_t device_bytes = std::uint64_t{4} << 20; // of device 0
-    std::uint64_t journal_bytes = 64 * 1024;
+    std::uint64_t journal_bytes = format::ring_bytes_min;
     // The ring wraps after this many bytes of records; 0 = starts at its first seat.
     std::uint64_t bytes_before_wrap = 0;
     unsigned data_devices = 0;
