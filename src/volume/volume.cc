@@ -4,6 +4,7 @@
 #include "device/label.h"
 #include "volume/impl.h"
 
+#include <algorithm>
 #include <sys/stat.h>
 
 namespace daxpin::volume {
@@ -37,6 +38,15 @@ void restore_labels(const device::DeviceTable &devices) {
         static_cast<void>(device::restore_copies(devices.at(i)).has_value());
 }
 
+std::uint64_t largest_mapping_unit(const format::Superblock &superblock) {
+    constexpr auto metadata_only = static_cast<std::uint32_t>(format::Role::metadata);
+    std::uint64_t largest = block_size;
+    for (unsigned i = 0; i < superblock.device_count; ++i)
+        if (superblock.devices[i].role != metadata_only)
+            largest = std::max<std::uint64_t>(largest, superblock.devices[i].mapping_unit);
+    return largest;
+}
+
 } // namespace
 
 Result<void> Engine::start() {
@@ -50,6 +60,7 @@ Result<void> Engine::start() {
     for (unsigned i = devices.count() == 1 ? 0 : 1; i < devices.count(); ++i)
         mapping_unit = std::max<std::uint64_t>(mapping_unit, superblock.devices[i].mapping_unit);
     mount_id = env.random64();
+    mapping_unit = largest_mapping_unit(superblock);
     DAXPIN_TRY_ASSIGN(journal,
                       journal::Journal::open(devices, journal::geometry_of(superblock), env));
     if (!only_reading)
