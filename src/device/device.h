@@ -17,8 +17,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace daxpin::device {
 
@@ -30,6 +32,9 @@ enum class Domain {
     none        // volatile memory; survives only as long as the machine runs
 };
 const char *to_string(Domain domain) noexcept;
+
+// The domain whose to_string() is `text`, or nothing.
+std::optional<Domain> parse_domain(std::string_view text) noexcept;
 
 enum class StoreKind { cached, nontemporal };
 

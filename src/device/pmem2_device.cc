@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "device/pmem2_device.h"
+
+#include "base/assert.h"
+#include "device/pmem2_map.h"
+#include "device/sigbus.h"
+#include "device/words.h"
+
+#include <cstring>
+
+namespace daxpin::device {
+namespace {
+
+constexpr std::size_t line_bytes = 64;
+
+// A range cut at cache lines: whole lines in the middle, less than a line on either side.
+struct Cut {
+    std::size_t head;
+    std::size_t lines;
+    std::size_t tail;
+};
+
+Cut cut_at_lines(const std::byte *begin, std::size_t length) {
+    const std::size_t head = std::min(bytes_to_boundary(begin, line_bytes), length);
+    const std::size_t tail = (length - head) % line_bytes;
+    return {head, length - head - tail, tail};
+}
+
+// Small ranges are not worth a call into libpmem2.
+constexpr std::size_t words_max = 256;
+
+unsigned flags_for(StoreKind kind) {
+    return kind == StoreKind::nontemporal ? PMEM2_F_MEM_NONTEMPORAL | PMEM2_F_MEM_NODRAIN
+                                          : PMEM2_F_MEM_TEMPORAL | PMEM2_F_MEM_NOFLUSH;
+}
+
+} // namespace
+
+Result<std::unique_ptr<Device>> Pmem2Device::map(UniqueFd fd, DeviceInfo info,
+                                                 std::optional<Domain> domain) {
+    install_sigbus_handler();
+    DAXPIN_TRY_ASSIGN(Pmem2Map mapped, map_whole(fd.get(), info, domain));
+    return std::unique_ptr<Device>(
+        new Pmem2Device(std::move(fd), std::move(mapped), std::move(info)));
+}
+
+Pmem2Device::Pmem2Device(UniqueFd fd, Pmem2Map map, DeviceInfo info)
+    : fd_(std::move(fd)), map_(std::move(map)), info_(std::move(info)),
+      base_(static_cast<std::byte *>(pmem2_map_get_address(map_.get()))),
+      memcpy_(pmem2_get_memcpy_fn(map_.get())), memset_(pmem2_get_memset_fn(map_.get())),
+      flush_(pmem2_get_flush_fn(map_.get())), drain_(pmem2_get_drain_fn(map_.get())),
+      dirty_pages_({base_, info_.size}) {}
+
+std::byte *Pmem2Device::target(std::uint64_t offset, std::uint64_t length) {
+    DAXPIN_ASSERT(!info_.read_only);
+    DAXPIN_ASSERT(offset <= info_.size && length <= info_.size - offset);
+    return base_ + offset;
+}
+
+Result<void> Pmem2Device::read(std::uint64_t offset, std::span<std::byte> out) const {
+    DAXPIN_ASSERT(offset <= info_.size && out.size() <= info_.size - offset);
+    const std::byte *from = base_ + offset;
+    if (!guarded(from, out.size(), [&] { std::memcpy(out.data(), from, out.size()); }))
+        return Errc::io;
+    return {};
+}
+
+Result<void> Pmem2Device::finish(bool stored, std::uint64_t offset, std::uint64_t length,
+                                 StoreKind kind) {
+    if (!stored)
+        return Errc::io;
+    if (info_.domain == Domain::page && kind == StoreKind::nontemporal)
+        dirty_pages_.record(offset, length);
+    return {};
+}
+
+Result<void> Pmem2Device::store8(std::uint64_t offset, std::uint64_t value) {
+    std::byte *to = target(offset, sizeof(value));
+    DAXPIN_ASSERT(offset % sizeof(value) == 0);
+    const bool stored = guarded(to, sizeof(value), [&] { store_word(to, value); });
+    return finish(stored, offset, sizeof(value), StoreKind::cached);
+}
+
+Result<void> Pmem2Device::copy(std::uint64_t offset, std::span<const std::byte> in,
+                               StoreKind kind) {
+    std::byte *to = target(offset, in.size());
+    const Cut cut = cut_at_lines(to, in.size());
+    const bool flush_edges = is_cpu_domain() && kind == StoreKind::nontemporal;
+    const bool stored = guarded(to, in.size(), [&] {
+        if (in.size() < words_max && kind == StoreKind::cached) {
+            copy_words(to, in.data(), in.size());
+            return;
+        }
+        std::byte *const lines = to + cut.head;
+        std::byte *const tail = lines + cut.lines;
+        copy_words(to, in.data(), cut.head);
+        if (cut.lines > 0 && is_cpu_domain())
+            memcpy_(lines, in.data() + cut.head, cut.lines, flags_for(kind));
+        else if (cut.lines > 0)
+            std::memcpy(lines, in.data() + cut.head, cut.lines);
+        copy_words(tail, in.data() + cut.head + cut.lines, cut.tail);
+        if (flush_edges && cut.head > 0)
+            flush_(to, cut.head);
+        if (flush_edges && cut.tail > 0)
+            flush_(tail, cut.tail);
+    });
+    return finish(stored, offset, in.size(), kind);
+}
+
+Result<void> Pmem2Device::set(std::uint64_t offset, std::byte value, std::uint64_t length,
+                              StoreKind kind) {
+    std::byte *to = target(offset, length);
+    const Cut cut = cut_at_lines(to, length);
+    const bool flush_edges = is_cpu_domain() && kind == StoreKind::nontemporal;
+    const bool stored = guarded(to, length, [&] {
+        std::byte *const lines = to + cut.head;
+        std::byte *const tail = lines + cut.lines;
+        set_words(to, value, cut.head);
+        if (cut.lines > 0 && is_cpu_domain())
+            memset_(lines, static_cast<int>(value), cut.lines, flags_for(kind));
+        else if (cut.lines > 0)
+            std::memset(lines, static_cast<int>(value), cut.lines);
+        set_words(tail, value, cut.tail);
+        if (flush_edges && cut.head > 0)
+            flush_(to, cut.head);
+        if (flush_edges && cut.tail > 0)
+            flush_(tail, cut.tail);
+    });
+    return finish(stored, offset, length, kind);
+}
+
+// Not guarded: writing a line back faults on no present page, and the line was stored before.
+void Pmem2Device::flush(std::uint64_t offset, std::uint64_t length) {
+    const std::byte *from = target(offset, length);
+    if (info_.domain == Domain::page)
+        dirty_pages_.record(offset, length);
+    else if (info_.domain == Domain::cache_line)
+        flush_(from, length);
+}
+
+Result<void> Pmem2Device::drain() {
+    if (info_.domain == Domain::page)
+        return dirty_pages_.drain();
+    drain_();
+    return {};
+}
+
+Result<void> Pmem2Device::deep_flush(std::uint64_t offset, std::uint64_t length) {
+    std::byte *from = target(offset, length);
+    flush(offset, length);
+    DAXPIN_TRY(drain());
+    if (is_cpu_domain() && pmem2_deep_flush(map_.get(), from, length) != 0)
+        return Error{Errc::io, info_.path + ": deep flush failed: " + pmem2_errormsg()};
+    return {};
+}
+
+} // namespace daxpin::device
