@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""chattr and lsattr through the mount: what +i, +a, +d and +x mean."""
+
+import errno
+import os
+import sys
+
+from harness import case, expect, expect_equal, expect_errno, require_program, require_root, \
+    run, run_command
+
+
+def letters(path):
+    return set(run_command("lsattr", "-d", path).split()[0]) - {"-"}
+
+
+@case("chattr: i, a, d and x are stored, shown and taken away")
+def flags_round_trip(_, folder):
+    require_root("CAP_LINUX_IMMUTABLE")
+    require_program("chattr")
+    path = folder / "file"
+    path.touch()
+    for letter in "iadx":
+        run_command("chattr", "+" + letter, path)
+        expect(letter in letters(path), f"lsattr shows {letters(path)} after +{letter}")
+        run_command("chattr", "-" + letter, path)
+        expect(letter not in letters(path), f"lsattr shows {letters(path)} after -{letter}")
+
+
+@case("+i: no write, name, attribute or deletion; reading goes on")
+def immutable(_, folder):
+    require_root("CAP_LINUX_IMMUTABLE")
+    path = folder / "file"
+    path.write_bytes(b"fixed")
+    run_command("chattr", "+i", path)
+    try:
+        expect_equal(path.read_bytes(), b"fixed")
+        for change in (lambda: path.write_bytes(b"x"), lambda: os.truncate(path, 0),
+                       lambda: os.unlink(path), lambda: os.rename(path, folder / "b"),
+                       lambda: os.link(path, folder / "b"), lambda: os.chmod(path, 0o777),
+                       lambda: os.utime(path, ns=(1, 1)), lambda: os.setxattr(path, "user.x", b"")):
+            with expect_errno(errno.EPERM):
+                change()
+    finally:
+        run_command("chattr", "-i", path)
+    os.unlink(path)
+
+
+@case("+i on a directory: its names are frozen")
+def immutable_directory(_, folder):
+    require_root("CAP_LINUX_IMMUTABLE")
+    inner = folder / "dir"
+    inner.mkdir()
+    (inner / "file").write_bytes(b"1")
+    run_command("chattr", "+i", inner)
+    try:
+        for change in (lambda: (inner / "new").touch(), lambda: os.unlink(inner / "file"),
+                       lambda: os.rename(inner / "file", folder / "out"),
+                       lambda: os.mkdir(inner / "d")):
+            with expect_errno(errno.EPERM):
+                change()
+        (inner / "file").write_bytes(b"22")
+    finally:
+        run_command("chattr", "-i", inner)
+
+
+@case("+a: appends, and nothing else")
+def append_only(_, folder):
+    require_root("CAP_LINUX_IMMUTABLE")
+    path = folder / "log"
+    path.write_bytes(b"1")
+    run_command("chattr", "+a", path)
+    try:
+        with open(path, "ab") as file:
+            file.write(b"2")
+        for change in (lambda: open(path, "r+b").close(), lambda: os.truncate(path, 0),
+                       lambda: os.unlink(path), lambda: os.rename(path, folder / "b")):
+            with expect_errno(errno.EPERM):
+                change()
+    finally:
+        run_command("chattr", "-a", path)
+    expect_equal(path.read_bytes(), b"12")
+
+
+@case("+x: inherited from the directory, and a shared mapping works as before")
+def dax_hint(_, folder):
+    require_program("chattr")
+    import mmap
+    run_command("chattr", "+x", folder)
+    (folder / "file").write_bytes(bytes(4096))
+    (folder / "dir").mkdir()
+    expect("x" in letters(folder / "file"), "a new file did not inherit the hint")
+    expect("x" in letters(folder / "dir"), "a new directory did not inherit the hint")
+    with open(folder / "file", "r+b") as file, mmap.mmap(file.fileno(), 4096) as memory:
+        memory[0:5] = b"hello"
+    expect_equal((folder / "file").read_bytes()[:5], b"hello")
+
+
+if __name__ == "__main__":
+    sys.exit(run())

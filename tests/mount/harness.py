@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the mount tests share: volumes on scratch files, mounting, and a runner that prints rules.
+
+A test script declares cases with @case("rule that holds"), each given a Volume that is mounted,
+and ends with sys.exit(run()). Everything made here is undone here, also after a failure: each
+volume unmounts, ends the daemon it started and removes its scratch folder.
+
+Environment: DAXPIN_BUILD, the build folder; DAXPIN_TEST_DIR, where volumes are made (default:
+/dev/shm, with the persistence domain assumed to be cache_line).
+"""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+SKIPPED_EXIT = 77
+MIB = 1 << 20
+
+
+class Skip(Exception):
+    """This machine cannot show the rule; the text says what is missing."""
+
+
+def expect(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def expect_equal(got, wanted, what="value"):
+    expect(got == wanted, f"{what}: got {got!r}, wanted {wanted!r}")
+
+
+@contextlib.contextmanager
+def expect_errno(*wanted):
+    """The block fails with one of these errnos, and with no other."""
+    try:
+        yield
+    except OSError as error:
+        names = [os.strerror(number) for number in wanted]
+        expect(error.errno in wanted, f"got {os.strerror(error.errno)!r}, wanted {names}")
+        return
+    raise AssertionError(f"succeeded, wanted {[os.strerror(number) for number in wanted]}")
+
+
+def build_folder():
+    default = pathlib.Path(__file__).resolve().parents[2] / "build"
+    return pathlib.Path(os.environ.get("DAXPIN_BUILD", default))
+
+
+def program(name):
+    """A program of the build folder; its absence is a failure, not a reason to skip."""
+    for path in sorted(build_folder().glob("**/" + name)):
+        if path.is_file() and os.access(path, os.X_OK) and ".p/" not in str(path):
+            return str(path)
+    raise AssertionError(f"{name} is not in {build_folder()}; build it first")
+
+
+def run_command(*command, status=0, **options):
+    """Runs a program and returns what it said; any other exit status is a failure."""
+    options.setdefault("timeout", 300)
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+                          **options)
+    wanted = status if isinstance(status, tuple) else (status,)
+    expect(done.returncode in wanted,
+           f"{' '.join(map(str, command))}: exit status {done.returncode}, wanted {wanted}:\n"
+           f"{done.stdout[-4000:]}")
+    return done.stdout
+
+
+def require_fuse():
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+    except OSError as error:
+        raise Skip(f"/dev/fuse: {error.strerror}") from error
+    if os.geteuid() != 0 and shutil.which("fusermount3") is None:
+        raise Skip("not root, and there is no fusermount3 (package fuse3)")
+
+
+def require_root(reason):
+    if os.geteuid() != 0:
+        raise Skip(f"needs root: {reason}")
+
+
+def require_program(name):
+    if shutil.which(name) is None:
+        raise Skip(f"{name} is not installed")
+
+
+def mount_line(mountpoint):
+    """The mountinfo line of what is mounted there last, or None."""
+    found = None
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            if line.split()[4] == str(mountpoint):
+                found = line
+    return found
+
+
+def wait_until(condition, what, seconds=30.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        expect(time.monotonic() < end, f"not within {seconds} s: {what}")
+        time.sleep(0.005)
+
+
+class Volume:
+    """A volume on ordinary files in a scratch folder of its own, and where it is mounted.
+
+    separate: metadata on one file, data on another. The daemon runs in the foreground under
+    this process, so that its pid and its log are known.
+    """
+
+    def __init__(self, size=256 * MIB, separate=False, mkfs_options=(), folder=None):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="daxpin-test-", dir=folder or test_dir()))
+        os.chmod(self.folder, 0o755)
+        self.mountpoint = self.folder / "mnt"
+        self.mountpoint.mkdir()
+        self.log = self.folder / "daemon.log"
+        self.process = None
+        self.devices = [self.folder / "meta.img"] if separate else [self.folder / "vol.img"]
+        sizes = [max(size // 4, 64 * MIB)] if separate else [size]
+        if separate:
+            self.devices.append(self.folder / "data.img")
+            sizes.append(size)
+        for device, length in zip(self.devices, sizes):
+            with open(device, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, length)
+        data = [word for device in self.devices[1:] for word in ("--data", device)]
+        run_command(program("mkfs.daxpinfs"), *mkfs_options, *data, self.devices[0])
+
+    @property
+    def domain_options(self):
+        """tmpfs is volatile: the domain must be assumed for the engine to persist at all."""
+        kind = run_command("stat", "-f", "-c", "%T", self.folder).strip()
+        return ["domain=cache_line"] if kind == "tmpfs" else []
+
+    def mount(self, *options, status=None):
+        """Mounts and waits until the mount stands."""
+        words = ",".join([*self.domain_options, *options])
+        arguments = [program("daxpinfs"), str(self.devices[0]), str(self.mountpoint), "-f"]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(arguments + (["-o", words] if words else []),
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(lambda: self.is_mounted() or self.process.poll() is not None, "the mount")
+        expect(self.process.poll() is None,
+               f"daxpinfs ended with {self.process.returncode}:\n{self.read_log()}")
+        return self
+
+    def is_mounted(self):
+        return mount_line(self.mountpoint) is not None
+
+    def read_log(self):
+        return self.log.read_text(errors="replace")[-6000:] if self.log.exists() else ""
+
+    def unmount(self):
+        """Unmounts and waits for the daemon's clean end. Handles are released asynchronously, so
+        a busy mount is tried again for a while."""
+        command = ["umount"] if os.geteuid() == 0 else ["fusermount3", "-u"]
+        end = time.monotonic() + 10
+        while True:
+            done = subprocess.run([*command, str(self.mountpoint)], stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, check=False)
+            if done.returncode == 0:
+                break
+            expect(time.monotonic() < end, f"umount: {done.stdout}")
+            time.sleep(0.05)
+        status = self.process.wait(timeout=120)
+        self.process = None
+        expect(status == 0, f"daxpinfs ended with {status} after umount:\n{self.read_log()}")
+
+    def kill(self):
+        """SIGKILL of the daemon, by its own pid; then the dead mount is taken away."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(timeout=60)
+        self.process = None
+        with expect_errno(107):  # ENOTCONN
+            os.listdir(self.mountpoint)
+        self.detach()
+
+    def detach(self):
+        command = ["umount", "-l"] if os.geteuid() == 0 else ["fusermount3", "-uz"]
+        subprocess.run([*command, str(self.mountpoint)], stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, check=False)
+
+    def fsck(self, status=0):
+        return run_command(program("fsck.daxpinfs"), "-n", *self.devices, status=status,
+                           timeout=900)
+
+    def check_and_remount(self, *options):
+        """Unmount, a clean fsck, mount; what was there before is there after."""
+        before = snapshot(self.mountpoint)
+        self.unmount()
+        self.fsck()
+        self.mount(*options)
+        expect_same(before, snapshot(self.mountpoint))
+
+    def path(self, *names):
+        return self.mountpoint.joinpath(*names)
+
+    def close(self):
+        if self.is_mounted():
+            self.detach()
+        if self.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=20)
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+        expect(not self.is_mounted(), f"{self.mountpoint} is still mounted")
+        shutil.rmtree(self.folder)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def test_dir():
+    return os.environ.get("DAXPIN_TEST_DIR", "/dev/shm")
+
+
+def describe(path):
+    """What must survive an unmount of one file: type, rights, owner, links, times, data, xattrs."""
+    info = os.lstat(path)
+    kind = stat.S_IFMT(info.st_mode)
+    entry = {"mode": oct(info.st_mode), "owner": (info.st_uid, info.st_gid),
+             "links": info.st_nlink, "mtime": info.st_mtime_ns, "rdev": info.st_rdev}
+    if kind == stat.S_IFLNK:
+        entry["target"] = os.readlink(path)
+    if kind == stat.S_IFREG:
+        entry["size"] = info.st_size
+        with open(path, "rb") as file:
+            entry["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    entry["xattrs"] = {name: os.getxattr(path, name, follow_symlinks=False)
+                       for name in sorted(os.listxattr(path, follow_symlinks=False))}
+    return entry
+
+
+def snapshot(root):
+    """path -> describe(path) of a whole tree."""
+    root = os.fsencode(root)
+    found = {b".": describe(root)}
+    for folder, folders, names in os.walk(root):
+        for name in folders + names:
+            path = os.path.join(folder, name)
+            found[os.path.relpath(path, root)] = describe(path)
+    return found
+
+
+def expect_same(before, after):
+    for path in sorted(before.keys() | after.keys()):
+        expect(before.get(path) == after.get(path),
+               f"{path!r}: before {before.get(path)}, after {after.get(path)}")
+
+
+CASES = []
+
+
+def case(rule, **volume_options):
+    """Registers a case. Cases without volume options share one mount and get a folder each."""
+    def register(function):
+        CASES.append((rule, function, volume_options))
+        return function
+    return register
+
+
+def run_case(function, shared, options, arguments):
+    if options.get("bare"):
+        return function()
+    if options:
+        with Volume(separate=arguments.separate, **options) as volume:
+            volume.mount()
+            function(volume)
+            if volume.is_mounted():
+                volume.unmount()
+            volume.fsck()
+        return None
+    folder = shared.path(function.__name__)
+    folder.mkdir()
+    return function(shared, folder)
+
+
+def run_all(shared, arguments):
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    for rule, function, options in CASES:
+        if arguments.only and arguments.only not in rule:
+            continue
+        try:
+            run_case(function, shared, options, arguments)
+            outcome = "passed"
+            print("ok -", rule, flush=True)
+        except Skip as reason:
+            outcome = "skipped"
+            print(f"skip - {rule}: {reason}", flush=True)
+        except Exception:  # whatever goes wrong in a case is that case's failure
+            outcome = "failed"
+            print(f"not ok - {rule}\n{traceback.format_exc()}", flush=True)
+            if shared is not None:
+                print(f"    the daemon's log: {shared.read_log()}", flush=True)
+        counts[outcome] += 1
+    return counts
+
+
+def parse_arguments():
+    import argparse
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--separate", action="store_true", help="metadata and data on two devices")
+    parser.add_argument("--only", help="only the rules that contain this text")
+    return parser.parse_args()
+
+
+def run(shared_options=None, prepare=None):
+    """Runs the registered cases and returns the exit status. The shared volume, if any case needs
+    it, is unmounted, checked, mounted and compared at the end."""
+    arguments = parse_arguments()
+    try:
+        require_fuse()
+    except Skip as reason:
+        print(f"skipped: {reason}")
+        return SKIPPED_EXIT
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a timeout still cleans up
+    shared = None
+    try:
+        if any(not options for _, _, options in CASES):
+            shared = Volume(separate=arguments.separate, **(shared_options or {})).mount()
+        counts = run_all(shared, arguments)
+        if shared is not None:
+            finish(shared, counts)
+    finally:
+        if shared is not None:
+            shared.close()
+    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    return 1 if counts["failed"] else 0
+
+
+def finish(shared, counts):
+    rule = "everything is the same after unmount, fsck and mount"
+    try:
+        shared.check_and_remount()
+        shared.unmount()
+        shared.fsck()
+        counts["passed"] += 1
+        print("ok -", rule, flush=True)
+    except Exception:
+        counts["failed"] += 1
+        print(f"not ok - {rule}\n{traceback.format_exc()}\n{shared.read_log()}", flush=True)

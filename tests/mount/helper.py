@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""mount(8), fstab, remount and fsck(8) reach us as any filesystem, after `meson install`.
+
+The installed tree is staged in a scratch folder and shown to mount(8) under the system's paths in
+a private mount namespace, so nothing is installed here.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from harness import (MIB, Skip, Volume, build_folder, case, expect, expect_equal, mount_line, program,
+                     require_root, run, run_command, test_dir, wait_until)
+
+HOLDING = (".img",)
+
+
+def stage(folder):
+    run_command("meson", "install", "-C", build_folder(), "--no-rebuild", "--destdir", folder)
+    return pathlib.Path(folder)
+
+
+@case("install: everything is where Debian would put it", bare=True)
+def installed_files():
+    with tempfile.TemporaryDirectory() as folder:
+        root = stage(folder)
+        names = {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
+        for pattern in (r".*bin/daxpinfs", r".*sbin/mkfs\.daxpinfs", r".*sbin/fsck\.daxpinfs",
+                        r".*sbin/fsck\.fuse\.daxpinfs", r".*sbin/mount\.fuse\.daxpinfs",
+                        r".*sbin/dump\.daxpinfs", r".*bin/daxpin", r".*/libdaxpin\.so\.\d+",
+                        r".*/pkgconfig/.*daxpin\.pc", r".*include/daxpin/daxpin\.h",
+                        r".*include/daxpin/ioctl\.h", r".*/systemd/system/.*daxpin.*@\.service",
+                        r".*/bash-completion/completions/daxpin"):
+            expect(any(re.fullmatch(pattern, name) for name in names),
+                   f"nothing installed matches {pattern}: {sorted(names)}")
+
+
+def enter_namespace():
+    """Runs the rest of this process in a mount namespace of its own."""
+    libc = __import__("ctypes").CDLL(None, use_errno=True)
+    if libc.unshare(0x00020000) != 0:
+        raise Skip("no private mount namespace here")
+    run_command("mount", "--make-rprivate", "/")
+
+
+def show_as_installed(root, scratch):
+    """Overlays a folder of links to both the system's and our programs on each bin folder."""
+    for system in ("/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"):
+        ours = [path for path in root.rglob("*") if path.is_file() or path.is_symlink()
+                if os.path.basename(system) == path.parent.name]
+        if system.startswith("/usr/local") or not ours:
+            continue
+        kept, shown = scratch / ("kept" + system), scratch / ("shown" + system)
+        kept.mkdir(parents=True)
+        shown.mkdir(parents=True)
+        run_command("mount", "--bind", system, kept)
+        for entry in os.scandir(kept):
+            (shown / entry.name).symlink_to(kept / entry.name)
+        for path in ours:
+            target = shown / path.name
+            target.unlink(missing_ok=True)
+            shutil.copy(path, target, follow_symlinks=True)
+        run_command("mount", "--bind", shown, system)
+
+
+def in_namespace(action):
+    """Runs action(volume) in a child with our programs installed, and passes its failure on."""
+    require_root("mount(8)")
+    with Volume(size=64 * MIB) as volume, tempfile.TemporaryDirectory(dir=test_dir()) as folder:
+        root = stage(pathlib.Path(folder, "root"))
+        child = os.fork()
+        if child == 0:
+            os._exit(run_child(action, volume, root, pathlib.Path(folder)))
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == 77:
+            raise Skip("no private mount namespace here")
+        expect_equal(status, 0, "exit status of the child; its failure is printed above")
+
+
+def run_child(action, volume, root, folder):
+    import traceback
+    try:
+        enter_namespace()
+        show_as_installed(root, folder)
+        # Libraries come from the build folder: staged ones are not on the linker's path.
+        libraries = {str(path.parent) for path in root.rglob("libdaxpin.so*")}
+        os.environ["LD_LIBRARY_PATH"] = ":".join(libraries)
+        action(volume)
+        return 0
+    except Skip as reason:
+        print(f"skip: {reason}")
+        return 77
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        if mount_line(volume.mountpoint):
+            subprocess.run(["umount", "-l", str(volume.mountpoint)], check=False)
+
+
+def options_of(volume, *more):
+    words = [*volume.domain_options, *more]
+    return ["-o", ",".join(words)] if words else []
+
+
+def unmounted_and_free(volume):
+    """umount returns before the daemon has ended; the next mount needs the device."""
+    run_command("umount", volume.mountpoint)
+    wait_until(lambda: subprocess.run([program("fsck.daxpinfs"), "-n", str(volume.devices[0])],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                      check=False).returncode == 0, "a clean volume, not in use")
+
+
+@case("mount -t fuse.daxpinfs, then remount read-only and writable", bare=True)
+def mount_and_remount():
+    def action(volume):
+        run_command("mount", "-t", "fuse.daxpinfs", volume.devices[0], volume.mountpoint,
+                    *options_of(volume))
+        expect("fuse.daxpinfs" in mount_line(volume.mountpoint), "the type in mountinfo")
+        volume.path("file").write_bytes(b"1")
+        run_command("mount", "-o", "remount,ro", volume.mountpoint)
+        with contextlib.suppress(OSError):
+            volume.path("file").write_bytes(b"2")
+            raise AssertionError("written to a read-only mount")
+        with contextlib.suppress(OSError):
+            os.setxattr(volume.path("file"), "user.daxpin.pin", b"1")
+            raise AssertionError("pinned on a read-only mount")
+        run_command("mount", "-o", "remount,rw", volume.mountpoint)
+        volume.path("file").write_bytes(b"3")
+        unmounted_and_free(volume)
+    in_namespace(action)
+
+
+@case("fstab: mount by its mount point, and fsck -A's helper", bare=True)
+def fstab():
+    def action(volume):
+        table = volume.folder / "fstab"
+        words = ",".join(["noauto", "nofail", *volume.domain_options])
+        table.write_text(f"{volume.devices[0]} {volume.mountpoint} fuse.daxpinfs {words} 0 2\n")
+        run_command("mount", "--fstab", table, volume.mountpoint)
+        volume.path("file").write_bytes(b"1")
+        unmounted_and_free(volume)
+        run_command("fsck", "-t", "fuse.daxpinfs", volume.devices[0], "--", "-n")
+    in_namespace(action)
+
+
+@case("mkfs -t daxpinfs reaches mkfs.daxpinfs", bare=True)
+def mkfs_front_end():
+    def action(volume):
+        run_command("mkfs", "-t", "daxpinfs", "--force", volume.devices[0])
+        volume.fsck()
+    in_namespace(action)
+
+
+if __name__ == "__main__":
+    sys.exit(run())

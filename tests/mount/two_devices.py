@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Metadata on one device, data on another: dump.daxpinfs and the raw bytes prove it."""
+
+import os
+import re
+import sys
+
+import pinning
+from harness import MIB, Volume, case, expect, expect_equal, program, run, run_command
+from syscalls import punch
+
+MARK = b"only-in-file-data:"
+
+
+def dump(*arguments):
+    return run_command(program("dump.daxpinfs"), *arguments)
+
+
+def fill(volume):
+    for number in range(200):
+        (volume.path(f"name-{number:04d}-of-a-file")).write_bytes(MARK * (number * 13 + 1))
+    with open(volume.path("large"), "wb") as file:
+        file.write(MARK * 200000)
+    with open(volume.path("large"), "r+b") as file:
+        for hole in range(0, 3 * MIB, 65536):
+            punch(file.fileno(), hole, 8192)
+
+
+@case("no data on the metadata device, no names on the data device", bare=True)
+def separation():
+    with Volume(size=64 * MIB, separate=True) as volume:
+        meta, data = volume.devices
+        volume.mount()
+        fill(volume)
+        volume.check_and_remount()
+        volume.unmount()
+        volume.fsck()
+        expect(MARK not in meta.read_bytes(), "file data on the metadata device")
+        expect(MARK in data.read_bytes(), "no file data on the data device")
+        expect(b"name-0042-of-a-file" in meta.read_bytes(), "no names on the metadata device")
+        expect(b"name-0042-of-a-file" not in data.read_bytes(), "names on the data device")
+
+
+@case("dump: every extent lies on the data device, every metadata block on the other", bare=True)
+def dump_proves_it():
+    with Volume(size=64 * MIB, separate=True) as volume:
+        meta, _ = volume.devices
+        volume.mount()
+        fill(volume)
+        large = os.stat(volume.path("large")).st_ino
+        volume.unmount()
+        text = dump("extents", str(large), meta)
+        devices = set(re.findall(r"device[ =:]+(\d+)", text))
+        expect_equal(devices, {"1"}, f"devices of the extents in:\n{text[:2000]}\n")
+
+
+@case("leases name the data device, and stores through it are the file's bytes", bare=True)
+def extents_name_the_data_device():
+    with Volume(size=64 * MIB, separate=True) as volume:
+        volume.mount()
+        path = volume.path("file")
+        path.write_bytes(bytes(MIB))
+        fd = pinning.open_direct(path)
+        pinning.pin(fd, flags=pinning.PREPARE)
+        pinning.lease(fd, pinning.LEASE_WRITE)
+        for extent in pinning.extents(fd):
+            expect_equal(extent.device, 1, "device")
+            expect(os.path.samefile(pinning.device(fd, extent.device).path, volume.devices[1]),
+                   "the path of device 1")
+        os.close(fd)
+        volume.check_and_remount()
+        volume.unmount()
+
+
+if __name__ == "__main__":
+    sys.exit(run())
