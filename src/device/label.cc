@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "device/label.h"
+
+#include "base/assert.h"
+#include "base/checksum.h"
+#include "base/size_text.h"
+#include "device/identify.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace daxpin::device {
+namespace {
+
+using format::DeviceLabel;
+using format::Superblock;
+
+template <typename T> std::span<const std::byte> bytes_of(const T &value) {
+    return std::as_bytes(std::span(&value, 1));
+}
+
+template <typename T> std::uint32_t checksum(T value) {
+    value.crc = 0;
+    return crc32c(bytes_of(value));
+}
+
+// How far one copy can be trusted. The order is that of usefulness for a message.
+enum class State { unreadable, foreign, damaged, newer, valid };
+
+template <typename T> struct Copy {
+    State state = State::unreadable;
+    T content{};
+};
+
+template <typename T>
+Copy<T> read_copy(const Device &device, std::uint64_t offset, std::uint64_t magic) {
+    Copy<T> copy;
+    const std::uint64_t size = device.info().size;
+    if (offset > size || sizeof(T) > size - offset ||
+        !device.read(offset, std::as_writable_bytes(std::span(&copy.content, 1))))
+        return copy;
+    if (copy.content.magic != magic)
+        copy.state = State::foreign;
+    else if (copy.content.crc != checksum(copy.content))
+        copy.state = State::damaged;
+    else
+        copy.state = copy.content.format_version == format::version ? State::valid : State::newer;
+    return copy;
+}
+
+bool is_sound(const DeviceLabel &label) {
+    const std::uint32_t role = label.role;
+    return label.device_count >= 1 && label.device_count <= format::devices_max &&
+           label.index < label.device_count && role >= 1 && role <= 3 && label.block_count >= 2 &&
+           label.mapping_unit >= block_size && std::has_single_bit(label.mapping_unit.get());
+}
+
+bool is_sound(const Superblock &superblock) {
+    return superblock.block_bytes == block_size && superblock.device_count >= 1 &&
+           superblock.device_count <= format::devices_max;
+}
+
+std::uint64_t block_count(const Device &device) {
+    return device.info().size / block_size;
+}
+
+Copy<DeviceLabel> read_label_at(const Device &device, std::uint64_t block) {
+    auto copy = read_copy<DeviceLabel>(device, block * block_size, format::label_magic);
+    if (copy.state == State::valid && !is_sound(copy.content))
+        copy.state = State::damaged;
+    // A label of another size's last block is what an earlier, smaller or larger volume left.
+    if (copy.state == State::valid && block != 0 && copy.content.block_count != block + 1)
+        copy.state = State::foreign;
+    return copy;
+}
+
+struct LabelCopies {
+    std::array<Copy<DeviceLabel>, 2> copies;
+    std::uint64_t second_block = 0; // 0: the device is too short to have one
+
+    const DeviceLabel *valid() const {
+        for (const auto &copy : copies)
+            if (copy.state == State::valid)
+                return &copy.content;
+        return nullptr;
+    }
+    State best() const { return std::max(copies[0].state, copies[1].state); }
+};
+
+LabelCopies read_label_copies(const Device &device) {
+    LabelCopies labels;
+    const std::uint64_t blocks = block_count(device);
+    labels.copies[0] = read_label_at(device, 0);
+    const bool first_is_valid = labels.copies[0].state == State::valid;
+    labels.second_block =
+        (first_is_valid ? labels.copies[0].content.block_count.get() : blocks) - 1;
+    if (labels.second_block > 0 && labels.second_block < blocks)
+        labels.copies[1] = read_label_at(device, labels.second_block);
+    return labels;
+}
+
+Copy<Superblock> read_superblock_at(const Device &device, std::uint64_t block) {
+    auto copy = read_copy<Superblock>(device, block * block_size + format::superblock_offset,
+                                      format::superblock_magic);
+    if (copy.state == State::valid && !is_sound(copy.content))
+        copy.state = State::damaged;
+    return copy;
+}
+
+bool is_zero(const Device &device) {
+    std::array<std::byte, block_size> block;
+    return device.info().size >= block_size && device.read(0, block) &&
+           std::ranges::all_of(block, [](std::byte value) { return value == std::byte{0}; });
+}
+
+std::string not_a_volume(const Device &device) {
+    const std::string &path = device.info().path;
+    if (is_zero(device))
+        return fmt::format("{}: not a daxpin volume: it begins with zeros; make one with "
+                           "mkfs.daxpinfs {}",
+                           path, path);
+    return fmt::format(
+        "{}: not a daxpin volume: it holds {}; check the name, or make a volume with "
+        "mkfs.daxpinfs (all it holds is lost)",
+        path, identify_content(path));
+}
+
+Error label_error(const Device &device, State best) {
+    const std::string &path = device.info().path;
+    switch (best) {
+    case State::newer:
+        return {Errc::unsupported,
+                fmt::format("{}: its format version is newer than this program's ({}): use a newer "
+                            "daxpin",
+                            path, format::version)};
+    case State::damaged:
+        return {Errc::invalid,
+                fmt::format("{}: both copies of the device label are damaged (wrong checksum): run "
+                            "fsck.daxpinfs, or restore a backup",
+                            path)};
+    case State::unreadable:
+        return {Errc::io, fmt::format("{}: the device label cannot be read (media error)", path)};
+    case State::foreign:
+    case State::valid:
+        break;
+    }
+    return {Errc::invalid, not_a_volume(device)};
+}
+
+Error too_short(const Device &device, const DeviceLabel &label) {
+    const std::uint64_t wanted = label.block_count * block_size;
+    const std::string &path = device.info().path;
+    return {
+        Errc::invalid,
+        fmt::format("{}: is {} bytes ({}) long, but its label says {} ({}): restore the missing "
+                    "end from a backup, or lengthen it with 'truncate -s {} {}' and run "
+                    "fsck.daxpinfs",
+                    path, device.info().size, size_text(device.info().size), wanted,
+                    size_text(wanted), wanted, path)};
+}
+
+std::string bit_names(std::uint64_t bits) {
+    std::string names;
+    for (unsigned bit = 0; bit < 64; ++bit)
+        if ((bits >> bit & 1) != 0)
+            names += fmt::format("{}{}", names.empty() ? "" : ", ", bit);
+    return names;
+}
+
+Result<void> check_features(const Device &device, const Superblock &superblock) {
+    const std::string &path = device.info().path;
+    if (const auto unknown = superblock.incompat & ~format::known_incompat; unknown != 0)
+        return Error{Errc::unsupported,
+                     fmt::format("{}: uses features this program does not know (incompat bit {}): "
+                                 "use a newer daxpin",
+                                 path, bit_names(unknown))};
+    const auto unknown = superblock.ro_compat & ~format::known_ro_compat;
+    if (unknown != 0 && !device.info().read_only)
+        return Error{Errc::unsupported,
+                     fmt::format("{}: uses features this program can only read (ro_compat bit {}): "
+                                 "mount it read-only (-o ro), or use a newer daxpin",
+                                 path, bit_names(unknown))};
+    return {};
+}
+
+template <typename T> Result<void> store(Device &device, std::uint64_t offset, const T &value) {
+    return device.copy(offset, bytes_of(value), StoreKind::nontemporal);
+}
+
+Result<void> clear_magic(Device &device, std::uint64_t offset) {
+    DAXPIN_TRY(device.store8(offset, 0));
+    device.flush(offset, sizeof(std::uint64_t));
+    return {};
+}
+
+// Rewrites the copy that is not valid from the one that is.
+template <typename T> Result<bool> restore_one(Device &device, const Copy<T> &first,
+                                               const Copy<T> &second, std::uint64_t second_block,
+                                               unsigned offset) {
+    const bool first_valid = first.state == State::valid;
+    if (first_valid == (second.state == State::valid))
+        return false;
+    const std::uint64_t block = first_valid ? second_block : 0;
+    DAXPIN_TRY(
+        store(device, block * block_size + offset, first_valid ? first.content : second.content));
+    DAXPIN_TRY(device.drain());
+    return true;
+}
+
+} // namespace
+
+Result<DeviceLabel> read_label(const Device &device) {
+    const LabelCopies labels = read_label_copies(device);
+    const DeviceLabel *label = labels.valid();
+    if (!label)
+        return label_error(device, labels.best());
+    if (label->block_count > block_count(device))
+        return too_short(device, *label);
+    return *label;
+}
+
+Result<Superblock> read_superblock(const Device &device) {
+    DAXPIN_TRY_ASSIGN(const DeviceLabel label, read_label(device));
+    State best = State::unreadable;
+    for (const std::uint64_t block : {std::uint64_t{0}, label.block_count - 1}) {
+        const auto copy = read_superblock_at(device, block);
+        best = std::max(best, copy.state);
+        if (copy.state != State::valid ||
+            std::memcmp(copy.content.volume_uuid, label.volume_uuid, sizeof(label.volume_uuid)))
+            continue;
+        DAXPIN_TRY(check_features(device, copy.content));
+        return copy.content;
+    }
+    if (best == State::newer || best == State::unreadable)
+        return label_error(device, best);
+    return Error{
+        Errc::invalid,
+        fmt::format("{}: the label is valid but both copies of the superblock are damaged: "
+                    "restore a backup",
+                    device.info().path)};
+}
+
+Result<void> write_labels(Device &device, DeviceLabel label, const Superblock *superblock) {
+    DAXPIN_ASSERT(label.block_count >= 2 && label.block_count <= block_count(device));
+    label.crc = checksum(label);
+    Superblock checked{};
+    if (superblock) {
+        checked = *superblock;
+        checked.crc = checksum(checked);
+    }
+    // A label makes its copy count, so its superblock is durable before it; the second copy is
+    // whole before the first is touched.
+    for (const std::uint64_t block : {label.block_count - 1, std::uint64_t{0}}) {
+        const std::uint64_t offset = block * block_size;
+        if (superblock) {
+            DAXPIN_TRY(store(device, offset + format::superblock_offset, checked));
+            DAXPIN_TRY(device.drain());
+        }
+        DAXPIN_TRY(store(device, offset, label));
+        DAXPIN_TRY(device.drain());
+    }
+    return {};
+}
+
+Result<void> wipe_labels(Device &device) {
+    // Where this device's second copy would be, and where an older volume's is.
+    std::array<std::uint64_t, 3> blocks{0, block_count(device) - 1, 0};
+    if (const auto labels = read_label_copies(device); labels.second_block < block_count(device))
+        blocks[2] = labels.second_block;
+    // Labels first: while one stands, so does the whole volume.
+    for (const unsigned offset : {0U, format::superblock_offset}) {
+        for (const std::uint64_t block : blocks)
+            DAXPIN_TRY(clear_magic(device, block * block_size + offset));
+        DAXPIN_TRY(device.drain());
+    }
+    return {};
+}
+
+Result<bool> restore_copies(Device &device) {
+    const LabelCopies labels = read_label_copies(device);
+    const DeviceLabel *label = labels.valid();
+    if (!label || device.info().read_only || label->block_count > block_count(device))
+        return false;
+    bool restored = false;
+    if (label->index == 0) {
+        DAXPIN_TRY_ASSIGN(restored, restore_one(device, read_superblock_at(device, 0),
+                                                read_superblock_at(device, labels.second_block),
+                                                labels.second_block, format::superblock_offset));
+    }
+    DAXPIN_TRY_ASSIGN(
+        const bool label_restored,
+        restore_one(device, labels.copies[0], labels.copies[1], labels.second_block, 0));
+    return restored || label_restored;
+}
+
+} // namespace daxpin::device
