@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "alloc/transaction.h"
+#include "support/catch.h"
+#include "support/engine_fixture.h"
+
+#include <set>
+
+using namespace daxpin;
+using alloc::DataRequest;
+using alloc::Purpose;
+
+namespace {
+
+MediaRun take(test::EngineFixture &engine, const DataRequest &request) {
+    return engine.transact([&](auto &tx) -> Result<MediaRun> { return tx.allocate_data(request); })
+        .value();
+}
+
+Result<void> give(test::EngineFixture &engine, MediaRun run,
+                  std::weak_ptr<const void> keeper = {}) {
+    return engine.transact([&](auto &tx) -> Result<void> {
+        tx.free_data(run, keeper);
+        return {};
+    });
+}
+
+// Takes everything an ordinary transaction can get.
+std::vector<MediaRun> take_all(test::EngineFixture &engine) {
+    std::vector<MediaRun> runs;
+    for (;;) {
+        auto run = engine.transact(
+            [&](auto &tx) -> Result<MediaRun> { return tx.allocate_data({.count = {1000}}); });
+        if (!run) {
+            CHECK(run.code() == Errc::no_space);
+            return runs;
+        }
+        runs.push_back(*run);
+    }
+}
+
+} // namespace
+
+TEST_CASE("allocator: no block is given twice and all come back", "[alloc]") {
+    const auto data_devices = GENERATE(0U, 2U);
+    test::EngineFixture engine({.data_devices = data_devices});
+    const auto space = engine.allocator().space();
+    std::set<MediaBlock> seen;
+    const auto runs = take_all(engine);
+    for (const auto &run : runs)
+        for (std::uint64_t i = 0; i < run.count.value; ++i) {
+            CHECK(seen.insert(run.start + BlockCount{i}).second);
+            if (data_devices > 0)
+                CHECK(run.start.device() > 0);
+        }
+    CHECK(seen.size() == space.available_blocks);
+    CHECK(engine.allocator().space().available_blocks == 0);
+    engine.reopen();
+    CHECK(engine.allocator().space().available_blocks == 0);
+    for (const auto &run : runs)
+        REQUIRE(give(engine, run));
+    CHECK(engine.allocator().space().free_blocks == space.free_blocks);
+    engine.reopen();
+    CHECK(engine.allocator().space().free_blocks == space.free_blocks);
+    CHECK(take_all(engine).size() <= runs.size() + 1);
+}
+
+TEST_CASE("allocator: the reserve is for deleting alone", "[alloc]") {
+    test::EngineFixture engine;
+    take_all(engine);
+    const auto ordinary =
+        engine.transact([](auto &tx) -> Result<MediaBlock> { return tx.allocate_unit(); });
+    REQUIRE_FALSE(ordinary.has_value());
+    CHECK(ordinary.code() == Errc::no_space);
+    CHECK(alloc::transact(engine.allocator(), Purpose::release,
+                          [](auto &tx) -> Result<MediaBlock> { return tx.allocate_unit(); }));
+}
+
+TEST_CASE("allocator: aligned requests get aligned whole units", "[alloc]") {
+    test::EngineFixture engine({.device_bytes = std::uint64_t{32} << 20});
+    const auto unit = std::uint64_t{2} << 20;
+    for (int i = 0; i < 3; ++i) {
+        take(engine, {.count = {3}}); // small ones must not break up free units
+        const auto run = take(engine, {.count = {700}, .align_bytes = unit});
+        CHECK(run.start.block() % 512 == 0);
+        CHECK(run.count.value % 512 == 0);
+    }
+}
+
+TEST_CASE("allocator: small requests fill holes before they break a free unit", "[alloc]") {
+    test::EngineFixture engine({.device_bytes = std::uint64_t{32} << 20});
+    std::set<std::uint64_t> units;
+    for (int i = 0; i < 200; ++i)
+        units.insert(take(engine, {.count = {1}}).start.block() / 512);
+    CHECK(units.size() == 1);
+}
+
+TEST_CASE("allocator: a goal is honoured when it is free", "[alloc]") {
+    test::EngineFixture engine;
+    const auto first = take(engine, {.count = {4}});
+    const auto second = take(engine, {.count = {4}, .goal = first.start + first.count});
+    CHECK(second.start == first.start + first.count);
+}
+
+TEST_CASE("allocator: a block under a lease is not reused while the keeper lives", "[alloc]") {
+    test::EngineFixture engine;
+    auto keeper = std::make_shared<const int>(1);
+    const auto run = take(engine, {.count = {5}});
+    REQUIRE(give(engine, run, keeper));
+    for (const auto &other : take_all(engine))
+        CHECK((other.start + other.count <= run.start || run.start + run.count <= other.start));
+    keeper.reset();
+    CHECK(take(engine, {.count = {5}}) == run);
+}
+
+TEST_CASE("allocator: a freed block waits for readers from before", "[alloc]") {
+    test::EngineFixture engine;
+    const auto run = take(engine, {.count = {1}});
+    take_all(engine);
+    auto guard = engine.allocator().grace().enter();
+    REQUIRE(give(engine, run));
+    alloc::Transaction tx(engine.allocator());
+    CHECK(tx.allocate_data({.count = {1}}).code() == Errc::retry);
+    guard.leave();
+    REQUIRE(tx.restart());
+    CHECK(tx.allocate_data({.count = {1}}).value() == run);
+}
+
+TEST_CASE("allocator: a freed metadata block waits for the tail", "[alloc]") {
+    test::EngineFixture engine;
+    const auto unit = engine
+                          .transact([&](auto &tx) -> Result<MediaBlock> {
+                              DAXPIN_TRY_ASSIGN(const auto block, tx.allocate_unit());
+                              tx.units().create(block);
+                              return block;
+                          })
+                          .value();
+    REQUIRE(engine.transact([&](auto &tx) -> Result<void> {
+        tx.free_unit(unit);
+        return {};
+    }));
+    CHECK(take(engine, {.count = {1}}).start != unit);
+    REQUIRE(engine.allocator().journal().checkpoint());
+    CHECK(take(engine, {.count = {1}}).start == unit);
+}
+
+TEST_CASE("allocator: a double free is refused before it is stored", "[alloc]") {
+    test::EngineFixture engine;
+    const auto run = take(engine, {.count = {2}});
+    REQUIRE(give(engine, run));
+    const auto again = give(engine, run);
+    REQUIRE_FALSE(again.has_value());
+    CHECK(again.code() == Errc::corrupt);
+}
+
+TEST_CASE("allocator: a reservation keeps others out", "[alloc]") {
+    test::EngineFixture engine;
+    const auto available = engine.allocator().space().available_blocks;
+    auto reservation = engine.allocator().reserve({available - 1});
+    REQUIRE(reservation.has_value());
+    CHECK(engine.allocator().space().available_blocks == 1);
+    CHECK_FALSE(engine.allocator().reserve({2}).has_value());
+    std::uint64_t got = 0;
+    while (got < available - 1) {
+        const auto run = alloc::transact(
+            engine.allocator(), Purpose::ordinary,
+            [&](auto &tx) -> Result<MediaRun> {
+                return tx.allocate_data({.count = {available - 1 - got}});
+            },
+            &*reservation);
+        REQUIRE(run.has_value());
+        got += run->count.value;
+    }
+    CHECK(engine.allocator().space().available_blocks == 1);
+}
+
+TEST_CASE("grace: passes only when guards from before are gone", "[alloc]") {
+    alloc::Grace grace;
+    const auto idle = grace.ticket();
+    CHECK(grace.passed(idle));
+    auto early = grace.enter();
+    const auto ticket = grace.ticket();
+    CHECK_FALSE(grace.passed(ticket));
+    auto late = grace.enter();
+    early.leave();
+    late.leave();
+    CHECK(grace.passed(ticket));
+    auto after = grace.enter();
+    CHECK(grace.passed(ticket));
+}

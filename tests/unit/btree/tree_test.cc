@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "btree/tree.h"
+#include "support/catch.h"
+#include "support/engine_fixture.h"
+
+#include <map>
+#include <thread>
+#include <vector>
+
+using namespace daxpin;
+using btree::Item;
+using btree::Key;
+
+namespace {
+
+using Value = std::vector<std::byte>;
+using Model = std::map<Key, Value>;
+
+Value value_of(std::size_t length, std::uint64_t seed) {
+    Value value(length);
+    for (std::size_t i = 0; i < length; ++i)
+        value[i] = std::byte(seed * 31 + i * 7);
+    return value;
+}
+
+// A key space with runs of neighbours and wide gaps.
+Key random_key(std::uint64_t &random, std::uint64_t inodes) {
+    const auto draw = test::split_mix(random);
+    return Key::of({16 + draw % inodes}, format::ItemType::extent, draw >> 32 & 0x3f);
+}
+
+Model read_all(test::EngineFixture &engine) {
+    Model found;
+    const auto scanned =
+        engine.tree().scan(nullptr, Key{}, Key{~0ULL, ~0ULL}, [&](Key key, auto value) {
+            CHECK(found.emplace(key, Value(value.begin(), value.end())).second);
+            return true;
+        });
+    CHECK(scanned.has_value());
+    return found;
+}
+
+void check_neighbours(test::EngineFixture &engine, const Model &model, Key key) {
+    Item item;
+    const auto above = model.lower_bound(key);
+    CHECK(engine.tree().next(nullptr, key, item).value() == (above != model.end()));
+    if (above != model.end())
+        CHECK(item.key == above->first);
+    auto below = model.upper_bound(key);
+    CHECK(engine.tree().previous(nullptr, key, item).value() == (below != model.begin()));
+    if (below != model.begin())
+        CHECK(item.key == std::prev(below)->first);
+}
+
+void random_changes(test::EngineFixture &engine, Model &model, std::uint64_t &random, int count,
+                    std::uint64_t inodes, unsigned erase_percent, std::size_t length_max) {
+    for (int i = 0; i < count; ++i) {
+        const auto key = random_key(random, inodes);
+        if (test::split_mix(random) % 100 < erase_percent) {
+            const auto erased =
+                engine.transact([&](auto &tx) { return engine.tree().erase(tx, key); });
+            CHECK(erased.has_value() == (model.erase(key) == 1));
+            if (!erased)
+                CHECK(erased.code() == Errc::not_found);
+            continue;
+        }
+        const auto value = value_of(test::split_mix(random) % (length_max + 1), random);
+        const bool exists = model.contains(key);
+        const bool replace = test::split_mix(random) % 2 == 0;
+        const auto put = engine.transact([&](auto &tx) {
+            return replace ? engine.tree().replace(tx, key, value)
+                           : engine.tree().insert(tx, key, value);
+        });
+        CHECK(put.has_value() == (replace || !exists));
+        if (put)
+            model[key] = value;
+    }
+}
+
+} // namespace
+
+TEST_CASE("tree: an empty tree finds nothing", "[btree]") {
+    test::EngineFixture engine;
+    Item item;
+    CHECK_FALSE(engine.tree().find(nullptr, Key{1, 1}, item).value());
+    CHECK_FALSE(engine.tree().next(nullptr, Key{}, item).value());
+    CHECK_FALSE(engine.tree().previous(nullptr, Key{~0ULL, ~0ULL}, item).value());
+}
+
+TEST_CASE("tree: agrees with a map under random changes, also after reopening", "[btree]") {
+    const auto length_max = GENERATE(std::size_t{0}, std::size_t{40}, btree::value_bytes_max);
+    test::EngineFixture engine;
+    const auto free_when_empty = engine.allocator().space().free_blocks;
+    Model model;
+    std::uint64_t random = 7 + length_max;
+    for (const unsigned erase_percent : {20U, 50U, 80U}) {
+        random_changes(engine, model, random, 1500, 60, erase_percent, length_max);
+        CHECK(read_all(engine) == model);
+        for (int i = 0; i < 200; ++i)
+            check_neighbours(engine, model, random_key(random, 60));
+        engine.reopen();
+        CHECK(read_all(engine) == model);
+    }
+    while (!model.empty()) {
+        REQUIRE(engine.transact(
+            [&](auto &tx) { return engine.tree().erase(tx, model.begin()->first); }));
+        model.erase(model.begin());
+    }
+    CHECK(read_all(engine).empty());
+    CHECK(engine.allocator().space().free_blocks == free_when_empty);
+}
+
+TEST_CASE("tree: grows to three levels and back, ascending and descending", "[btree]") {
+    test::EngineFixture engine({.device_bytes = std::uint64_t{64} << 20});
+    const auto free_when_empty = engine.allocator().space().free_blocks;
+    constexpr std::uint64_t count = 8000; // of 400 bytes: some 900 leaves
+    const auto value = value_of(400, 3);
+    const bool ascending = GENERATE(true, false);
+    for (std::uint64_t i = 0; i < count; ++i)
+        REQUIRE(engine.transact([&](auto &tx) {
+            return engine.tree().insert(tx, Key{16, ascending ? i : count - i}, value);
+        }));
+    CHECK(read_all(engine).size() == count);
+    engine.reopen();
+    Item item;
+    for (std::uint64_t i = 1; i < count; i += 97)
+        CHECK(engine.tree().find(nullptr, Key{16, i}, item).value());
+    for (std::uint64_t i = 0; i < count; ++i)
+        REQUIRE(engine.transact([&](auto &tx) {
+            return engine.tree().erase(tx, Key{16, ascending ? i : count - i});
+        }));
+    CHECK(read_all(engine).empty());
+    CHECK(engine.allocator().space().free_blocks == free_when_empty);
+}
+
+TEST_CASE("tree: ascending keys fill leaves whole", "[btree]") {
+    test::EngineFixture engine;
+    const auto before = engine.allocator().space().free_blocks;
+    const auto value = value_of(100, 1);
+    for (std::uint64_t i = 0; i < 3300; ++i)
+        REQUIRE(engine.transact([&](auto &tx) {
+            return engine.tree().insert(tx, Key{16, i}, value);
+        }));
+    const auto used = before - engine.allocator().space().free_blocks;
+    CHECK(used * block_size < 3300 * 130 * 115 / 100); // 124 bytes an item and its slot
+}
+
+TEST_CASE("tree: a transaction that is dropped leaves nothing", "[btree]") {
+    test::EngineFixture engine;
+    Model model;
+    std::uint64_t random = 5;
+    random_changes(engine, model, random, 500, 20, 20, 300);
+    const auto free_before = engine.allocator().space().free_blocks;
+    {
+        alloc::Transaction tx(engine.allocator());
+        for (std::uint64_t i = 0; i < 50; ++i)
+            REQUIRE(engine.tree().replace(tx, Key{99, i}, value_of(1000, i)));
+        Item item;
+        CHECK(engine.tree().find(&tx, Key{99, 7}, item).value()); // its own changes it sees
+    }
+    CHECK(read_all(engine) == model);
+    CHECK(engine.allocator().space().free_blocks == free_before);
+}
+
+TEST_CASE("tree: a damaged node is reported and never followed", "[btree]") {
+    test::EngineFixture engine;
+    for (std::uint64_t i = 0; i < 400; ++i)
+        REQUIRE(engine.transact([&](auto &tx) {
+            return engine.tree().insert(tx, Key{16, i}, value_of(90, i));
+        }));
+    engine.reopen(); // replays, which verifies
+    engine.reopen(); // forgets what was verified
+    engine.media().bytes()[engine.superblock().root * block_size + 40] ^= std::byte{4};
+    Item item;
+    const auto found = engine.tree().find(nullptr, Key{16, 5}, item);
+    REQUIRE_FALSE(found.has_value());
+    CHECK(found.code() == Errc::corrupt);
+}
+
+TEST_CASE("tree: threads that change one tree lose nothing", "[btree]") {
+    test::EngineFixture engine({.device_bytes = std::uint64_t{32} << 20});
+    constexpr unsigned thread_count = 4;
+    constexpr std::uint64_t keys = 1200;
+    std::vector<std::thread> threads;
+    std::atomic<unsigned> failures{0};
+    for (unsigned t = 0; t < thread_count; ++t)
+        threads.emplace_back([&, t] {
+            Item item;
+            for (std::uint64_t i = 0; i < keys; ++i) {
+                const Key key{16 + i % 7, i * thread_count + t}; // neighbours of other threads'
+                failures += !engine.transact([&](auto &tx) -> Result<void> {
+                    DAXPIN_TRY(engine.tree().insert(tx, key, value_of(150, i)));
+                    return engine.tree().insert(tx, Key{100 + t, i}, value_of(30, i));
+                });
+                failures += !engine.tree().find(nullptr, key, item).value_or(false);
+                if (i % 3 == 0)
+                    failures +=
+                        !engine.transact([&](auto &tx) { return engine.tree().erase(tx, key); });
+            }
+        });
+    for (auto &thread : threads)
+        thread.join();
+    CHECK(failures == 0);
+    CHECK(read_all(engine).size() == thread_count * (keys + keys - (keys + 2) / 3));
+    engine.reopen();
+    CHECK(read_all(engine).size() == thread_count * (keys + keys - (keys + 2) / 3));
+}

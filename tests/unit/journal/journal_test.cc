@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "journal/journal.h"
+
+#include "base/checksum.h"
+#include "journal/ring.h"
+#include "journal/tail_cell.h"
+#include "journal/transaction.h"
+#include "support/catch.h"
+#include "support/sim_device.h"
+#include "support/test_env.h"
+
+#include <algorithm>
+
+using namespace daxpin;
+using journal::Journal;
+using journal::Sequence;
+using journal::Transaction;
+using journal::UnitBytes;
+
+namespace {
+
+constexpr std::uint64_t unit_count = 8;
+
+// A ring of the least size and a few checked units, each of them a counter of changes.
+class RingFixture {
+  public:
+    explicit RingFixture(Sequence start = 0) : devices_(test::open_table({media_})) {
+        for (std::uint64_t i = 0; i < unit_count; ++i) {
+            UnitBytes bytes{};
+            const le32 crc = crc32c(std::span<const std::byte>(bytes).subspan(4));
+            std::memcpy(bytes.data(), &crc, sizeof crc);
+            REQUIRE(devices_.copy(unit(i), 0, bytes, device::StoreKind::nontemporal));
+        }
+        REQUIRE(Journal::format(devices_, geometry, env_, start));
+        REQUIRE(open());
+    }
+
+    static MediaBlock unit(std::uint64_t i) { return MediaBlock::at(0, 100 + i); }
+
+    Result<void> open() {
+        journal_.reset();
+        auto opened = Journal::open(devices_, geometry, env_);
+        if (!opened)
+            return std::move(opened).error();
+        journal_ = *std::move(opened);
+        return {};
+    }
+    Journal &journal() { return *journal_; }
+    device::DeviceTable &devices() { return devices_; }
+    test::SimMedia &media() { return *media_; }
+
+    // Writes `value` to `words` words of unit i.
+    Result<Sequence> change(std::uint64_t i, std::uint64_t value, unsigned words = 1) {
+        Transaction tx(*journal_);
+        DAXPIN_TRY_ASSIGN(auto *bytes, tx.edit(unit(i)));
+        for (unsigned word = 0; word < words; ++word)
+            std::memcpy(bytes + 8 + word * std::size_t{8}, &value, sizeof value);
+        return tx.commit();
+    }
+    std::uint64_t value(std::uint64_t i) {
+        std::uint64_t found = 0;
+        REQUIRE(devices_.read(unit(i), 8, std::as_writable_bytes(std::span(&found, 1))));
+        return found;
+    }
+    // Undoes the home write of a change, as if the cache line had been lost.
+    void lose_home(std::uint64_t i, const UnitBytes &old) {
+        std::ranges::copy(old, media_->bytes().begin() + static_cast<long>(offset_of(i)));
+    }
+    UnitBytes home(std::uint64_t i) {
+        UnitBytes bytes;
+        std::ranges::copy(media_->bytes().subspan(offset_of(i), block_size), bytes.begin());
+        return bytes;
+    }
+    std::byte &ring_byte(Sequence position) {
+        return media_->bytes()[geometry.ring_start * block_size + position % geometry.ring_bytes()];
+    }
+
+    static constexpr journal::Geometry geometry{
+        .ring_start = 2, .ring_blocks = 32, .tail_cell_a = 1, .tail_cell_b = 40};
+
+  private:
+    static std::size_t offset_of(std::uint64_t i) { return unit(i).block() * block_size; }
+
+    test::TestEnv env_;
+    std::shared_ptr<test::SimMedia> media_ = test::SimMedia::create({.size = 1 << 20});
+    device::DeviceTable devices_;
+    std::unique_ptr<Journal> journal_;
+};
+
+} // namespace
+
+TEST_CASE("journal: recovery restores the homes of every durable record", "[journal]") {
+    RingFixture ring;
+    const auto old0 = ring.home(0), old1 = ring.home(1);
+    REQUIRE(ring.change(0, 7));
+    REQUIRE(ring.change(1, 8, 300));
+    REQUIRE(ring.change(0, 9));
+    ring.lose_home(0, old0);
+    ring.lose_home(1, old1);
+    REQUIRE(ring.open());
+    CHECK(ring.value(0) == 9);
+    CHECK(ring.value(1) == 8);
+    CHECK(ring.journal().report().records_replayed == 3);
+    REQUIRE(ring.open());
+    CHECK(ring.journal().report().records_replayed == 0);
+}
+
+TEST_CASE("journal: the ring wraps at every offset and loses nothing", "[journal]") {
+    const auto start = GENERATE(Sequence{0}, Sequence{64}, Sequence{131072 - 64},
+                                Sequence{131072 - 128}, Sequence{131072 * 3 - 4096});
+    RingFixture ring(start);
+    for (std::uint64_t i = 1; i < 700; ++i) {
+        const auto which = i % unit_count;
+        const auto old = ring.home(which);
+        REQUIRE(ring.change(which, i, static_cast<unsigned>(1 + i * 13 % 400)));
+        if (i % 50 == 0) {
+            ring.lose_home(which, old);
+            REQUIRE(ring.open());
+        }
+        CHECK(ring.value(which) == i);
+    }
+    CHECK(ring.journal().head() > start + 131072);
+}
+
+TEST_CASE("journal: a torn newest record is not a record", "[journal]") {
+    RingFixture ring;
+    const auto old = ring.home(0);
+    const auto before = ring.change(1, 5).value();
+    const auto newest = ring.change(0, 7).value();
+    REQUIRE(newest > before);
+    ring.lose_home(0, old);
+    const auto at = GENERATE(Sequence{0}, Sequence{8}, Sequence{56}, Sequence{64}, Sequence{90});
+    ring.ring_byte(newest + at) ^= std::byte{1};
+    REQUIRE(ring.open());
+    CHECK(ring.value(0) == 0);
+    CHECK(ring.value(1) == 5);
+}
+
+TEST_CASE("journal: a record lost before others is damage and nothing is written", "[journal]") {
+    RingFixture ring;
+    const auto first = ring.change(0, 1).value();
+    REQUIRE(ring.change(1, 2));
+    ring.ring_byte(first + GENERATE(Sequence{20}, Sequence{70})) ^= std::byte{1};
+    const std::vector<std::byte> before(ring.media().bytes().begin(), ring.media().bytes().end());
+    const auto opened = ring.open();
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.code() == Errc::corrupt);
+    CHECK(std::ranges::equal(before, ring.media().bytes()));
+}
+
+TEST_CASE("journal: a record lost just before the wrap is damage too", "[journal]") {
+    RingFixture ring(131072 - 192);
+    const auto last_of_lap = ring.change(0, 1).value();
+    const auto first_of_lap = ring.change(1, 2, 20).value();
+    REQUIRE(first_of_lap == 131072);
+    ring.ring_byte(last_of_lap + 70) ^= std::byte{1};
+    CHECK(ring.open().code() == Errc::corrupt);
+}
+
+TEST_CASE("journal: a torn record after the wrap is not damage", "[journal]") {
+    RingFixture ring(131072 - 192);
+    REQUIRE(ring.change(0, 1));
+    const auto torn = ring.change(1, 2, 20).value();
+    REQUIRE(torn == 131072);
+    ring.ring_byte(torn + 80) ^= std::byte{1};
+    REQUIRE(ring.open());
+    CHECK(ring.journal().report().records_replayed == 1);
+}
+
+TEST_CASE("journal: records of an earlier epoch are not replayed", "[journal]") {
+    RingFixture ring;
+    REQUIRE(ring.change(0, 1));
+    const std::vector<std::byte> stale(ring.media().bytes().begin(), ring.media().bytes().end());
+    REQUIRE(ring.open()); // a new epoch
+    const auto start = ring.journal().head();
+    // The old record moved to where the next one is expected, its sequence corrected.
+    format::RecordHeader header;
+    std::memcpy(&header, stale.data() + 2 * block_size, sizeof header);
+    header.sequence = start;
+    header.previous_end = start;
+    std::memcpy(&ring.ring_byte(start), &header, sizeof header);
+    REQUIRE(ring.open());
+    CHECK(ring.journal().report().records_replayed == 0);
+}
+
+TEST_CASE("journal: either copy of the tail cell alone is enough", "[journal]") {
+    RingFixture ring;
+    REQUIRE(ring.change(0, 1));
+    REQUIRE(ring.journal().checkpoint());
+    REQUIRE(ring.change(0, 2));
+    const auto lost =
+        GENERATE(RingFixture::geometry.tail_cell_a, RingFixture::geometry.tail_cell_b);
+    ring.media().bytes()[lost * block_size + 9] ^= std::byte{1};
+    REQUIRE(ring.open());
+    CHECK(ring.value(0) == 2);
+    CHECK(ring.journal().report().tail_cell_restored);
+    CHECK(journal::read_tail_cells(ring.devices(), RingFixture::geometry)->both_agree);
+    for (const auto cell : {RingFixture::geometry.tail_cell_a, RingFixture::geometry.tail_cell_b})
+        ring.media().bytes()[cell * block_size + 9] ^= std::byte{1};
+    CHECK(ring.open().code() == Errc::corrupt);
+}
+
+TEST_CASE("journal: nothing is written after a failed drain", "[journal]") {
+    RingFixture ring;
+    REQUIRE(ring.change(0, 1));
+    ring.media().fail_drains_from(1);
+    CHECK(ring.change(0, 2).code() == Errc::io);
+    CHECK(ring.value(0) == 1);
+    CHECK(ring.journal().failed());
+    const std::vector<std::byte> before(ring.media().bytes().begin(), ring.media().bytes().end());
+    CHECK(ring.change(1, 3).code() == Errc::io);
+    CHECK_FALSE(ring.journal().checkpoint().has_value());
+    CHECK(std::ranges::equal(before, ring.media().bytes()));
+}
+
+TEST_CASE("journal: a record holds just the words that differ", "[journal]") {
+    RingFixture ring;
+    const auto before = ring.journal().head();
+    REQUIRE(ring.change(0, 1));
+    // Header, then the checksum's word and the changed one, which are neighbours.
+    CHECK(ring.journal().head() - before == 128);
+    const auto idle = ring.journal().head();
+    Transaction tx(ring.journal());
+    REQUIRE(tx.edit(RingFixture::unit(0)));
+    REQUIRE(tx.commit());
+    CHECK(ring.journal().head() == idle); // nothing changed: no record
+}
+
+TEST_CASE("journal: a unit held by another transaction asks for a retry", "[journal]") {
+    RingFixture ring;
+    Transaction first(ring.journal());
+    REQUIRE(first.edit(RingFixture::unit(0)));
+    Transaction second(ring.journal());
+    CHECK(second.edit(RingFixture::unit(0)).code() == Errc::retry);
+    first.abort();
+    second.await_retry();
+    CHECK(second.edit(RingFixture::unit(0)).has_value());
+}
+
+TEST_CASE("journal: a change that exceeds a record is refused whole", "[journal]") {
+    RingFixture ring;
+    Transaction tx(ring.journal());
+    for (std::uint64_t i = 0; i < 5; ++i) {
+        auto *bytes = tx.edit(RingFixture::unit(i)).value();
+        std::fill(bytes + 8, bytes + block_size, std::byte(i + 1));
+    }
+    CHECK(tx.estimated_bytes() > RingFixture::geometry.record_bytes_max());
+    CHECK(tx.commit().code() == Errc::too_big);
+    CHECK(ring.value(0) == 0);
+}
