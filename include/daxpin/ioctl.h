@@ -98,15 +98,21 @@ struct daxpin_extents {
 	struct daxpin_extent extents[DAXPIN_EXTENTS_MAX]; /* out */
 };
 
+/* struct daxpin_device.flags, out; zero on the way in */
+#define DAXPIN_DEVICE_ASSUMED  0x1u /* the granularity is an option's, not the platform's word */
+#define DAXPIN_DEVICE_METADATA 0x2u /* holds metadata: whoever may open it is trusted with it */
+#define DAXPIN_DEVICE_DATA     0x4u /* holds file data */
+
 struct daxpin_device {
-	__u32 index;       /* in */
-	__u32 flags;
+	__u32 index; /* in */
+	__u32 flags; /* DAXPIN_DEVICE_* */
 	__u32 count;       /* devices of the volume */
 	__u32 granularity; /* DAXPIN_GRANULARITY_* */
 	__aligned_u64 size;         /* bytes */
 	__aligned_u64 mapping_unit; /* bytes */
 	__s32 numa_node;            /* -1 = unknown */
-	__u32 reserved[5];
+	__u32 reserved[1];
+	__u8 volume_uuid[16];
 	__u8 uuid[16];
 	char path[4096]; /* NUL-terminated */
 };
