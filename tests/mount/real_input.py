@@ -74,8 +74,6 @@ def make_special_tree(folder):
     os.link(folder / "tree/part0/unit0/file0.txt", folder / "hard link")
     os.symlink("tree/part1", folder / "symbolic")
     os.symlink("dangling/nowhere", folder / "dangling")
-    for link in ("symbolic", "dangling"):  # rsync compares their times by the second only
-        os.utime(folder / link, ns=(10**18, 10**18), follow_symlinks=False)
     (folder / "empty").touch()
     (folder / b"\xff\xfe".decode("utf-8", "surrogateescape")).write_bytes(b"odd name")
     with open(folder / "sparse", "wb") as file:
@@ -86,9 +84,17 @@ def make_special_tree(folder):
         if os.geteuid() == 0:
             os.chown(path, 1000 + number, 2000 + number)
         os.chmod(path, mode)
-        os.utime(path, ns=(10**18 + number, 10**18 + number * 1001))
     os.setxattr(folder / "mode1", "user.colour", b"blue")
     os.setxattr(folder / "tree", "user.long", b"x" * 2000)
+    set_old_times(folder)
+
+
+def set_old_times(folder):
+    """Times in the past: of links and folders rsync compares the seconds only, and would leave a
+    copy made within the same second as it is."""
+    for number, path in enumerate(sorted(folder.rglob("*"), reverse=True)):
+        when = 10**18 + number * 1001001
+        os.utime(path, ns=(when, when), follow_symlinks=False)
 
 
 @case("rsync -aHAX: a copy equals its source, and a second run has nothing to do", size=SIZE)
