@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "fusefs/background.h"
+
+#include "base/log.h"
+#include "fusefs/thread.h"
+
+#include <malloc.h>
+
+namespace daxpin::fusefs {
+namespace {
+
+constexpr unsigned look_period_ms = 20;  // between two looks at the ring while requests come
+constexpr unsigned idle_after_ms = 1000; // without a request
+
+} // namespace
+
+void Background::start() {
+    thread_ = start_thread("background", [this] { serve(); });
+}
+
+void Background::stop() {
+    if (!thread_.joinable())
+        return;
+    {
+        const MutexLock lock(mutex_);
+        stopping_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+}
+
+void Background::wake() {
+    if (state_.exchange(State::busy) != State::asleep)
+        return;
+    // Taken so that the thread is either before its look at the state or in its wait.
+    { const MutexLock lock(mutex_); }
+    changed_.notify_one();
+}
+
+bool Background::pause(unsigned timeout_ms) {
+    const MutexLock lock(mutex_);
+    if (!stopping_)
+        changed_.wait_for(mutex_, timeout_ms);
+    return !stopping_;
+}
+
+bool Background::sleep() {
+    const MutexLock lock(mutex_);
+    State quiet = State::quiet;
+    if (state_.compare_exchange_strong(quiet, State::asleep))
+        while (!stopping_ && state_.load() == State::asleep)
+            changed_.wait(mutex_);
+    return !stopping_;
+}
+
+// One step of the volume's work; true if there is more.
+bool Background::step() {
+    const auto more = volume_.background_step();
+    if (!more)
+        report(more.error());
+    return more && *more;
+}
+
+// Requests have ceased: nothing shall be left to replay, and memory goes back to the system.
+void Background::settle() {
+    if (const auto done = volume_.checkpoint(); !done)
+        report(done.error());
+    ::malloc_trim(0);
+}
+
+void Background::report(const Error &error) {
+    // A read-only mount has no work of its own; a device that failed is said once.
+    if (!reported_ && error.code != Errc::read_only)
+        log(LogLevel::error, "background work failed: " + describe(error));
+    reported_ = true;
+}
+
+void Background::serve() {
+    unsigned quiet_ms = 0;
+    for (;;) {
+        if (step()) {
+            quiet_ms = 0;
+            if (!pause(0))
+                return;
+            continue;
+        }
+        State busy = State::busy;
+        if (state_.compare_exchange_strong(busy, State::quiet))
+            quiet_ms = 0;
+        if (quiet_ms < idle_after_ms) {
+            quiet_ms += look_period_ms;
+            if (!pause(look_period_ms))
+                return;
+            continue;
+        }
+        settle();
+        if (!sleep())
+            return;
+        quiet_ms = 0;
+    }
+}
+
+} // namespace daxpin::fusefs

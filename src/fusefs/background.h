@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Background: the thread that goes on with unfinished deletions, checkpoints when half the ring
+// is full, and once more when requests have ceased, so that the next mount replays nothing.
+//
+// Sleeps while nothing happens; requests wake it with kick(), which costs them one load.
+#pragma once
+
+#include "base/sync.h"
+#include "volume/volume.h"
+
+#include <atomic>
+#include <thread>
+
+namespace daxpin::fusefs {
+
+class Background {
+  public:
+    explicit Background(volume::Volume &volume) : volume_(volume) {}
+    ~Background() { stop(); }
+    Background(const Background &) = delete;
+    Background &operator=(const Background &) = delete;
+
+    void start();
+    void stop();
+
+    // A request has been answered: there may be something to do.
+    void kick() {
+        if (state_.load(std::memory_order_relaxed) != State::busy)
+            wake();
+    }
+
+  private:
+    enum class State { asleep, quiet, busy }; // busy: requests since the last look
+
+    void wake();
+    bool pause(unsigned timeout_ms); // false when it is time to stop
+    bool sleep();                    // until kicked; false when it is time to stop
+    void serve();
+    bool step();
+    void settle();
+    void report(const Error &error);
+
+    volume::Volume &volume_;
+    std::thread thread_;
+    std::atomic<State> state_{State::quiet};
+    Mutex mutex_;
+    CondVar changed_;
+    bool stopping_ GUARDED_BY(mutex_) = false;
+    bool reported_ = false; // a failure was logged; the thread's own
+};
+
+} // namespace daxpin::fusefs

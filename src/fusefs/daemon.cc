@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "fusefs/daemon.h"
+
+#include "base/env.h"
+#include "base/log.h"
+#include "base/uuid.h"
+#include "device/open.h"
+#include "fusefs/mountpoint.h"
+#include "fusefs/protect.h"
+#include "fusefs/session.h"
+
+#include <fmt/format.h>
+#include <syslog.h>
+#include <unistd.h>
+
+namespace daxpin::fusefs {
+namespace {
+
+int to_priority(LogLevel level) {
+    switch (level) {
+    case LogLevel::error:
+        return LOG_ERR;
+    case LogLevel::warning:
+        return LOG_WARNING;
+    case LogLevel::info:
+        return LOG_INFO;
+    case LogLevel::debug:
+        return LOG_DEBUG;
+    }
+    return LOG_ERR;
+}
+
+void log_to_syslog(LogLevel level, std::string_view line) {
+    ::syslog(to_priority(level), "%.*s", static_cast<int>(line.size()), line.data());
+}
+
+void set_up_log(const DaemonOptions &options) {
+    set_log_level(options.log_level);
+    if (options.foreground)
+        return; // stderr
+    ::openlog("daxpinfs", LOG_PID, LOG_DAEMON);
+    set_log_sink(log_to_syslog);
+}
+
+// The paths that the options name, absolute and checked.
+struct Paths {
+    std::string mountpoint;
+    std::string device;
+    std::vector<std::string> more_devices;
+};
+
+Result<Paths> check_paths(const DaemonOptions &options) {
+    Paths paths;
+    DAXPIN_TRY_ASSIGN(paths.mountpoint, check_mountpoint(options.mountpoint));
+    DAXPIN_TRY_ASSIGN(paths.device, check_device_path(options.device, paths.mountpoint));
+    for (const std::string &device : options.more_devices) {
+        DAXPIN_TRY_ASSIGN(auto path, check_device_path(device, paths.mountpoint));
+        paths.more_devices.push_back(std::move(path));
+    }
+    return paths;
+}
+
+// A read-only mount opens devices for writing all the same if it may: the journal is played back,
+// and the mount can become writable.
+Result<device::DeviceTable> open_devices(const DaemonOptions &options, const Paths &paths) {
+    device::OpenOptions how;
+    how.domain = options.domain;
+    how.more_paths = paths.more_devices;
+    auto opened = device::open_volume_devices(paths.device, how);
+    if (opened || !options.volume.read_only)
+        return opened;
+    if (opened.code() != Errc::access && opened.code() != Errc::read_only &&
+        opened.code() != Errc::not_permitted)
+        return opened;
+    how.read_only = true;
+    return device::open_volume_devices(paths.device, how);
+}
+
+void log_devices(const volume::Volume &volume, const device::DeviceTable &devices, bool dax) {
+    log(LogLevel::info,
+        fmt::format("volume {} '{:.64}'", uuid_text(volume.superblock().volume_uuid),
+                    volume.superblock().text));
+    for (unsigned i = 0; i < devices.count(); ++i) {
+        const device::DeviceInfo &info = devices.at(i).info();
+        log(info.domain_assumed ? LogLevel::warning : LogLevel::info,
+            fmt::format("device {}: {}, {} bytes, mapping unit {}, domain {}{}", i, info.path,
+                        info.size, info.mapping_unit, device::to_string(info.domain),
+                        info.domain_assumed ? " (assumed: the option domain= says so)" : ""));
+    }
+    if (devices.count() == 1 && dax)
+        log(LogLevel::warning,
+            fmt::format("single device: whoever may open {} can change all data and metadata; "
+                        "mkfs.daxpinfs --data gives data a device of its own",
+                        devices.at(0).info().path));
+}
+
+void log_start(volume::Volume &volume, const DaemonOptions &options, const Paths &paths) {
+    log_devices(volume, volume.devices(), options.volume.dax);
+    if (const std::uint64_t replayed = volume.records_replayed(); replayed != 0)
+        log(LogLevel::info, fmt::format("recovery: {} journal records replayed", replayed));
+    log(LogLevel::info, fmt::format("mounted {} on {}{}, pid {}", paths.device, paths.mountpoint,
+                                    options.volume.read_only ? " read-only" : "", ::getpid()));
+}
+
+// Mounts and serves. The order of the objects is the reverse of the order in which they end.
+Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Paths &paths,
+                 Reporter &reporter) {
+    Session *kernel = nullptr;
+    Notifier notifier([&kernel](const Invalidation &what) { kernel->invalidate(what); });
+    Background background(volume);
+    Filesystem fs{volume, notifier, background, options};
+    DAXPIN_TRY_ASSIGN(const auto session,
+                      Session::create(fs, options.fsname.empty() ? paths.device : options.fsname));
+    kernel = session.get();
+    volume.set_observer(&notifier);
+    DAXPIN_TRY(session->mount(paths.mountpoint));
+    notifier.start();
+    background.start();
+    log_start(volume, options, paths);
+    reporter.ready(options.verbose ? fmt::format("mounted {} on {}", paths.device, paths.mountpoint)
+                                   : std::string());
+    const Result<void> ended = session->run(worker_threads(options), options.max_idle);
+    session->unmount();
+    background.stop();
+    notifier.stop();
+    volume.set_observer(nullptr);
+    if (!ended)
+        log(LogLevel::error, describe(ended.error()));
+    return {};
+}
+
+Result<void> open_and_run(const DaemonOptions &options, Reporter &reporter) {
+    DAXPIN_TRY_ASSIGN(const Paths paths, check_paths(options));
+    protect_process();
+    DAXPIN_TRY_ASSIGN(auto devices, open_devices(options, paths));
+    DAXPIN_TRY_ASSIGN(auto volume,
+                      volume::Volume::open(std::move(devices), system_env(), options.volume));
+    DAXPIN_TRY(run(*volume, options, paths, reporter));
+    volume.reset();
+    log(LogLevel::info, fmt::format("unmounted {}", paths.mountpoint));
+    return {};
+}
+
+} // namespace
+
+int serve(const DaemonOptions &options, Reporter &reporter) {
+    set_up_log(options);
+    try {
+        const Result<void> done = open_and_run(options, reporter);
+        if (done)
+            return exit_success;
+        return reporter.failed(exit_status(done.code()), describe(done.error()));
+    } catch (const std::bad_alloc &) {
+        return reporter.failed(exit_system, "out of memory");
+    }
+}
+
+} // namespace daxpin::fusefs

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Filesystem: what the operations work on, libfuse's user data.
+#pragma once
+
+#include "fusefs/background.h"
+#include "fusefs/notifier.h"
+#include "fusefs/options.h"
+#include "volume/volume.h"
+
+namespace daxpin::fusefs {
+
+struct Filesystem {
+    volume::Volume &volume;
+    Notifier &notifier;
+    Background &background;
+    const DaemonOptions &options;
+};
+
+// How long the kernel may rely on what it was told about names and attributes: as long as it
+// likes, the daemon alone changes them and says so. Seconds.
+inline constexpr double cache_timeout = 365.0 * 24 * 3600;
+
+} // namespace daxpin::fusefs

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// daxpinfs: mounts a daxpin volume and serves it. See daxpinfs(8).
+#include "fusefs/daemon.h"
+#include "fusefs/fuse.h"
+#include "fusefs/launcher.h"
+#include "fusefs/options.h"
+#include "fusefs/remount.h"
+
+#include <cstdio>
+
+namespace {
+
+using namespace daxpin;
+using namespace daxpin::fusefs;
+
+int print_failure(int status, const Error &error) {
+    std::fprintf(stderr, "daxpinfs: %s\n", describe(error).c_str());
+    return status;
+}
+
+int print_version() {
+    std::printf("daxpinfs %s (libfuse %s)\n", DAXPIN_VERSION, fuse_pkgversion());
+    return exit_success;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    const auto options = parse_options(std::span(argv + 1, static_cast<std::size_t>(argc - 1)));
+    if (!options)
+        return print_failure(exit_usage, options.error());
+    if (options->help)
+        return std::fputs(usage_text(), stdout) < 0 ? exit_system : exit_success;
+    if (options->version)
+        return print_version();
+    if (options->remount) {
+        const auto done = remount(*options);
+        return done ? exit_success : print_failure(exit_status(done.code()), done.error());
+    }
+    return launch(options->foreground,
+                  [&](Reporter &reporter) { return serve(*options, reporter); });
+}

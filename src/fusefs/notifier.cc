@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "fusefs/notifier.h"
+
+#include "fusefs/thread.h"
+
+#include <algorithm>
+
+namespace daxpin::fusefs {
+namespace {
+
+// The calling thread's, while it works on a request.
+thread_local Notifier::Collector *current_collector = nullptr;
+
+} // namespace
+
+Notifier::Collector::Collector() {
+    current_collector = this;
+}
+
+Notifier::Collector::~Collector() {
+    current_collector = nullptr;
+}
+
+void Notifier::note(const Invalidation &invalidation) {
+    if (current_collector == nullptr) {
+        push(std::make_unique<Deferred>(std::vector{invalidation}));
+        return;
+    }
+    auto &found = current_collector->found_;
+    if (std::find(found.begin(), found.end(), invalidation) == found.end())
+        found.push_back(invalidation);
+}
+
+void Notifier::push(std::unique_ptr<Deferred> deferred) noexcept {
+    {
+        const MutexLock lock(mutex_);
+        Deferred *const added = deferred.get();
+        (last_ != nullptr ? last_->next_ : first_) = std::move(deferred);
+        last_ = added;
+    }
+    changed_.notify_one();
+}
+
+std::unique_ptr<Deferred> Notifier::pop() {
+    const MutexLock lock(mutex_);
+    while (!first_ && !stopping_)
+        changed_.wait(mutex_);
+    auto popped = std::move(first_);
+    if (popped)
+        first_ = std::move(popped->next_);
+    if (!first_)
+        last_ = nullptr;
+    return popped;
+}
+
+void Notifier::start() {
+    thread_ = start_thread("notifier", [this] { serve(); });
+}
+
+void Notifier::stop() {
+    if (!thread_.joinable())
+        return;
+    {
+        const MutexLock lock(mutex_);
+        stopping_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+}
+
+void Notifier::serve() {
+    while (const auto deferred = pop()) {
+        for (const Invalidation &invalidation : deferred->invalidations)
+            tell_(invalidation);
+        deferred->run();
+    }
+}
+
+} // namespace daxpin::fusefs

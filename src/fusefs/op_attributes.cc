@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Requests about attributes.
+#include "fusefs/operations.h"
+#include "fusefs/request.h"
+
+namespace daxpin::fusefs {
+namespace {
+
+std::int64_t to_ns(const timespec &time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+volume::AttributeChange to_change(const struct stat &wanted, int to_set) {
+    volume::AttributeChange change;
+    if (to_set & FUSE_SET_ATTR_MODE)
+        change.mode = wanted.st_mode & 07777;
+    if (to_set & FUSE_SET_ATTR_UID)
+        change.uid = wanted.st_uid;
+    if (to_set & FUSE_SET_ATTR_GID)
+        change.gid = wanted.st_gid;
+    if (to_set & FUSE_SET_ATTR_SIZE)
+        change.size = static_cast<std::uint64_t>(wanted.st_size);
+    if (to_set & FUSE_SET_ATTR_ATIME_NOW)
+        change.atime_now = true;
+    else if (to_set & FUSE_SET_ATTR_ATIME)
+        change.atime_ns = to_ns(wanted.st_atim);
+    if (to_set & FUSE_SET_ATTR_MTIME_NOW)
+        change.mtime_now = true;
+    else if (to_set & FUSE_SET_ATTR_MTIME)
+        change.mtime_ns = to_ns(wanted.st_mtim);
+    if (to_set & FUSE_SET_ATTR_CTIME)
+        change.ctime_ns = to_ns(wanted.st_ctim);
+    return change;
+}
+
+} // namespace
+
+void op_getattr(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *) {
+    dispatch(raw, [&](Filesystem &fs) -> Result<AttributeReply> {
+        DAXPIN_TRY_ASSIGN(const auto attributes, fs.volume.attributes(InodeNumber{inode}));
+        return AttributeReply{attributes};
+    });
+}
+
+void op_setattr(fuse_req_t raw, fuse_ino_t inode, struct stat *wanted, int to_set,
+                fuse_file_info *info) {
+    dispatch(raw, [&](Filesystem &fs) -> Result<AttributeReply> {
+        DAXPIN_TRY_ASSIGN(const auto attributes,
+                          fs.volume.set_attributes(caller(raw), InodeNumber{inode},
+                                                   to_change(*wanted, to_set),
+                                                   info != nullptr ? info->fh : 0));
+        return AttributeReply{attributes};
+    });
+}
+
+} // namespace daxpin::fusefs

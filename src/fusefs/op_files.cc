@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Requests about open files and their data.
+#include "fusefs/operations.h"
+#include "fusefs/request.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <fcntl.h>
+#include <span>
+#include <unistd.h>
+
+#include <linux/falloc.h>
+
+namespace daxpin::fusefs {
+namespace {
+
+volume::OpenRequest to_request(int flags) {
+    volume::OpenRequest request;
+    request.write = (flags & O_ACCMODE) != O_RDONLY;
+    request.append = (flags & O_APPEND) != 0;
+    request.truncate = (flags & O_TRUNC) != 0;
+    request.direct = (flags & O_DIRECT) != 0;
+    return request;
+}
+
+Result<volume::FallocateMode> fallocate_mode(int mode) {
+    using volume::FallocateMode;
+    switch (mode) {
+    case 0:
+        return FallocateMode::allocate;
+    case FALLOC_FL_KEEP_SIZE:
+        return FallocateMode::allocate_keep_size;
+    case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+        return FallocateMode::punch;
+    case FALLOC_FL_ZERO_RANGE:
+        return FallocateMode::zero;
+    case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+        return FallocateMode::zero_keep_size;
+    default:
+        return Errc::unsupported;
+    }
+}
+
+// The data of a write in memory: where it is, or copied together into `own`.
+Result<std::span<const std::byte>> gather(fuse_bufvec &data, std::vector<std::byte> &own) {
+    const fuse_buf &only = data.buf[0];
+    if (data.count == 1 && data.idx == 0 && data.off == 0 && !(only.flags & FUSE_BUF_IS_FD))
+        return std::span(static_cast<const std::byte *>(only.mem), only.size);
+    own.resize(fuse_buf_size(&data));
+    fuse_bufvec target{};
+    target.count = 1;
+    target.buf[0].size = own.size();
+    target.buf[0].mem = own.data();
+    const ssize_t copied = fuse_buf_copy(&target, &data, FUSE_BUF_NO_SPLICE);
+    if (copied < 0)
+        return from_errno(static_cast<int>(-copied));
+    return std::span<const std::byte>(own).first(static_cast<std::size_t>(copied));
+}
+
+} // namespace
+
+void op_create(fuse_req_t raw, fuse_ino_t parent, const char *name, mode_t mode,
+               fuse_file_info *info) {
+    dispatch(raw, [&](Filesystem &fs) -> Result<CreateReply> {
+        const volume::NewNode node{.mode = (mode & ~mode_t{S_IFMT}) | S_IFREG};
+        DAXPIN_TRY_ASSIGN(auto created, fs.volume.create(caller(raw), InodeNumber{parent}, name,
+                                                         node, to_request(info->flags)));
+        return CreateReply{created.attributes, created.open};
+    });
+}
+
+void op_open(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info) {
+    dispatch(raw, [&](Filesystem &fs) -> Result<FileReply> {
+        DAXPIN_TRY_ASSIGN(auto open, fs.volume.open_file(caller(raw), InodeNumber{inode},
+                                                         to_request(info->flags)));
+        return FileReply{InodeNumber{inode}, open};
+    });
+}
+
+void op_release(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info) {
+    dispatch(raw, [&](Filesystem &fs) -> Result<EmptyReply> {
+        fs.volume.release(InodeNumber{inode}, info->fh);
+        return EmptyReply{};
+    });
+}
+
+void op_read(fuse_req_t raw, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info *info) {
+    dispatch(raw, [&](Filesystem &fs) -> Result<DataReply> {
+        DAXPIN_TRY_ASSIGN(auto data, fs.volume.read(InodeNumber{inode}, info->fh,
+                                                    static_cast<std::uint64_t>(offset), size));
+        return DataReply{std::move(data)};
+    });
+}
+
+void op_write_buf(fuse_req_t raw, fuse_ino_t inode, fuse_bufvec *data, off_t offset,
+                  fuse_file_info *info) {
+    dispatch(raw, [&](Filesystem &fs) -> Result<CountReply> {
+        std::vector<std::byte> own;
+        DAXPIN_TRY_ASSIGN(const auto bytes, gather(*data, own));
+        DAXPIN_TRY_ASSIGN(const auto written,
+                          fs.volume.write(InodeNumber{inode}, info->fh,
+                                          static_cast<std::uint64_t>(offset), bytes));
+        return CountReply{written};
+    });
+}
+
+void op_fallocate(fuse_req_t raw, fuse_ino_t inode, int mode, off_t offset, off_t length,
+                  fuse_file_info *info) {
+    dispatch(raw, [&](Filesystem &fs) -> Result<EmptyReply> {
+        DAXPIN_TRY_ASSIGN(const auto what, fallocate_mode(mode));
+        DAXPIN_TRY(fs.volume.fallocate(InodeNumber{inode}, info->fh, what,
+                                       static_cast<std::uint64_t>(offset),
+                                       static_cast<std::uint64_t>(length)));
+        return EmptyReply{};
+    });
+}
+
+void op_lseek(fuse_req_t raw, fuse_ino_t inode, off_t offset, int whence, fuse_file_info *) {
+    dispatch(raw, [&](Filesystem &fs) -> Result<OffsetReply> {
+        if (whence != SEEK_DATA && whence != SEEK_HOLE)
+            return Errc::invalid;
+        if (offset < 0)
+            return Errc::no_data;
+        DAXPIN_TRY_ASSIGN(const auto found,
+                          fs.volume.seek(InodeNumber{inode}, static_cast<std::uint64_t>(offset),
+                                         whence == SEEK_HOLE));
+        return OffsetReply{found};
+    });
+}
+
+void op_copy_file_range(fuse_req_t raw, fuse_ino_t from, off_t from_offset,
+                        fuse_file_info *from_info, fuse_ino_t to, off_t to_offset,
+                        fuse_file_info *to_info, size_t length, int flags) {
+    dispatch(raw, [&](Filesystem &fs) -> Result<CountReply> {
+        if (flags != 0)
+            return Errc::invalid;
+        DAXPIN_TRY_ASSIGN(const auto copied,
+                          fs.volume.copy_range(InodeNumber{from}, from_info->fh,
+                                               static_cast<std::uint64_t>(from_offset),
+                                               InodeNumber{to}, to_info->fh,
+                                               static_cast<std::uint64_t>(to_offset), length));
+        return CountReply{copied};
+    });
+}
+
+} // namespace daxpin::fusefs

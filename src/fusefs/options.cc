@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "fusefs/options.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+namespace daxpin::fusefs {
+namespace {
+
+Error usage_error(std::string text) {
+    return Error{Errc::invalid, std::move(text) + " (see daxpinfs --help)"};
+}
+
+Error bad_value(std::string_view name, std::string_view value, std::string_view allowed) {
+    std::string text = "option " + std::string(name) + ": '" + std::string(value) + "' is not ";
+    return usage_error(text + std::string(allowed));
+}
+
+// The value of a keyword that stands for itself in a table of names.
+template <typename T, std::size_t n>
+Result<T> pick(std::string_view name, std::string_view value,
+               const std::array<std::pair<std::string_view, T>, n> &choices,
+               std::string_view allowed) {
+    const auto *found = std::find_if(choices.begin(), choices.end(),
+                                     [&](const auto &choice) { return choice.first == value; });
+    if (found == choices.end())
+        return bad_value(name, value, allowed);
+    return found->second;
+}
+
+Result<unsigned> parse_count(std::string_view name, std::string_view value) {
+    unsigned count = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), count);
+    if (error != std::errc() || end != value.data() + value.size() || count < 1 || count > 1024)
+        return bad_value(name, value, "a number from 1 to 1024");
+    return count;
+}
+
+Result<device::Domain> parse_domain(std::string_view value) {
+    using device::Domain;
+    static constexpr std::array<std::pair<std::string_view, Domain>, 4> choices{{
+        {"byte", Domain::byte},
+        {"cache_line", Domain::cache_line},
+        {"page", Domain::page},
+        {"none", Domain::none},
+    }};
+    return pick<Domain>("domain", value, choices, "byte, cache_line, page or none");
+}
+
+Result<volume::PinPolicy> parse_pin(std::string_view value) {
+    using volume::PinPolicy;
+    static constexpr std::array<std::pair<std::string_view, PinPolicy>, 3> choices{{
+        {"owner", PinPolicy::owner},
+        {"cap", PinPolicy::capability},
+        {"off", PinPolicy::off},
+    }};
+    return pick<PinPolicy>("pin", value, choices, "owner, cap or off");
+}
+
+Result<bool> parse_dax(std::string_view value) {
+    static constexpr std::array<std::pair<std::string_view, bool>, 2> choices{{
+        {"open", true},
+        {"off", false},
+    }};
+    return pick<bool>("dax", value, choices, "open or off");
+}
+
+constexpr std::array<std::pair<std::string_view, volume::Atime>, 3> atime_words{{
+    {"relatime", volume::Atime::relative},
+    {"noatime", volume::Atime::none},
+    {"strictatime", volume::Atime::strict},
+}};
+
+Result<LogLevel> parse_level(std::string_view value) {
+    static constexpr std::array<std::pair<std::string_view, LogLevel>, 4> choices{{
+        {"error", LogLevel::error},
+        {"warning", LogLevel::warning},
+        {"info", LogLevel::info},
+        {"debug", LogLevel::debug},
+    }};
+    return pick<LogLevel>("log", value, choices, "error, warning, info or debug");
+}
+
+// Words of fstab and mount(8) that are not for us.
+bool is_for_mount(std::string_view name) {
+    // The last two lines are what the kernel shows of a FUSE mount: a remount hands it back.
+    static constexpr std::array<std::string_view, 29> words{"defaults",
+                                                            "_netdev",
+                                                            "nofail",
+                                                            "auto",
+                                                            "noauto",
+                                                            "user",
+                                                            "users",
+                                                            "nouser",
+                                                            "nousers",
+                                                            "owner",
+                                                            "noowner",
+                                                            "group",
+                                                            "nogroup",
+                                                            "silent",
+                                                            "loud",
+                                                            "quiet",
+                                                            "uhelper",
+                                                            "helper",
+                                                            "comment",
+                                                            "nolazytime",
+                                                            "nomand",
+                                                            "async",
+                                                            "default_permissions",
+                                                            "user_id",
+                                                            "group_id",
+                                                            "rootmode",
+                                                            "fd",
+                                                            "max_read",
+                                                            "blksize"};
+    return std::find(words.begin(), words.end(), name) != words.end() || name.starts_with("x-") ||
+           name.starts_with("X-");
+}
+
+// What libfuse and the kernel take as it is, whatever the filesystem.
+bool is_passed_on(std::string_view name) {
+    static constexpr std::array<std::string_view, 12> words{
+        "exec",    "noexec",      "sync",      "dirsync",    "nodiratime", "diratime",
+        "context", "rootcontext", "fscontext", "defcontext", "subtype",    "auto_unmount"};
+    return std::find(words.begin(), words.end(), name) != words.end();
+}
+
+using Setter = Result<void> (*)(DaemonOptions &, std::string_view value);
+
+struct Keyword {
+    std::string_view name;
+    bool has_value;
+    Setter set;
+};
+
+template <auto member, auto parse>
+Result<void> set_parsed(DaemonOptions &options, std::string_view value) {
+    DAXPIN_TRY_ASSIGN(options.*member, parse(value));
+    return {};
+}
+
+template <auto member, bool value> Result<void> set_flag(DaemonOptions &options, std::string_view) {
+    options.*member = value;
+    return {};
+}
+
+constexpr std::array<Keyword, 24> keywords{{
+    {"device", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         o.more_devices.emplace_back(value);
+         return {};
+     }},
+    {"domain", true, set_parsed<&DaemonOptions::domain, parse_domain>},
+    {"log", true, set_parsed<&DaemonOptions::log_level, parse_level>},
+    {"pin", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         DAXPIN_TRY_ASSIGN(o.volume.pin, parse_pin(value));
+         return {};
+     }},
+    {"dax", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         DAXPIN_TRY_ASSIGN(o.volume.dax, parse_dax(value));
+         return {};
+     }},
+    {"atime", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         DAXPIN_TRY_ASSIGN(o.volume.atime, pick<volume::Atime>("atime", value, atime_words,
+                                                               "relatime, noatime or strictatime"));
+         return {};
+     }},
+    {"threads", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         DAXPIN_TRY_ASSIGN(o.threads, parse_count("threads", value));
+         return {};
+     }},
+    {"max_idle", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         DAXPIN_TRY_ASSIGN(o.max_idle, parse_count("max_idle", value));
+         return {};
+     }},
+    {"fsname", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         o.fsname = value;
+         return {};
+     }},
+    {"ro", false,
+     [](DaemonOptions &o, std::string_view) -> Result<void> {
+         o.volume.read_only = true;
+         return {};
+     }},
+    {"rw", false,
+     [](DaemonOptions &o, std::string_view) -> Result<void> {
+         o.volume.read_only = false;
+         return {};
+     }},
+    {"relatime", false,
+     [](DaemonOptions &o, std::string_view) -> Result<void> {
+         o.volume.atime = volume::Atime::relative;
+         return {};
+     }},
+    {"noatime", false,
+     [](DaemonOptions &o, std::string_view) -> Result<void> {
+         o.volume.atime = volume::Atime::none;
+         return {};
+     }},
+    {"strictatime", false,
+     [](DaemonOptions &o, std::string_view) -> Result<void> {
+         o.volume.atime = volume::Atime::strict;
+         return {};
+     }},
+    {"allow_other", false, set_flag<&DaemonOptions::allow_other, true>},
+    {"noallow_other", false, set_flag<&DaemonOptions::allow_other, false>},
+    {"allow_root", false, set_flag<&DaemonOptions::allow_root, true>},
+    {"suid", false, set_flag<&DaemonOptions::suid, true>},
+    {"nosuid", false, set_flag<&DaemonOptions::suid, false>},
+    {"dev", false, set_flag<&DaemonOptions::dev, true>},
+    {"nodev", false, set_flag<&DaemonOptions::dev, false>},
+    {"remount", false, set_flag<&DaemonOptions::remount, true>},
+    {"debug", false, set_flag<&DaemonOptions::debug, true>},
+    {"foreground", false, set_flag<&DaemonOptions::foreground, true>},
+}};
+
+Result<void> apply(DaemonOptions &options, const std::string &option) {
+    const std::string_view text = option;
+    const std::size_t equals = text.find('=');
+    const std::string_view name = text.substr(0, equals);
+    const bool has_value = equals != std::string_view::npos;
+    const auto *keyword = std::find_if(keywords.begin(), keywords.end(),
+                                       [&](const Keyword &k) { return k.name == name; });
+    if (keyword != keywords.end()) {
+        if (keyword->has_value != has_value)
+            return usage_error("option " + std::string(name) +
+                               (has_value ? " takes no value" : " needs a value"));
+        return keyword->set(options, has_value ? text.substr(equals + 1) : std::string_view());
+    }
+    if (is_passed_on(name))
+        options.passed_on.push_back(option);
+    else if (!is_for_mount(name))
+        return usage_error("unknown option '" + option + "'");
+    return {};
+}
+
+// Applies the options of one -o; with the word `sloppy` among them, unknown ones are ignored.
+Result<void> apply_all(DaemonOptions &options, std::string_view text) {
+    std::vector<std::string> words = split_mount_options(text);
+    const auto sloppy = std::remove(words.begin(), words.end(), "sloppy");
+    const bool ignore_unknown = sloppy != words.end();
+    words.erase(sloppy, words.end());
+    for (const std::string &word : words)
+        if (auto applied = apply(options, word); !applied && !ignore_unknown)
+            return std::move(applied).error();
+    return {};
+}
+
+Result<void> apply_switch(DaemonOptions &options, std::string_view argument) {
+    if (argument == "-f" || argument == "--foreground")
+        options.foreground = true;
+    else if (argument == "-d" || argument == "--debug")
+        options.debug = options.foreground = true;
+    else if (argument == "-v" || argument == "--verbose")
+        options.verbose = true;
+    else if (argument == "-h" || argument == "--help")
+        options.help = true;
+    else if (argument == "-V" || argument == "--version")
+        options.version = true;
+    else
+        return usage_error("unknown option '" + std::string(argument) + "'");
+    return {};
+}
+
+Result<void> apply_positional(DaemonOptions &options, std::string_view argument) {
+    if (argument.empty())
+        return usage_error("an empty argument where a device or a mount point should be");
+    if (options.device.empty())
+        options.device = argument;
+    else if (options.mountpoint.empty())
+        options.mountpoint = argument;
+    else
+        return usage_error("unexpected argument '" + std::string(argument) + "'");
+    return {};
+}
+
+} // namespace
+
+std::vector<std::string> split_mount_options(std::string_view text) {
+    std::vector<std::string> words(1);
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == ',')
+            words.emplace_back();
+        else if (text[i] == '\\' && i + 1 < text.size())
+            words.back() += text[++i];
+        else
+            words.back() += text[i];
+    }
+    std::erase_if(words, [](const std::string &word) { return word.empty(); });
+    return words;
+}
+
+Result<DaemonOptions> parse_options(std::span<const char *const> arguments) {
+    DaemonOptions options;
+    bool only_positional = false;
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+        const std::string_view argument = arguments[i];
+        if (only_positional || argument == "-" || !argument.starts_with('-')) {
+            DAXPIN_TRY(apply_positional(options, argument));
+        } else if (argument == "--") {
+            only_positional = true;
+        } else if (argument == "-o") {
+            if (++i == arguments.size())
+                return usage_error("-o needs options");
+            DAXPIN_TRY(apply_all(options, arguments[i]));
+        } else if (argument.starts_with("-o")) {
+            DAXPIN_TRY(apply_all(options, argument.substr(2)));
+        } else {
+            DAXPIN_TRY(apply_switch(options, argument));
+        }
+    }
+    if (options.help || options.version)
+        return options;
+    if (options.device.empty())
+        return usage_error("no device given");
+    if (options.mountpoint.empty())
+        return usage_error("no mount point given");
+    return options;
+}
+
+unsigned worker_threads(const DaemonOptions &options) {
+    constexpr unsigned least = 8;
+    constexpr unsigned most = 64;
+    if (options.threads != 0)
+        return options.threads;
+    return std::clamp(2 * std::thread::hardware_concurrency(), least, most);
+}
+
+const char *usage_text() {
+    return R"(usage: daxpinfs DEVICE MOUNTPOINT [-o OPTION[,OPTION]...] [-f]
+
+Mounts the daxpin volume that DEVICE is a member of. Leave with umount or fusermount3 -u.
+
+  -f, --foreground   stay in the foreground, log to stderr
+  -d, --debug        as -f, and print every request
+  -v, --verbose      say what was mounted
+  -h, --help         this text
+  -V, --version      the version
+
+Options after -o:
+  device=PATH        a further device of the volume, where it is not found by itself (repeatable)
+  domain=DOMAIN      byte, cache_line, page or none: what makes a store durable, instead of what
+                     the platform says
+  ro, rw             read-only, writable (default)
+  pin=owner|cap|off  who may pin: a file's owner (default), CAP_LINUX_IMMUTABLE, nobody
+  dax=open|off       hand out leases and extents (default), or none
+  relatime, noatime, strictatime (also atime=WORD)
+  allow_other, noallow_other, allow_root   who else sees the mount (root: allow_other by default)
+  suid, nosuid, dev, nodev, exec, noexec   (default nosuid,nodev)
+  threads=N          serve at most N requests at the same time
+  max_idle=N         end idle threads above N
+  log=LEVEL          error, warning, info (default) or debug
+  fsname=NAME        the source that mount tables show
+  remount,ro or remount,rw   change the running mount
+)";
+}
+
+} // namespace daxpin::fusefs

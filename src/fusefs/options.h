@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// DaemonOptions: what the command line of daxpinfs says. Options and defaults: daxpinfs(8).
+#pragma once
+
+#include "base/log.h"
+#include "base/result.h"
+#include "device/device.h"
+#include "volume/types.h"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace daxpin::fusefs {
+
+struct DaemonOptions {
+    std::string device;     // a member of the volume, as given
+    std::string mountpoint; // as given
+    std::vector<std::string> more_devices;
+    std::optional<device::Domain> domain;
+    volume::Options volume;
+
+    bool help = false;
+    bool version = false;
+    bool foreground = false;
+    bool debug = false;   // libfuse prints each request
+    bool remount = false; // talk to the daemon that serves the mount point
+    bool verbose = false;
+    LogLevel log_level = LogLevel::info;
+
+    unsigned threads = 0;  // 0 = by the number of processors
+    unsigned max_idle = 0; // 0 = idle threads stay
+
+    // For libfuse and the kernel.
+    std::optional<bool> allow_other; // unset = yes if root mounts
+    bool allow_root = false;
+    bool suid = false;
+    bool dev = false;
+    std::string fsname; // empty = the device's absolute path
+    std::vector<std::string> passed_on;
+};
+
+// Parses the arguments after the program's name. Later options win over earlier ones.
+// ERRORS: invalid, with one line that names the argument.
+Result<DaemonOptions> parse_options(std::span<const char *const> arguments);
+
+// Splits the value of -o at its commas; a backslash takes the next character as it is.
+std::vector<std::string> split_mount_options(std::string_view text);
+
+// What --help prints.
+const char *usage_text();
+
+// How many threads may serve requests at the same time.
+unsigned worker_threads(const DaemonOptions &options);
+
+} // namespace daxpin::fusefs

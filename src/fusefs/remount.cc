@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "fusefs/remount.h"
+
+#include "base/unique_fd.h"
+#include "wire/control.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+
+namespace daxpin::fusefs {
+namespace {
+
+Error failure(const std::string &path, const std::string &what, int number) {
+    return {from_errno(number),
+            "remount of " + path + ": " + what + ": " + to_string(from_errno(number))};
+}
+
+// The flags of the mount that mount(2) would otherwise clear.
+unsigned long kept_flags(unsigned long shown) {
+    static constexpr std::pair<unsigned long, unsigned long> flags[] = {
+        {ST_NOSUID, MS_NOSUID},          {ST_NODEV, MS_NODEV},           {ST_NOEXEC, MS_NOEXEC},
+        {ST_NOATIME, MS_NOATIME},        {ST_NODIRATIME, MS_NODIRATIME}, {ST_RELATIME, MS_RELATIME},
+        {ST_SYNCHRONOUS, MS_SYNCHRONOUS}};
+    unsigned long kept = 0;
+    for (const auto &[status, mount] : flags)
+        if ((shown & status) != 0)
+            kept |= mount;
+    return kept;
+}
+
+Result<void> change_kernel(const std::string &path, bool read_only) {
+    struct statvfs now {};
+    if (::statvfs(path.c_str(), &now) != 0)
+        return failure(path, "statvfs", errno);
+    unsigned long flags = MS_REMOUNT | kept_flags(now.f_flag);
+    if (read_only)
+        flags |= MS_RDONLY;
+    if (::mount(nullptr, path.c_str(), nullptr, flags, nullptr) == 0)
+        return {};
+    if (errno == EBUSY)
+        return failure(path, "a file is open for writing there", errno);
+    return failure(path, "mount", errno);
+}
+
+Result<void> change_daemon(const std::string &path, int root, bool read_only) {
+    wire::ControlRemount wanted{};
+    wanted.read_only = read_only ? 1 : 0;
+    if (::ioctl(root, wire::control_remount, &wanted) != 0)
+        return failure(path, "the daemon refuses", errno);
+    return {};
+}
+
+} // namespace
+
+Result<void> remount(const DaemonOptions &options) {
+    const std::string &path = options.mountpoint;
+    const bool read_only = options.volume.read_only;
+    const UniqueFd root(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!root)
+        return failure(path, "open", errno);
+    wire::ControlHello hello{};
+    if (::ioctl(root.get(), wire::control_hello, &hello) != 0)
+        return Error{Errc::invalid,
+                     "remount of " + path + ": no daxpin filesystem is mounted there"};
+    // The kernel stops writers before the daemon refuses them, and lets them in after it does.
+    if (!read_only) {
+        DAXPIN_TRY(change_daemon(path, root.get(), false));
+        return change_kernel(path, false);
+    }
+    DAXPIN_TRY(change_kernel(path, true));
+    auto changed = change_daemon(path, root.get(), true);
+    if (!changed)
+        static_cast<void>(change_kernel(path, hello.read_only != 0));
+    return changed;
+}
+
+} // namespace daxpin::fusefs
