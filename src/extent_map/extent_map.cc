@@ -66,6 +66,7 @@ Extent clip(const Extent &extent, FileBlock first, FileBlock end) {
     return {from, extent.start + (from - extent.first), to - from, extent.unwritten};
 }
 
+// Equal addresses are on one device: its first block, its label, ends every run before it.
 bool continues(const Extent &left, const Extent &right) {
     return left.end() == right.first && left.unwritten == right.unwritten &&
            left.start.device() == right.start.device() && left.start + left.count == right.start &&
@@ -81,8 +82,7 @@ void append(std::vector<Extent> &extents, const Extent &extent) {
 }
 
 void append(FreedRuns &runs, MediaRun run) {
-    if (!runs.empty() && runs.back().start.device() == run.start.device() &&
-        runs.back().start + runs.back().count == run.start)
+    if (!runs.empty() && runs.back().start + runs.back().count == run.start)
         runs.back().count += run.count;
     else
         runs.push_back(run);
