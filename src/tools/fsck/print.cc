@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tools/fsck/print.h"
+
+#include <cinttypes>
+#include <cstdio>
+
+namespace daxpin::fsck {
+namespace {
+
+void print_counts(const Counts &counts) {
+    const auto line = [](std::uint64_t count, const char *what) {
+        std::printf("%12" PRIu64 " %s\n", count, what);
+    };
+    line(counts.inodes, "inodes");
+    line(counts.directories, "of them directories");
+    line(counts.entries, "directory entries");
+    line(counts.extents, "extents");
+    line(counts.unfinished, "deletions and truncations to be resumed");
+    line(counts.nodes, "tree nodes");
+    line(counts.metadata_blocks, "metadata blocks in use");
+    line(counts.data_blocks, "data blocks in use");
+    line(counts.free_blocks, "free blocks");
+}
+
+void print_findings(const std::string &device, const Report &report) {
+    for (const auto &finding : report.findings)
+        std::printf("%s: %s: %s: %s\n", device.c_str(),
+                    finding.severity == Severity::error ? "error" : "note",
+                    to_string(finding.subject), finding.text.c_str());
+    const std::uint64_t hidden = report.errors + report.notes - report.findings.size();
+    if (hidden != 0)
+        std::printf("%s: %" PRIu64 " more findings not shown\n", device.c_str(), hidden);
+}
+
+} // namespace
+
+void print_text(const std::string &device, const Report &report, const PrintOptions &options) {
+    print_findings(device, report);
+    if (report.counts.records_replayed != 0)
+        std::printf("%s: the journal holds %" PRIu64 " records that the next mount will write "
+                    "home; checked as if it had\n",
+                    device.c_str(), report.counts.records_replayed);
+    if (options.verbose)
+        print_counts(report.counts);
+    if (report.cancelled)
+        std::printf("%s: cancelled\n", device.c_str());
+    else if (report.clean())
+        std::printf("%s: clean, %" PRIu64 " inodes, %" PRIu64 " blocks in use\n", device.c_str(),
+                    report.counts.inodes,
+                    report.counts.metadata_blocks + report.counts.data_blocks);
+    else
+        std::printf("%s: %" PRIu64 " errors, left as they are%s\n", device.c_str(), report.errors,
+                    options.repair ? ": repair is not available in this version" : "");
+}
+
+} // namespace daxpin::fsck
