@@ -57,8 +57,6 @@ Result<void> Engine::start() {
     read_only_.store(only_reading);
     std::copy(std::begin(superblock.hash_key), std::end(superblock.hash_key), hash_key.begin());
     boot_id = env.boot_id();
-    for (unsigned i = devices.count() == 1 ? 0 : 1; i < devices.count(); ++i)
-        mapping_unit = std::max<std::uint64_t>(mapping_unit, superblock.devices[i].mapping_unit);
     mount_id = env.random64();
     mapping_unit = largest_mapping_unit(superblock);
     DAXPIN_TRY_ASSIGN(journal,

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Open file descriptions: how they are opened (direct or cached), what their end means.
+#include "volume/file_data.h"
+#include "volume/lease_end.h"
+
+namespace daxpin::volume {
+namespace {
+
+// While the map is frozen or handed out, or soon will be, the kernel must not cache.
+bool opens_direct(const CachedInode &inode) {
+    return inode.direct_opens > 0 || !inode.leases.empty() || !inode.pins || !inode.pins->empty();
+}
+
+Result<void> truncate_at_open(Engine &engine, CachedInode &inode) {
+    Attributes changed = inode.attributes;
+    engine.touch(changed, touch_mtime | touch_ctime);
+    return engine.change_size(inode, changed, 0, 0);
+}
+
+Result<OpenReply> open_locked(Engine &engine, const InodeRef &inode, const OpenRequest &request) {
+    DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(*inode));
+    DAXPIN_TRY(immutable::check_open(state, request.write, request.append, request.truncate));
+    if (request.truncate)
+        DAXPIN_TRY(truncate_at_open(engine, *inode));
+    return engine.add_handle(inode, request);
+}
+
+} // namespace
+
+OpenReply Engine::add_handle(const InodeRef &inode, const OpenRequest &request) {
+    // Pins that cannot be read count as pins.
+    const bool known = pins(*inode).has_value();
+    const bool direct = request.direct || !known || opens_direct(*inode);
+    const bool keep_cache = !direct && !inode->drop_cache;
+    if (!direct)
+        inode->drop_cache = false;
+    const Handle handle = next_handle.fetch_add(1);
+    inode->handles.emplace(handle, OpenFile{inode.share(), request.write, request.append, direct});
+    return {handle, direct, keep_cache};
+}
+
+Result<OpenReply> Volume::open_file(const Caller &, InodeNumber number,
+                                    const OpenRequest &request) {
+    Engine &engine = *impl_;
+    alloc::Grace::Guard change;
+    if (request.write || request.truncate) {
+        DAXPIN_TRY_ASSIGN(change, engine.begin_change());
+    }
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
+    if (!request.write)
+        access_file(engine, *inode);
+    const ExclusiveLock lock(inode->mutex);
+    return open_locked(engine, inode, request);
+}
+
+namespace {
+
+// Takes the open file out of the inode. True if it held leases.
+bool close_file(Engine &engine, const InodeRef &inode, Handle handle) {
+    OpenFile closed; // dies after the lock
+    const ExclusiveLock lock(inode->mutex);
+    const auto found = inode->handles.find(handle);
+    if (found == inode->handles.end())
+        return false;
+    const bool leased = end_leases(engine, *inode, handle);
+    closed = std::move(found->second);
+    inode->handles.erase(found);
+    return leased;
+}
+
+bool release_file(Engine &engine, InodeNumber number, Handle handle) {
+    const auto inode = engine.get(number);
+    return inode && close_file(engine, *inode, handle);
+}
+
+} // namespace
+
+void Volume::release(InodeNumber number, Handle handle) {
+    Engine &engine = *impl_;
+    const bool leased = release_file(engine, number, handle);
+    {
+        const MutexLock lock(engine.release_mutex);
+        engine.released.notify_all();
+    }
+    if (leased)
+        tell_observer(engine, number);
+    engine.reap();
+}
+
+} // namespace daxpin::volume

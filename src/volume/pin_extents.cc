@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// EXTENTS and SYNC: where the file's blocks are, and writing back what was stored there.
+#include "volume/file_data.h"
+
+#include <algorithm>
+
+namespace daxpin::volume {
+namespace {
+
+ExtentInfo info_of(const Extent &extent) {
+    return {extent.first.bytes(), extent.start.device(), extent.start.block() * block_size,
+            extent.count.bytes(), extent.unwritten};
+}
+
+// The ranges that the open file leases, from block `from` on, in order and without overlap.
+std::vector<BlockRange> leased_ranges(const CachedInode &inode, Handle handle, FileBlock from) {
+    std::vector<BlockRange> ranges;
+    for (const immutable::Lease &lease : inode.leases.all())
+        if (lease.handle == handle && lease.range.end() > from)
+            ranges.push_back(lease.range);
+    std::ranges::sort(ranges, {}, &BlockRange::first);
+    std::vector<BlockRange> apart;
+    FileBlock at = from;
+    for (const BlockRange &range : ranges) {
+        const FileBlock first = std::max(at, range.first);
+        if (first >= range.end())
+            continue;
+        apart.push_back({first, range.end() - first});
+        at = range.end();
+    }
+    return apart;
+}
+
+// Appends what can be mapped of `range`, up to `limit` in all. Unwritten blocks are left out:
+// what they hold is nobody's.
+Result<void> append_extents(Engine &engine, InodeNumber number, BlockRange range, std::size_t limit,
+                            Volume::ExtentsReply &reply) {
+    FileBlock at = range.first;
+    while (at < range.end()) {
+        DAXPIN_TRY_ASSIGN(const auto extents,
+                          engine.extents(number).range(nullptr, at, range.end() - at, 64));
+        if (extents.empty())
+            break;
+        for (const Extent &extent : extents) {
+            if (reply.extents.size() == limit) {
+                reply.next = extent.first.bytes();
+                return {};
+            }
+            if (!extent.unwritten)
+                reply.extents.push_back(info_of(extent));
+            at = extent.end();
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+Result<Volume::ExtentsReply> Volume::extents(InodeNumber number, Handle handle, std::uint64_t from,
+                                             std::uint64_t generation, std::size_t limit) {
+    Engine &engine = *impl_;
+    if (!engine.options.dax)
+        return Errc::unsupported;
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
+    const SharedLock lock(inode->mutex);
+    const auto ranges = leased_ranges(*inode, handle, block_at(from));
+    if (handle == 0 || ranges.empty())
+        return Errc::no_lease;
+    ExtentsReply reply{{}, ~std::uint64_t{0}, inode->leases.generation()};
+    if (generation != 0 && generation != reply.generation)
+        return Errc::stale;
+    for (const BlockRange &range : ranges) {
+        DAXPIN_TRY(append_extents(engine, number, range, limit, reply));
+        if (reply.next != ~std::uint64_t{0})
+            break;
+    }
+    return reply;
+}
+
+Result<std::vector<ExtentInfo>> Volume::show_extents(InodeNumber number) {
+    Engine &engine = *impl_;
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
+    const SharedLock lock(inode->mutex);
+    DAXPIN_TRY_ASSIGN(const auto extents,
+                      engine.extents(number).range(nullptr, {0}, {~std::uint64_t{0}}));
+    std::vector<ExtentInfo> shown;
+    shown.reserve(extents.size());
+    for (const Extent &extent : extents)
+        shown.push_back(info_of(extent));
+    return shown;
+}
+
+Result<void> Volume::sync_range(InodeNumber number, immutable::ByteRange range) {
+    Engine &engine = *impl_;
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
+    const auto guard = engine.allocator->grace().enter();
+    const SharedLock lock(inode->mutex);
+    // A mapper may store up to the end of the last mapping unit.
+    const std::uint64_t owned_end =
+        immutable::end_of(inode->attributes.size, engine.mapping_unit).bytes();
+    if (range.offset + range.length < range.offset)
+        return Errc::invalid;
+    const std::uint64_t end =
+        range.whole() ? owned_end : std::min(owned_end, range.offset + range.length);
+    if (range.offset >= end)
+        return {};
+    const FileBlock first = block_at(range.offset);
+    DAXPIN_TRY_ASSIGN(const auto extents,
+                      engine.extents(number).range(nullptr, first, immutable::end_of(end) - first));
+    for (const Extent &extent : extents) {
+        const std::uint64_t from = std::max(range.offset, extent.first.bytes());
+        const std::uint64_t to = std::min(end, extent.end().bytes());
+        engine.devices.flush(extent.start, from - extent.first.bytes(), to - from);
+    }
+    if (engine.is_read_only())
+        return {};
+    auto drained = engine.devices.drain();
+    if (!drained)
+        engine.journal->fail();
+    return drained;
+}
+
+} // namespace daxpin::volume

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The order in which a range is frozen; contract in pin_prepare.h.
+#include "volume/lease_end.h"
+#include "volume/pin_prepare.h"
+
+#include <algorithm>
+
+namespace daxpin::volume {
+namespace {
+
+// Releases in flight are waited for one second: a hundred pauses.
+constexpr unsigned wait_pauses_max = 100;
+constexpr unsigned wait_pause_ms = 10;
+// How often a range is prepared again because somebody punched it in between.
+constexpr unsigned rounds_max = 4;
+// PREPARE lets others at the file after so many bytes.
+constexpr std::uint64_t window_bytes = std::uint64_t{2} << 20;
+
+bool anyone_caches(const CachedInode &inode) {
+    return std::ranges::any_of(inode.handles,
+                               [](const auto &entry) { return !entry.second.direct; });
+}
+
+// New opens are direct while this lives.
+class DirectOpens {
+  public:
+    explicit DirectOpens(CachedInode &inode) : inode_(inode) {
+        const ExclusiveLock lock(inode_.mutex);
+        ++inode_.direct_opens;
+    }
+    ~DirectOpens() {
+        const ExclusiveLock lock(inode_.mutex);
+        --inode_.direct_opens;
+        allow_caching(inode_);
+    }
+    DirectOpens(const DirectOpens &) = delete;
+    DirectOpens &operator=(const DirectOpens &) = delete;
+
+  private:
+    CachedInode &inode_;
+};
+
+Result<void> wait_for_cached_handles(Engine &engine, CachedInode &inode) {
+    for (unsigned pauses = 0;;) {
+        {
+            const SharedLock lock(inode.mutex);
+            if (!anyone_caches(inode))
+                return {};
+        }
+        if (pauses == wait_pauses_max)
+            return Errc::busy;
+        const MutexLock lock(engine.release_mutex);
+        if (!engine.released.wait_for(engine.release_mutex, wait_pause_ms))
+            ++pauses;
+    }
+}
+
+// The progress that STATUS shows; counted in inode.preparing while it lives.
+class Progress {
+  public:
+    Progress(CachedInode &inode, std::uint64_t total) : inode_(inode) {
+        ++inode_.preparing;
+        inode_.prepare_done = 0;
+        inode_.prepare_total = total;
+    }
+    void finished() { --inode_.preparing; } // REQUIRES: inode locked
+
+  private:
+    CachedInode &inode_;
+};
+
+// One window under the lock. Returns where to go on; the range's end if policy says stop.
+Result<FileBlock> prepare_window(Engine &engine, CachedInode &inode, const Freeze &request,
+                                 FileBlock at, alloc::Reservation &reservation) {
+    const ExclusiveLock lock(inode.mutex);
+    DAXPIN_TRY_ASSIGN(const auto range, request.check());
+    if (!range || at >= range->end())
+        return FileBlock{~std::uint64_t{0}};
+    const std::uint64_t window = std::max(window_bytes, request.align) / block_size;
+    const FileBlock end = std::min(range->end(), FileBlock{(at.value / window + 1) * window});
+    DAXPIN_TRY(finish_truncate(engine, inode));
+    DAXPIN_TRY(prepare_locked(engine, inode, {at, end - at}, request.align, reservation));
+    inode.prepare_done = std::min(inode.prepare_total, (end - range->first).bytes());
+    return end;
+}
+
+Result<void> prepare(Engine &engine, CachedInode &inode, const Freeze &request) {
+    alloc::Reservation reservation;
+    BlockRange range{};
+    std::optional<Progress> progress;
+    {
+        const ExclusiveLock lock(inode.mutex);
+        DAXPIN_TRY_ASSIGN(const auto wanted, request.check());
+        if (!wanted)
+            return {};
+        range = *wanted;
+        DAXPIN_TRY(finish_truncate(engine, inode));
+        DAXPIN_TRY_ASSIGN(reservation, reserve_for(engine, inode, range, request.align));
+        progress.emplace(inode, range.count.bytes());
+    }
+    Result<void> outcome;
+    for (FileBlock at = range.first; outcome && at < range.end();) {
+        auto next = prepare_window(engine, inode, request, at, reservation);
+        if (next)
+            at = *next;
+        else
+            outcome = std::move(next).error();
+    }
+    const ExclusiveLock lock(inode.mutex);
+    progress->finished();
+    return outcome;
+}
+
+// Bytes from the end of file to the end of its last mapping unit are zeros when it is handed out.
+Result<void> zero_tail(Engine &engine, CachedInode &inode, BlockRange range) {
+    const std::uint64_t size = inode.attributes.size;
+    const FileBlock owned_end = immutable::end_of(size, engine.mapping_unit);
+    const FileBlock end = std::min(owned_end, range.end());
+    DAXPIN_TRY_ASSIGN(const bool stored, zero_written(engine, inode, size, end.bytes()));
+    if (!stored)
+        return {};
+    auto drained = engine.devices.drain();
+    if (!drained)
+        engine.journal->fail();
+    return drained;
+}
+
+enum class Outcome { done, not_fit };
+
+Result<Outcome> try_to_grant(Engine &engine, CachedInode &inode, const Freeze &request) {
+    const ExclusiveLock lock(inode.mutex);
+    DAXPIN_TRY_ASSIGN(const auto range, request.check());
+    if (!range)
+        return Outcome::done;
+    if (anyone_caches(inode))
+        return Errc::busy;
+    DAXPIN_TRY_ASSIGN(const bool fits, fits_mapping(engine, inode, *range, request.align));
+    if (!fits)
+        return Outcome::not_fit;
+    DAXPIN_TRY(zero_tail(engine, inode, *range));
+    DAXPIN_TRY(request.grant(*range));
+    return Outcome::done;
+}
+
+// What needs no waiting is found out first.
+Result<bool> is_worth_waiting(Engine &engine, CachedInode &inode, const Freeze &request) {
+    const ExclusiveLock lock(inode.mutex);
+    DAXPIN_TRY_ASSIGN(const auto range, request.check());
+    if (!range)
+        return false;
+    if (request.prepare)
+        return true;
+    DAXPIN_TRY_ASSIGN(const bool fits, fits_mapping(engine, inode, *range, request.align));
+    if (!fits)
+        return Errc::invalid;
+    return true;
+}
+
+} // namespace
+
+Result<void> freeze(Engine &engine, CachedInode &inode, const Freeze &request) {
+    DAXPIN_TRY_ASSIGN(const bool needed, is_worth_waiting(engine, inode, request));
+    if (!needed)
+        return {};
+    const DirectOpens direct(inode);
+    DAXPIN_TRY(wait_for_cached_handles(engine, inode));
+    for (unsigned round = 0; round < rounds_max; ++round) {
+        if (request.prepare)
+            DAXPIN_TRY(prepare(engine, inode, request));
+        DAXPIN_TRY_ASSIGN(const Outcome outcome, try_to_grant(engine, inode, request));
+        if (outcome == Outcome::done)
+            return {};
+        if (!request.prepare)
+            return Errc::invalid;
+    }
+    return Errc::busy;
+}
+
+} // namespace daxpin::volume

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// LEASE and RELEASE: who may map which blocks, in memory; and the durable mark that an inode's
+// blocks may still be mapped in this boot.
+#include "volume/lease_end.h"
+#include "volume/pin_prepare.h"
+
+#include <sys/stat.h>
+
+namespace daxpin::volume {
+namespace {
+
+constexpr std::string_view capability_xattr = "security.capability";
+
+// As write() does: stores through the mapping must not keep privileges.
+void clear_privileges(Attributes &attributes) {
+    attributes.mode &= ~static_cast<std::uint32_t>(S_ISUID);
+    if ((attributes.mode & S_IXGRP) != 0)
+        attributes.mode &= ~static_cast<std::uint32_t>(S_ISGID);
+}
+
+Result<void> remove_capability(Engine &engine, Transaction &tx, InodeNumber number) {
+    auto removed = engine.xattrs(number).remove(tx, capability_xattr);
+    if (!removed && removed.code() != Errc::no_attribute)
+        return removed;
+    return {};
+}
+
+// What a write through the mapping would have done, before it is done or after.
+Result<void> stamp(Engine &engine, CachedInode &inode, Attributes changed) {
+    engine.touch(changed, touch_mtime | touch_ctime);
+    clear_privileges(changed);
+    DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
+        DAXPIN_TRY(remove_capability(engine, tx, inode.number));
+        return engine.table->store(tx, changed);
+    }));
+    inode.attributes = changed;
+    return {};
+}
+
+// At the end of a write lease. A file without a name is on its way out and needs no times.
+void stamp_at_end(Engine &engine, CachedInode &inode) {
+    const auto change = engine.begin_change();
+    if (change && inode.attributes.link_count > 0)
+        static_cast<void>(stamp(engine, inode, inode.attributes).has_value());
+}
+
+// Marks the inode as leased in this boot, once.
+Result<void> mark_and_stamp(Engine &engine, CachedInode &inode, bool write) {
+    Attributes changed = inode.attributes;
+    const bool fresh_mark = changed.lease_boot != engine.boot_id;
+    changed.lease_boot = engine.boot_id;
+    if (write)
+        DAXPIN_TRY(stamp(engine, inode, changed));
+    else if (fresh_mark)
+        DAXPIN_TRY(commit_attributes(engine, inode, changed));
+    if (fresh_mark)
+        engine.note_leased_here(inode.number);
+    return {};
+}
+
+struct LeaseRequest {
+    immutable::ByteRange range;
+    bool write;
+    bool prepare;
+    Handle handle;
+};
+
+Result<std::optional<BlockRange>> check_lease(Engine &engine, const Caller &caller,
+                                              CachedInode &inode, const LeaseRequest &request) {
+    if (request.handle == 0)
+        return Errc::bad_handle;
+    DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(inode));
+    DAXPIN_TRY_ASSIGN(const auto asker, pin_caller(engine, caller, inode, request.handle));
+    DAXPIN_TRY_ASSIGN(const auto range,
+                      immutable::check_lease_request(state, asker, request.range, request.write,
+                                                     request.prepare));
+    return std::optional{range};
+}
+
+} // namespace
+
+bool end_leases(Engine &engine, CachedInode &inode, Handle handle) {
+    if (inode.leases.holds_write(handle))
+        stamp_at_end(engine, inode);
+    if (!inode.leases.release_all(handle))
+        return false;
+    allow_caching(inode);
+    return true;
+}
+
+void allow_caching(CachedInode &inode) {
+    if (inode.leases.empty() && inode.pins && inode.pins->empty())
+        inode.drop_cache = true;
+}
+
+void tell_observer(Engine &engine, InodeNumber number) {
+    if (CacheObserver *observer = engine.observer.load())
+        observer->invalidate_data(number);
+}
+
+Result<Volume::LeaseReply> Volume::lease(const Caller &caller, InodeNumber number,
+                                         immutable::ByteRange range, bool write, bool prepare,
+                                         Handle handle) {
+    Engine &engine = *impl_;
+    if (!engine.options.dax)
+        return Errc::unsupported;
+    DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
+    const LeaseRequest request{range, write, prepare, handle};
+    LeaseReply reply{};
+    const Freeze how{mapping_align(engine, 0), prepare,
+                     [&] { return check_lease(engine, caller, *inode, request); },
+                     [&](BlockRange blocks) -> Result<void> {
+                         DAXPIN_TRY(mark_and_stamp(engine, *inode, write));
+                         const auto &lease = inode->leases.grant(handle, blocks, write);
+                         reply = {lease.id, inode->leases.generation()};
+                         return {};
+                     }};
+    DAXPIN_TRY(freeze(engine, *inode, how));
+    tell_observer(engine, number);
+    return reply;
+}
+
+Result<void> Volume::release_lease(InodeNumber number, Handle handle, immutable::LeaseId id) {
+    Engine &engine = *impl_;
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
+    {
+        const ExclusiveLock lock(inode->mutex);
+        const auto *lease = inode->leases.find(handle, id);
+        if (lease == nullptr)
+            return Errc::invalid;
+        if (lease->write)
+            stamp_at_end(engine, *inode);
+        inode->leases.release(handle, id);
+        allow_caching(*inode);
+    }
+    tell_observer(engine, number);
+    return {};
+}
+
+} // namespace daxpin::volume

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// PIN, UNPIN, EXTEND, STATUS.
+#include "volume/lease_end.h"
+#include "volume/pin_prepare.h"
+
+#include <linux/capability.h>
+
+namespace daxpin::volume {
+namespace {
+
+bool may_pin(const Engine &engine, const Caller &caller, const Attributes &attributes) {
+    switch (engine.options.pin) {
+    case PinPolicy::off:
+        return false;
+    case PinPolicy::capability:
+        return caller.capable(CAP_LINUX_IMMUTABLE);
+    case PinPolicy::owner:
+        return caller.uid == attributes.uid || caller.uid == 0 || caller.capable(CAP_FOWNER);
+    }
+    return false;
+}
+
+bool covers(const std::vector<BlockRange> &pins, BlockRange range) {
+    for (const BlockRange &pin : pins)
+        if (pin.first <= range.first && range.end() <= pin.end())
+            return true;
+    return false;
+}
+
+bool overlaps(const std::vector<BlockRange> &pins, BlockRange range) {
+    for (const BlockRange &pin : pins)
+        if (pin.overlaps(range))
+            return true;
+    return false;
+}
+
+// Commits a change of the pins together with `changed`. The cached list is read again.
+template <typename Change> Result<void> commit_pins(Engine &engine, CachedInode &inode,
+                                                    const Attributes &changed, Change &&change) {
+    DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
+        auto table = engine.pin_table(inode.number);
+        DAXPIN_TRY(change(tx, table));
+        tx.units().data_stored();
+        return engine.table->store(tx, changed);
+    }));
+    inode.attributes = changed;
+    inode.pins.reset();
+    // If it cannot be read now, whoever needs it tries again and fails.
+    static_cast<void>(engine.pins(inode).has_value());
+    return {};
+}
+
+class PinOperation {
+  public:
+    PinOperation(Engine &engine, CachedInode &inode, const Caller &caller,
+                 const PinRequest &request)
+        : engine_(engine), inode_(inode), caller_(caller), request_(request) {}
+
+    Result<std::optional<BlockRange>> check();
+    Result<void> grant(BlockRange range);
+
+  private:
+    bool whole_wanted() const { return request_.range.whole(); }
+
+    Engine &engine_;
+    CachedInode &inode_;
+    const Caller &caller_;
+    const PinRequest &request_;
+};
+
+Result<std::optional<BlockRange>> PinOperation::check() {
+    DAXPIN_TRY_ASSIGN(const auto state, engine_.file_state(inode_));
+    if (state.read_only_mount)
+        return Errc::read_only;
+    DAXPIN_TRY_ASSIGN(const auto asker, pin_caller(engine_, caller_, inode_, request_.handle));
+    DAXPIN_TRY_ASSIGN(const auto range,
+                      immutable::check_pin_request(state, asker, request_.range, request_.align));
+    DAXPIN_TRY_ASSIGN(const auto *pins, engine_.pins(inode_));
+    if (covers(*pins, range) && (state.pinned_whole || !whole_wanted()))
+        return std::optional<BlockRange>{};
+    return std::optional{range};
+}
+
+Result<void> PinOperation::grant(BlockRange range) {
+    Attributes changed = inode_.attributes;
+    if (whole_wanted())
+        changed.flags |= format::inode_flag_pinned_whole;
+    engine_.touch(changed, touch_ctime);
+    return commit_pins(engine_, inode_, changed,
+                       [&](Transaction &tx, auto &table) { return table.add(tx, range); });
+}
+
+// True if anything was unpinned. REQUIRES: inode locked exclusively.
+Result<bool> unpin_locked(Engine &engine, CachedInode &inode, const Caller &caller,
+                          immutable::ByteRange asked, Handle handle) {
+    DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(inode));
+    DAXPIN_TRY_ASSIGN(const auto asker, pin_caller(engine, caller, inode, handle));
+    DAXPIN_TRY_ASSIGN(const auto range, immutable::check_pin_request(state, asker, asked, 0));
+    DAXPIN_TRY_ASSIGN(const auto *pins, engine.pins(inode));
+    if (!overlaps(*pins, range))
+        return false;
+    DAXPIN_TRY(immutable::check_unpin_leases(inode.leases, range, handle));
+    Attributes changed = inode.attributes;
+    changed.flags &= ~format::inode_flag_pinned_whole;
+    engine.touch(changed, touch_ctime);
+    DAXPIN_TRY(commit_pins(engine, inode, changed,
+                           [&](Transaction &tx, auto &table) { return table.remove(tx, range); }));
+    allow_caching(inode);
+    return true;
+}
+
+// What EXTEND has to make fit and to pin: from the unit of the old end on.
+BlockRange extension(const Engine &engine, std::uint64_t old_size, std::uint64_t new_size) {
+    const std::uint64_t unit = engine.mapping_unit;
+    const FileBlock first{old_size / unit * (unit / block_size)};
+    return {first, immutable::end_of(new_size, unit) - first};
+}
+
+// True if the size changed. REQUIRES: inode locked exclusively.
+Result<bool> extend_locked(Engine &engine, CachedInode &inode, const Caller &caller,
+                           std::uint64_t new_size, Handle handle) {
+    DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(inode));
+    DAXPIN_TRY_ASSIGN(const auto asker, pin_caller(engine, caller, inode, handle));
+    DAXPIN_TRY(immutable::check_extend_request(state, asker, new_size));
+    if (new_size == state.size)
+        return false;
+    DAXPIN_TRY(finish_truncate(engine, inode));
+    const BlockRange range = extension(engine, state.size, new_size);
+    const std::uint64_t align = mapping_align(engine, 0);
+    DAXPIN_TRY_ASSIGN(auto reservation, reserve_for(engine, inode, range, align));
+    DAXPIN_TRY(zero_written(engine, inode, state.size, range.end().bytes()));
+    DAXPIN_TRY(prepare_locked(engine, inode, range, align, reservation));
+    Attributes changed = inode.attributes;
+    changed.size = new_size;
+    engine.touch(changed, touch_mtime | touch_ctime);
+    DAXPIN_TRY(commit_pins(engine, inode, changed,
+                           [&](Transaction &tx, auto &table) { return table.add(tx, range); }));
+    return true;
+}
+
+} // namespace
+
+Result<immutable::PinCaller> pin_caller(const Engine &engine, const Caller &caller,
+                                        const CachedInode &inode, Handle handle) {
+    immutable::PinCaller asker;
+    asker.may_pin = may_pin(engine, caller, inode.attributes);
+    asker.handle = handle;
+    if (handle == 0)
+        return asker;
+    const OpenFile *file = find_handle(inode, handle);
+    if (file == nullptr)
+        return Errc::bad_handle;
+    asker.writable = file->write;
+    return asker;
+}
+
+Result<void> Volume::pin(const Caller &caller, InodeNumber number, const PinRequest &request) {
+    Engine &engine = *impl_;
+    DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
+    PinOperation operation(engine, *inode, caller, request);
+    bool granted = false;
+    const Freeze how{mapping_align(engine, request.align), request.prepare,
+                     [&] { return operation.check(); },
+                     [&](BlockRange range) -> Result<void> {
+                         DAXPIN_TRY(operation.grant(range));
+                         granted = true;
+                         return {};
+                     }};
+    DAXPIN_TRY(freeze(engine, *inode, how));
+    if (granted)
+        tell_observer(engine, number);
+    return {};
+}
+
+Result<void> Volume::unpin(const Caller &caller, InodeNumber number, immutable::ByteRange range,
+                           Handle handle) {
+    Engine &engine = *impl_;
+    DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
+    bool changed = false;
+    {
+        const ExclusiveLock lock(inode->mutex);
+        DAXPIN_TRY_ASSIGN(changed, unpin_locked(engine, *inode, caller, range, handle));
+    }
+    if (changed)
+        tell_observer(engine, number);
+    return {};
+}
+
+Result<void> Volume::extend(const Caller &caller, InodeNumber number, std::uint64_t new_size,
+                            Handle handle) {
+    Engine &engine = *impl_;
+    DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
+    bool changed = false;
+    {
+        const ExclusiveLock lock(inode->mutex);
+        DAXPIN_TRY_ASSIGN(changed, extend_locked(engine, *inode, caller, new_size, handle));
+    }
+    if (changed)
+        tell_observer(engine, number);
+    return {};
+}
+
+Result<PinStatus> Volume::pin_status(InodeNumber number) {
+    Engine &engine = *impl_;
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
+    const ExclusiveLock lock(inode->mutex);
+    DAXPIN_TRY_ASSIGN(const auto *pins, engine.pins(*inode));
+    PinStatus status;
+    status.pinned = !pins->empty();
+    status.whole = (inode->attributes.flags & format::inode_flag_pinned_whole) != 0;
+    status.read_only = engine.is_read_only();
+    status.direct = status.pinned || !inode->leases.empty() || inode->direct_opens > 0;
+    for (const BlockRange &pin : *pins)
+        status.pinned_bytes += pin.count.bytes();
+    status.lease_count = inode->leases.count();
+    status.generation = inode->leases.generation();
+    if (inode->preparing > 0) {
+        status.prepare_done = inode->prepare_done;
+        status.prepare_total = inode->prepare_total;
+    }
+    return status;
+}
+
+} // namespace daxpin::volume
