@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * libdaxpin: maps a file of a daxpin filesystem straight from the persistent memory under it.
+ *
+ * A mapping is one contiguous range of addresses, however fragmented the file is. Stores to it
+ * are durable after daxpin_persist(): no fsync, no msync on memory that needs none. While the
+ * mapping lives it holds a lease, so that the blocks under it go to nobody else; the lease ends
+ * when the mapping is gone from every process that has it.
+ *
+ * Functions that return int give 0, or a negative number for daxpin_err_to_errno(); then
+ * daxpin_errormsg() has one line of text. Sizes and offsets are bytes. Thread-safe; a map
+ * survives fork(). See libdaxpin(7).
+ */
+#ifndef DAXPIN_H
+#define DAXPIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct daxpin_map;
+
+/* Flags of daxpin_map_new(). */
+#define DAXPIN_MAP_PREPARE 0x1u /* first fill holes and align extents; else a hole is EINVAL */
+
+/*
+ * Maps [offset, offset + length) of the file open at `fd`; length 0 = to its end. For writing if
+ * `fd` is open for writing, else for reading. `fd` may be closed afterwards.
+ *
+ * Errors: EINVAL (offset not a multiple of the mapping unit, beyond the end, a hole, no regular
+ * file of a daxpin filesystem), EBUSY (the file is open in cached mode elsewhere), ENOLCK,
+ * EACCES (the device may not be opened by the caller), ENOTTY (another filesystem), ENOMEM.
+ */
+int daxpin_map_new(struct daxpin_map **map, int fd, uint64_t offset, size_t length,
+                   unsigned flags);
+
+/* Unmaps, which ends the lease; sets *map to NULL. A null *map is fine. */
+int daxpin_map_delete(struct daxpin_map **map);
+
+/* Address and length of the mapping. */
+void *daxpin_map_get_address(const struct daxpin_map *map);
+size_t daxpin_map_get_size(const struct daxpin_map *map);
+
+/*
+ * Makes stores to [address, address + length) durable. The range must lie in the map.
+ * Errors: EIO (only where the medium is an ordinary file).
+ */
+int daxpin_persist(const struct daxpin_map *map, const void *address, size_t length);
+
+/* The two halves of daxpin_persist(): start the write-back of a range; wait for what was started. */
+int daxpin_flush(const struct daxpin_map *map, const void *address, size_t length);
+void daxpin_drain(const struct daxpin_map *map);
+
+/*
+ * Copies `length` bytes to `destination` in the map and makes them durable, by non-temporal
+ * stores where those are faster. Errors: as daxpin_persist().
+ */
+int daxpin_memcpy_persist(const struct daxpin_map *map, void *destination, const void *source,
+                          size_t length);
+
+/* Flags of daxpin_pin(). */
+#define DAXPIN_PIN_PREPARE 0x1u
+
+/*
+ * Freezes the block map of a range (0, 0: of the whole file, its size too); `align` bytes, 0 =
+ * what the device needs. Errors: see daxpin-ioctl(2), DAXPIN_IOC_PIN.
+ */
+int daxpin_pin(int fd, uint64_t offset, uint64_t length, uint64_t align, unsigned flags);
+int daxpin_unpin(int fd, uint64_t offset, uint64_t length);
+
+/* One line about the calling thread's last error in this library. Never NULL. */
+const char *daxpin_errormsg(void);
+
+/* The errno of a library error; 0 for 0. */
+int daxpin_err_to_errno(int error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "client/address_range.h"
+
+#include "base/types.h"
+#include "client/error.h"
+
+#include <cerrno>
+#include <string>
+#include <sys/mman.h>
+#include <utility>
+
+namespace daxpin::client {
+
+namespace {
+
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+constexpr std::size_t giant_page = std::size_t{1} << 30;
+
+std::size_t alignment_for(std::size_t length) {
+    return length >= giant_page ? giant_page : length >= huge_page ? huge_page : block_size;
+}
+
+} // namespace
+
+Result<AddressRange> AddressRange::reserve(std::size_t length) {
+    const auto align = alignment_for(length);
+    const auto padded = length + align;
+    if (padded < length)
+        return Errc::out_of_memory;
+    void *found =
+        mmap(nullptr, padded, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (found == MAP_FAILED)
+        return system_error("cannot reserve " + std::to_string(length) + " bytes of addresses");
+    auto *start = static_cast<std::byte *>(found);
+    const auto misfit = reinterpret_cast<std::uintptr_t>(start) % align;
+    const auto skip = misfit == 0 ? 0 : align - misfit;
+    if (skip > 0)
+        munmap(start, skip);
+    munmap(start + skip + length, align - skip);
+    return AddressRange(start + skip, length);
+}
+
+Result<AddressRange> AddressRange::anchor(int fd, std::uint64_t offset) {
+    void *found = mmap(nullptr, block_size, PROT_NONE, MAP_PRIVATE, fd, static_cast<off_t>(offset));
+    if (found == MAP_FAILED)
+        return system_error("cannot map the file itself beside the device");
+    return AddressRange(static_cast<std::byte *>(found), block_size);
+}
+
+AddressRange::AddressRange(AddressRange &&other) noexcept
+    : address_(std::exchange(other.address_, nullptr)), length_(std::exchange(other.length_, 0)) {}
+
+AddressRange &AddressRange::operator=(AddressRange &&other) noexcept {
+    std::swap(address_, other.address_);
+    std::swap(length_, other.length_);
+    return *this;
+}
+
+AddressRange::~AddressRange() {
+    if (address_ != nullptr)
+        munmap(address_, length_);
+}
+
+Result<void> AddressRange::map(const Part &part) {
+    const int protection = part.writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    const auto offset = static_cast<off_t>(part.offset);
+    if (part.synchronous) {
+        if (mmap(address_ + part.at, part.length, protection,
+                 MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED, part.fd, offset) != MAP_FAILED)
+            return {};
+        if (errno != EOPNOTSUPP && errno != EINVAL)
+            return system_error("cannot map the device");
+    }
+    if (mmap(address_ + part.at, part.length, protection, MAP_SHARED | MAP_FIXED, part.fd,
+             offset) == MAP_FAILED)
+        return system_error("cannot map the device");
+    return {};
+}
+
+} // namespace daxpin::client
