@@ -69,7 +69,7 @@ Extent clip(const Extent &extent, FileBlock first, FileBlock end) {
 // Equal addresses are on one device: its first block, its label, ends every run before it.
 bool continues(const Extent &left, const Extent &right) {
     return left.end() == right.first && left.unwritten == right.unwritten &&
-           left.start.device() == right.start.device() && left.start + left.count == right.start &&
+           left.start + left.count == right.start &&
            left.count.value + right.count.value <= extent_blocks_max;
 }
 
