@@ -76,16 +76,28 @@ unsigned to_granularity(device::Domain domain) {
     return DAXPIN_GRANULARITY_PAGE;
 }
 
+unsigned device_flags(const device::DeviceInfo &info, const format::DeviceEntry &entry) {
+    const auto role = static_cast<format::Role>(std::uint32_t{entry.role});
+    unsigned flags = info.domain_assumed ? DAXPIN_DEVICE_ASSUMED : 0;
+    if (role != format::Role::data)
+        flags |= DAXPIN_DEVICE_METADATA;
+    if (role != format::Role::metadata)
+        flags |= DAXPIN_DEVICE_DATA;
+    return flags;
+}
+
 IoctlAnswer device(Filesystem &fs, const IoctlRequest &request) {
     DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_device>(request));
     const auto &devices = fs.volume.devices();
     if (in.flags != 0 || !all_zero(in.reserved) || in.index >= devices.count())
         return Errc::invalid;
     const device::DeviceInfo &info = devices.at(in.index).info();
+    const format::Superblock &superblock = fs.volume.superblock();
     daxpin_device out{};
     if (info.path.size() >= sizeof out.path)
         return Errc::name_too_long;
     out.index = in.index;
+    out.flags = device_flags(info, superblock.devices[in.index]);
     out.count = devices.count();
     out.granularity = to_granularity(info.domain);
     out.size = info.size;
@@ -96,7 +108,8 @@ IoctlAnswer device(Filesystem &fs, const IoctlRequest &request) {
                 ((role & unsigned(format::Role::metadata)) != 0 ? DAXPIN_DEVICE_METADATA : 0) |
                 ((role & unsigned(format::Role::data)) != 0 ? DAXPIN_DEVICE_DATA : 0);
     std::memcpy(out.volume_uuid, fs.volume.superblock().volume_uuid, sizeof out.volume_uuid);
-    std::memcpy(out.uuid, fs.volume.superblock().devices[in.index].device_uuid, sizeof out.uuid);
+    std::memcpy(out.volume_uuid, superblock.volume_uuid, sizeof out.volume_uuid);
+    std::memcpy(out.uuid, superblock.devices[in.index].device_uuid, sizeof out.uuid);
     std::memcpy(out.path, info.path.c_str(), info.path.size() + 1);
     return ioctl_out(request, out);
 }

@@ -211,6 +211,7 @@ Result<PinStatus> Volume::pin_status(InodeNumber number) {
     DAXPIN_TRY_ASSIGN(const auto *pins, engine.pins(*inode));
     PinStatus status;
     status.pinned = !pins->empty();
+    status.pins = *pins;
     status.whole = (inode->attributes.flags & format::inode_flag_pinned_whole) != 0;
     status.read_only = engine.is_read_only();
     status.direct = status.pinned || !inode->leases.empty() || inode->direct_opens > 0;

@@ -120,6 +120,7 @@ struct PinStatus {
     bool whole = false;
     bool read_only = false;
     bool direct = false;
+    std::vector<immutable::BlockRange> pins = {};
     std::uint64_t pinned_bytes = 0;
     std::uint64_t lease_count = 0;
     std::uint64_t generation = 0;
