@@ -4,12 +4,12 @@
 #include "base/assert.h"
 #include "base/checksum.h"
 #include "base/size_text.h"
+#include "base/uuid.h"
 #include "device/identify.h"
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstring>
 #include <fmt/format.h>
 
 namespace daxpin::device {
@@ -102,11 +102,15 @@ LabelCopies read_label_copies(const Device &device) {
     return labels;
 }
 
-Copy<Superblock> read_superblock_at(const Device &device, std::uint64_t block) {
+Copy<Superblock> read_superblock_at(const Device &device, std::uint64_t block,
+                                    const DeviceLabel &label) {
     auto copy = read_copy<Superblock>(device, block * block_size + format::superblock_offset,
                                       format::superblock_magic);
     if (copy.state == State::valid && !is_sound(copy.content))
         copy.state = State::damaged;
+    if (copy.state == State::valid &&
+        to_uuid(copy.content.volume_uuid) != to_uuid(label.volume_uuid))
+        copy.state = State::foreign; // an earlier volume's
     return copy;
 }
 
@@ -226,10 +230,9 @@ Result<Superblock> read_superblock(const Device &device) {
     DAXPIN_TRY_ASSIGN(const DeviceLabel label, read_label(device));
     State best = State::unreadable;
     for (const std::uint64_t block : {std::uint64_t{0}, label.block_count - 1}) {
-        const auto copy = read_superblock_at(device, block);
+        const auto copy = read_superblock_at(device, block, label);
         best = std::max(best, copy.state);
-        if (copy.state != State::valid ||
-            std::memcmp(copy.content.volume_uuid, label.volume_uuid, sizeof(label.volume_uuid)))
+        if (copy.state != State::valid)
             continue;
         DAXPIN_TRY(check_features(device, copy.content));
         return copy.content;
@@ -286,9 +289,10 @@ Result<bool> restore_copies(Device &device) {
         return false;
     bool restored = false;
     if (label->index == 0) {
-        DAXPIN_TRY_ASSIGN(restored, restore_one(device, read_superblock_at(device, 0),
-                                                read_superblock_at(device, labels.second_block),
-                                                labels.second_block, format::superblock_offset));
+        const auto first = read_superblock_at(device, 0, *label);
+        const auto second = read_superblock_at(device, labels.second_block, *label);
+        DAXPIN_TRY_ASSIGN(restored, restore_one(device, first, second, labels.second_block,
+                                                format::superblock_offset));
     }
     DAXPIN_TRY_ASSIGN(
         const bool label_restored,
