@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Formatting, opening, remounting, failing.
+#include "helpers.h"
+
+#include "device/label.h"
+
+using namespace daxpin;
+using namespace daxpin::test;
+
+namespace {
+
+Result<format::Superblock> format_on(std::uint64_t bytes, const volume::FormatOptions &options) {
+    TestEnv env;
+    SimOptions shape;
+    shape.size = bytes;
+    auto devices = open_table({SimMedia::create(shape)});
+    return volume::format_volume(devices, options, env);
+}
+
+} // namespace
+
+TEST_CASE("format: the journal's size follows the device's", "[volume]") {
+    constexpr std::uint64_t kib = 1024, mib = 1024 * kib, gib = 1024 * mib;
+    CHECK(volume::default_journal_bytes(mib) == 256 * kib);
+    CHECK(volume::default_journal_bytes(64 * mib) == mib);
+    CHECK(volume::default_journal_bytes(4 * gib) == 64 * mib);
+    CHECK(volume::default_journal_bytes(400 * gib) == 64 * mib);
+}
+
+TEST_CASE("format: what cannot be is refused with a reason", "[volume]") {
+    volume::FormatOptions options;
+    const auto refused = [&](std::uint64_t bytes) {
+        const auto result = format_on(bytes, options);
+        return fails(result, Errc::invalid) && !result.error().text.empty();
+    };
+    CHECK(refused(volume::device_bytes_min() - block_size));
+    CHECK(format_on(volume::device_bytes_min(), options).has_value());
+    options.journal_bytes = 60 * 1024;
+    CHECK(refused(4U << 20));
+    options.journal_bytes = (1U << 20) + block_size;
+    CHECK(refused(4U << 20));
+    options.journal_bytes = 65537;
+    CHECK(refused(4U << 20));
+    options.journal_bytes = 0;
+    options.label = std::string(65, 'l');
+    CHECK(refused(4U << 20));
+    options.label = std::string(64, 'l');
+    CHECK(format_on(4U << 20, options).has_value());
+}
+
+TEST_CASE("format: the root directory belongs to whom the options say", "[volume]") {
+    TestEnv env;
+    const auto media = SimMedia::create();
+    volume::FormatOptions options;
+    options.uid = 1000;
+    options.gid = 100;
+    options.journal_start = 640;
+    {
+        auto devices = open_table({media});
+        must(volume::format_volume(devices, options, env));
+    }
+    const auto volume = must(volume::Volume::open(open_table({media}), env, {}));
+    const auto root = stat_of(*volume, root_dir);
+    CHECK(root.uid == 1000);
+    CHECK(root.gid == 100);
+    CHECK(root.mode == (S_IFDIR | 0755));
+    CHECK(root.link_count == 2);
+    CHECK(volume->records_replayed() == 0);
+}
+
+TEST_CASE("format: with a separate metadata device data lies on the others", "[volume]") {
+    VolumeShape shape;
+    shape.data_devices = 2;
+    VolumeFixture fixture(shape);
+    const auto statistics = must(fixture->statistics());
+    CHECK(statistics.total_blocks <= 2 * shape.data_bytes / block_size);
+    CHECK(statistics.available_blocks <= statistics.free_blocks);
+    for (unsigned i = 0; i < 3; ++i) {
+        const auto label = must(device::read_label(fixture->devices().at(i)));
+        CHECK(label.index == i);
+        CHECK(label.role ==
+              static_cast<std::uint32_t>(i == 0 ? format::Role::metadata : format::Role::data));
+    }
+    make_file(fixture.volume(), root_dir, "file");
+    fixture.remount();
+    CHECK(is_there(fixture.volume(), root_dir, "file"));
+}
+
+TEST_CASE("open: a lost superblock copy is restored from the other", "[volume]") {
+    VolumeFixture fixture;
+    make_file(fixture.volume(), root_dir, "file");
+    fixture.unmount();
+    auto bytes = fixture.media().bytes();
+    std::fill_n(bytes.begin(), block_size, std::byte{0});
+    must(fixture.mount());
+    CHECK(is_there(fixture.volume(), root_dir, "file"));
+    fixture.unmount();
+    std::fill_n(bytes.end() - block_size, block_size, std::byte{0});
+    must(fixture.mount());
+    CHECK(is_there(fixture.volume(), root_dir, "file"));
+}
+
+TEST_CASE("open: without a checkpoint the journal is replayed", "[volume]") {
+    VolumeFixture fixture;
+    make_file(fixture.volume(), root_dir, "file");
+    must(fixture.kill_and_mount());
+    CHECK(fixture->records_replayed() > 0);
+    CHECK(is_there(fixture.volume(), root_dir, "file"));
+    fixture.remount();
+    CHECK(fixture->records_replayed() == 0);
+    make_file(fixture.volume(), root_dir, "other");
+    must(fixture->checkpoint());
+    must(fixture.kill_and_mount());
+    CHECK(fixture->records_replayed() == 0);
+}
+
+TEST_CASE("read-only: every change is refused, reading goes on", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto caller = root_caller();
+    const auto file = make_file(volume, root_dir, "file");
+    must(volume.set_read_only(true));
+    CHECK(volume.read_only());
+    const auto refuses = [](const auto &result) { return fails(result, Errc::read_only); };
+    volume::AttributeChange change;
+    change.mode = 0;
+    CHECK(refuses(volume.make_node(caller, root_dir, "x", node(S_IFREG))));
+    CHECK(refuses(volume.create(caller, root_dir, "x", node(S_IFREG), {})));
+    CHECK(refuses(volume.create_unnamed(caller, root_dir, node(S_IFREG), {})));
+    CHECK(refuses(volume.unlink(caller, root_dir, "file")));
+    CHECK(
+        refuses(volume.rename(caller, root_dir, "file", root_dir, "x", volume::RenameMode::plain)));
+    CHECK(refuses(volume.link(caller, file, root_dir, "x")));
+    CHECK(refuses(volume.set_attributes(caller, file, change)));
+    CHECK(refuses(volume.set_xattr(caller, file, "user.a", {}, inode::XattrMode::any)));
+    CHECK(refuses(volume.remove_xattr(caller, file, "user.a")));
+    CHECK(refuses(volume.set_flags(caller, file, 0, {})));
+    CHECK(must(peek(volume, root_dir, "file")).number == file);
+    CHECK_FALSE(must(volume.background_step()));
+    must(volume.set_read_only(false));
+    unlink(volume, root_dir, "file");
+}
+
+TEST_CASE("failure: the first answer is EIO, then the volume is read-only", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    make_file(volume, root_dir, "file");
+    fixture.media().fail_drains_from(1);
+    const auto make = [&](std::string_view name) {
+        return volume.make_node(root_caller(), root_dir, name, node(S_IFREG | 0644));
+    };
+    CHECK(fails(make("first"), Errc::io));
+    CHECK(fails(make("second"), Errc::read_only));
+    CHECK(volume.failed());
+    CHECK(volume.read_only());
+    CHECK(fails(volume.set_read_only(false), Errc::read_only));
+    CHECK(is_there(volume, root_dir, "file"));
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Files without a name: kept while used, freed afterwards, in one step or many, in this mount or
+// the next.
+#include "helpers.h"
+
+using namespace daxpin;
+using namespace daxpin::test;
+
+namespace {
+
+std::uint64_t free_blocks(volume::Volume &volume) {
+    return must(volume.statistics()).free_blocks;
+}
+
+void add_xattr(volume::Volume &volume, InodeNumber file, int index, std::size_t length) {
+    const std::vector<std::byte> value(length, std::byte{1});
+    must(volume.set_xattr(root_caller(), file, "user.x" + std::to_string(index), value,
+                          inode::XattrMode::any));
+}
+
+volume::Volume::Created open_new(volume::Volume &volume, std::string_view name) {
+    volume::OpenRequest request;
+    request.write = true;
+    return must(volume.create(root_caller(), root_dir, name, node(S_IFREG | 0600), request));
+}
+
+// Writes one block at every second block: as many extents as calls.
+void write_scattered(volume::Volume &volume, const volume::Volume::Created &file, int extents) {
+    const std::vector<std::byte> block(block_size, std::byte{0x5a});
+    for (int i = 0; i < extents; ++i)
+        must(volume.write(file.attributes.number, file.open.handle,
+                          std::uint64_t(i) * 2 * block_size, block));
+}
+
+} // namespace
+
+TEST_CASE("removal: an open file without a name lives until it is closed", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = open_new(volume, "file");
+    const auto number = file.attributes.number;
+    unlink(volume, root_dir, "file");
+    volume.forget(number, 1);
+    finish_background(volume);
+    CHECK(stat_of(volume, number).link_count == 0);
+    volume.release(number, file.open.handle);
+    CHECK(fails(volume.attributes(number), Errc::stale));
+}
+
+TEST_CASE("removal: every block comes back, of small files and large ones", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    volume.forget(make_file(volume, root_dir, "keeps the tree's shape"), 1);
+    const auto before = free_blocks(volume);
+    for (const int extents : {0, 1, 3, 60}) {
+        const auto file = open_new(volume, "file");
+        const auto number = file.attributes.number;
+        write_scattered(volume, file, extents);
+        for (int i = 0; i < extents; ++i)
+            add_xattr(volume, number, i, 2000);
+        volume.release(number, file.open.handle);
+        unlink(volume, root_dir, "file");
+        volume.forget(number, 1);
+        if (extents <= 1)
+            CHECK(free_blocks(volume) == before); // at once, nothing left to do
+        finish_background(volume);
+        CHECK(fails(volume.attributes(number), Errc::stale));
+        CHECK(free_blocks(volume) == before);
+    }
+}
+
+TEST_CASE("removal: what the last mount left undone is done after the next", "[volume]") {
+    VolumeFixture fixture;
+    const auto before = free_blocks(fixture.volume());
+    const auto file = open_new(fixture.volume(), "file");
+    write_scattered(fixture.volume(), file, 40);
+    unlink(fixture.volume(), root_dir, "file");
+    SECTION("after an orderly unmount") {
+        fixture.remount();
+    }
+    SECTION("after a kill") {
+        must(fixture.kill_and_mount());
+    }
+    CHECK(free_blocks(fixture.volume()) < before);
+    CHECK(fails(fixture->attributes(file.attributes.number), Errc::stale));
+    finish_background(fixture.volume());
+    CHECK(free_blocks(fixture.volume()) == before);
+    CHECK(names_in(fixture.volume(), root_dir).empty());
+}
+
+TEST_CASE("unnamed: a file without a name goes unless it is given one", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    volume::OpenRequest request;
+    request.write = true;
+    const auto make = [&] {
+        return must(volume.create_unnamed(root_caller(), root_dir, node(S_IFREG | 0600), request));
+    };
+    const auto lost = make();
+    const auto kept = make();
+    CHECK(kept.attributes.link_count == 0);
+    finish_background(volume);
+    CHECK(must(volume.link(root_caller(), kept.attributes.number, root_dir, "kept")).link_count ==
+          1);
+    volume.release(lost.attributes.number, lost.open.handle);
+    volume.forget(lost.attributes.number, 1);
+    CHECK(fails(volume.attributes(lost.attributes.number), Errc::stale));
+    must(fixture.kill_and_mount());
+    finish_background(fixture.volume());
+    CHECK(must(peek(fixture.volume(), root_dir, "kept")).number == kept.attributes.number);
+    CHECK(stat_of(fixture.volume(), kept.attributes.number).link_count == 1);
+}
+
+TEST_CASE("space: unlink and rmdir work on a full volume", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    std::vector<std::string> made;
+    for (int i = 0;; ++i) {
+        const auto name = std::string(200, 'n') + std::to_string(i);
+        const auto mode = i % 2 ? S_IFREG | 0644U : S_IFDIR | 0755U;
+        const auto result = volume.make_node(root_caller(), root_dir, name, node(mode));
+        if (!result) {
+            CHECK(result.code() == Errc::no_space);
+            break;
+        }
+        volume.forget(result->number, 1);
+        made.push_back(name);
+    }
+    CHECK(made.size() > 1000);
+    CHECK(stat_of(volume, root_dir).size == made.size());
+    rename(volume, root_dir, made[0], root_dir, "short");
+    made[0] = "short";
+    for (std::size_t i = 0; i < made.size(); ++i) {
+        if (i % 2)
+            unlink(volume, root_dir, made[i]);
+        else
+            must(volume.remove_directory(root_caller(), root_dir, made[i]));
+    }
+    CHECK(names_in(volume, root_dir).empty());
+    CHECK(stat_of(volume, root_dir).link_count == 2);
+    make_file(volume, root_dir, "room again");
+}
