@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tools/daxpin/file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/xattr.h>
+
+namespace daxpin::tool {
+
+namespace {
+
+const char *remedy(int number) {
+    switch (number) {
+    case ENOTTY:
+        return " (is it on a daxpin filesystem?)";
+    case EBUSY:
+        return " (it is open elsewhere in cached mode, or leased: close it there)";
+    case EPERM:
+        return " (only the owner may, or root; lsattr shows flags that forbid it)";
+    case EINVAL:
+        return " (not a regular file, empty, or the range is not aligned or has holes)";
+    default:
+        return "";
+    }
+}
+
+Error failure(const std::string &path) {
+    const int number = errno;
+    return {from_errno(number), path + ": " + std::strerror(number) + remedy(number)};
+}
+
+} // namespace
+
+Result<UniqueFd> open_file(const std::string &path, bool write) {
+    UniqueFd fd(open(path.c_str(), (write ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC));
+    if (!fd && errno == EINVAL) // a directory, or a filesystem without O_DIRECT
+        fd = UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) {
+        const int number = errno;
+        return Error{from_errno(number), path + ": " + std::strerror(number)};
+    }
+    return fd;
+}
+
+Result<void> request(const std::string &path, int fd, unsigned long command, void *argument) {
+    return ioctl(fd, command, argument) == 0 ? Result<void>{} : Result<void>(failure(path));
+}
+
+Result<std::optional<std::string>> attribute(const std::string &path, const char *name) {
+    std::string text(65536, '\0');
+    const auto length = lgetxattr(path.c_str(), name, text.data(), text.size());
+    if (length < 0 && (errno == ENODATA || errno == EOPNOTSUPP))
+        return std::optional<std::string>{};
+    if (length < 0 && errno == E2BIG)
+        return Error{Errc::too_big, path + ": the list of extents exceeds 64 KiB"};
+    if (length < 0)
+        return failure(path);
+    text.resize(static_cast<std::size_t>(length));
+    return std::optional(std::move(text));
+}
+
+Result<daxpin_status> status_of(const std::string &path, int fd) {
+    daxpin_status status{};
+    DAXPIN_TRY(request(path, fd, DAXPIN_IOC_STATUS, &status));
+    return status;
+}
+
+Result<std::vector<daxpin_device>> devices_of(const std::string &path) {
+    DAXPIN_TRY_ASSIGN(const auto fd, open_file(path, false));
+    std::vector<daxpin_device> devices;
+    do {
+        daxpin_device device{};
+        device.index = static_cast<__u32>(devices.size());
+        DAXPIN_TRY(request(path, fd.get(), DAXPIN_IOC_DEVICE, &device));
+        devices.push_back(device);
+    } while (devices.size() < devices[0].count);
+    return devices;
+}
+
+const char *granularity_text(unsigned granularity) {
+    switch (granularity) {
+    case DAXPIN_GRANULARITY_BYTE:
+        return "byte";
+    case DAXPIN_GRANULARITY_CACHE_LINE:
+        return "cache_line";
+    case DAXPIN_GRANULARITY_PAGE:
+        return "page";
+    default:
+        return "none";
+    }
+}
+
+} // namespace daxpin::tool

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// daxpin(1): pins files and shows what lies under them.
+#include "base/size_text.h"
+#include "tools/daxpin/commands.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <new>
+
+namespace {
+
+using namespace daxpin;
+
+enum ExitStatus { ok = 0, failed = 1, usage = 2 };
+
+struct Arguments {
+    std::vector<std::string> paths;
+    std::string offset, length, align;
+    bool no_prepare = false;
+    bool quiet = false;
+    bool json = false;
+    bool dax = false, no_dax = false;
+    bool list = false, restore = false;
+};
+
+// Runs `command` on each path; one that fails does not keep the others back.
+template <typename Command> int for_each_path(const Arguments &arguments, Command command) {
+    int status = ok;
+    for (const auto &path : arguments.paths)
+        if (const auto done = command(path); !done) {
+            std::fprintf(stderr, "daxpin: %s\n", describe(done.error()).c_str());
+            status = failed;
+        }
+    return status;
+}
+
+Result<tool::RangeOptions> range_options(const Arguments &arguments) {
+    tool::RangeOptions options;
+    options.prepare = !arguments.no_prepare;
+    options.quiet = arguments.quiet;
+    for (const auto &[text, target] : {std::pair{&arguments.offset, &options.offset},
+                                       {&arguments.length, &options.length},
+                                       {&arguments.align, &options.align}})
+        if (!text->empty()) {
+            DAXPIN_TRY_ASSIGN(*target, parse_size(*text));
+        }
+    return options;
+}
+
+int run_range(const Arguments &arguments,
+              Result<void> (*command)(const std::string &, const tool::RangeOptions &)) {
+    const auto options = range_options(arguments);
+    if (!options) {
+        std::fprintf(stderr, "daxpin: %s\n", describe(options.error()).c_str());
+        return usage;
+    }
+    return for_each_path(arguments,
+                         [&](const std::string &path) { return command(path, *options); });
+}
+
+int run_hint(const Arguments &arguments) {
+    tool::HintOptions options;
+    if (arguments.dax || arguments.no_dax)
+        options.dax = arguments.dax;
+    if (!arguments.align.empty()) {
+        const auto align = parse_size(arguments.align);
+        if (!align) {
+            std::fprintf(stderr, "daxpin: %s\n", describe(align.error()).c_str());
+            return usage;
+        }
+        options.align = *align;
+    }
+    return for_each_path(arguments, [&](const std::string &path) {
+        return tool::hint(path, options, arguments.json);
+    });
+}
+
+class CommandLine {
+  public:
+    CommandLine()
+        : app_("Pins files of a daxpin filesystem and shows what lies under them.", "daxpin") {
+        app_.require_subcommand(1);
+        app_.set_version_flag("-V,--version", "daxpin " DAXPIN_VERSION);
+        app_.footer("Exit status: 0 done, 1 failed for some file, 2 usage.\nSee daxpin(1).");
+        add_range_commands();
+        add_show_commands();
+        add_pins();
+    }
+
+    int run(int argc, char **argv) {
+        try {
+            app_.parse(argc, argv);
+        } catch (const CLI::ParseError &error) {
+            return app_.exit(error) == 0 ? ok : usage;
+        }
+        return command_();
+    }
+
+  private:
+    CLI::App *add(const char *name, const char *about, std::function<int()> command) {
+        auto *sub = app_.add_subcommand(name, about);
+        sub->callback([this, command = std::move(command)] { command_ = command; });
+        return sub;
+    }
+
+    void add_paths(CLI::App *sub, const char *what) {
+        sub->add_option("path", arguments_.paths, what)->required()->type_name("PATH");
+    }
+
+    void add_range_commands() {
+        auto *pin = add("pin", "freeze the block map of files, or of a range of them",
+                        [this] { return run_range(arguments_, tool::pin); });
+        auto *unpin = add("unpin", "let the block map change again",
+                          [this] { return run_range(arguments_, tool::unpin); });
+        for (auto *sub : {pin, unpin}) {
+            add_paths(sub, "file");
+            sub->add_option("--offset", arguments_.offset, "start of the range")->type_name("SIZE");
+            sub->add_option("--length", arguments_.length, "length of the range")
+                ->type_name("SIZE");
+        }
+        pin->add_option("--align", arguments_.align, "align extents to this")->type_name("SIZE");
+        pin->add_flag("--no-prepare", arguments_.no_prepare,
+                      "fail instead of filling holes and moving extents");
+        pin->add_flag("-q,--quiet", arguments_.quiet, "no notes, no progress");
+    }
+
+    void add_show_commands() {
+        struct Show {
+            const char *name, *about, *what;
+            Result<void> (*command)(const std::string &, bool);
+        };
+        for (const Show &show :
+             {Show{"status", "pins and leases of files", "file", tool::status},
+              Show{"extents", "where files lie on the devices", "file", tool::extents},
+              Show{"info", "the volume and its devices", "mount point", tool::info}}) {
+            auto *sub = add(show.name, show.about, [this, command = show.command] {
+                return for_each_path(arguments_, [&](const std::string &path) {
+                    return command(path, arguments_.json);
+                });
+            });
+            add_paths(sub, show.what);
+            sub->add_flag("--json", arguments_.json, "print JSON");
+        }
+        auto *hint = add("hint", "show or set the hint that files will be mapped",
+                         [this] { return run_hint(arguments_); });
+        add_paths(hint, "file or directory");
+        hint->add_flag("--json", arguments_.json, "print JSON");
+        hint->add_option("--align", arguments_.align, "alignment of new extents, 0 = the device's")
+            ->type_name("SIZE");
+        auto *dax = hint->add_flag("--dax", arguments_.dax, "will be mapped (chattr +x)");
+        hint->add_flag("--no-dax", arguments_.no_dax, "will not be mapped")->excludes(dax);
+    }
+
+    void add_pins() {
+        auto *pins = add("pins", "save or re-create the pins of a mount", [this] {
+            return for_each_path(arguments_, [&](const std::string &path) {
+                return arguments_.restore ? tool::restore_pins(path)
+                                          : tool::list_pins(path, arguments_.json);
+            });
+        });
+        add_paths(pins, "mount point");
+        auto *list = pins->add_flag("--list", arguments_.list, "print the pins (the default)");
+        pins->add_flag("--restore", arguments_.restore, "pin what a list on stdin names")
+            ->excludes(list);
+        pins->add_flag("--json", arguments_.json, "print JSON");
+    }
+
+    Arguments arguments_;
+    std::function<int()> command_;
+    CLI::App app_;
+};
+
+} // namespace
+
+int main(int argc, char **argv) {
+    try {
+        return CommandLine().run(argc, argv);
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "daxpin: %s\n", error.what());
+        return failed;
+    }
+}
