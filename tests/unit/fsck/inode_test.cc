@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "unit/fsck/expect.h"
+
+#include <sys/stat.h>
+
+using namespace daxpin;
+using namespace daxpin::test;
+using format::InodeItem;
+using format::ItemType;
+
+namespace {
+
+// Changes one inode of the default content and writes the image.
+template <typename Change> Image with_inode(std::uint64_t number, Change &&change) {
+    Image image;
+    image.change_inode(number, change);
+    image.write();
+    return image;
+}
+
+template <typename Change> Image with_items(Change &&change) {
+    Image image;
+    change(image);
+    image.write();
+    return image;
+}
+
+} // namespace
+
+TEST_CASE("inode: attributes with impossible values are found", "[fsck]") {
+    auto type = with_inode(Image::file, [](InodeItem &item) { item.mode = 0170644; });
+    expect_error(type, Subject::inode, "inode 16: impossible mode");
+    auto bits = with_inode(Image::file, [](InodeItem &item) { item.mode = 0x80000000 | 0100644; });
+    expect_error(bits, Subject::inode, "inode 16: impossible mode");
+    auto flags = with_inode(Image::file, [](InodeItem &item) { item.flags = 64; });
+    expect_only(flags, Subject::inode, "unknown flags 64");
+    auto size =
+        with_inode(Image::file, [](InodeItem &item) { item.size = std::uint64_t{1} << 63; });
+    expect_only(size, Subject::inode, "impossible size");
+    auto align = with_inode(Image::file, [](InodeItem &item) { item.align_hint = 12288; });
+    expect_only(align, Subject::inode, "impossible alignment");
+}
+
+TEST_CASE("inode: items must have the size and the place of their type", "[fsck]") {
+    auto size = with_items(
+        [](Image &image) { image.items[Image::key(Image::deep, ItemType::inode)].resize(152); });
+    expect_error(size, Subject::inode, "inode item of impossible place or size");
+    auto place = with_items([](Image &image) {
+        const auto old = image.items.extract(Image::key(Image::deep, ItemType::inode));
+        image.items[Image::key(Image::deep, ItemType::inode, 1)] = old.mapped();
+    });
+    expect_error(place, Subject::inode, "inode item of impossible place or size");
+    auto type = with_items([](Image &image) {
+        image.items[{Image::file, std::uint64_t{9} << 60}] = {std::byte{1}};
+    });
+    expect_only(type, Subject::inode, "impossible type 9");
+}
+
+TEST_CASE("inode: items without an inode, or under a reserved number, are found", "[fsck]") {
+    auto orphan = with_items([](Image &image) {
+        image.put_inode(40, S_IFREG, 1, 0);
+        image.put_extent(40, 0, image.allocate(0), 1);
+        image.items.erase(Image::key(40, ItemType::inode));
+    });
+    expect_only(orphan, Subject::inode, "inode 40: items without an inode");
+    const auto number = GENERATE(std::uint64_t{0}, std::uint64_t{3}, format::inode_max + 1);
+    auto reserved = with_items([&](Image &image) { image.put_inode(number, S_IFREG, 0, 0); });
+    expect_error(reserved, Subject::inode, "reserved inode number");
+}
+
+TEST_CASE("inode: the root must be a directory and its own parent", "[fsck]") {
+    auto missing = with_items(
+        [](Image &image) { image.items.erase(Image::key(format::root_inode, ItemType::inode)); });
+    expect_error(missing, Subject::inode, "the root directory is missing");
+    auto type = with_inode(format::root_inode, [](InodeItem &item) { item.mode = S_IFREG; });
+    expect_error(type, Subject::inode, "is not a directory");
+    auto parent = with_inode(format::root_inode, [](InodeItem &item) { item.parent = Image::sub; });
+    expect_only(parent, Subject::directory, "inode 1, the root, has parent 17");
+}
+
+TEST_CASE("directory: size and links count what is in it", "[fsck]") {
+    auto size = with_inode(Image::sub, [](InodeItem &item) { item.size = 4; });
+    expect_only(size, Subject::directory, "inode 17: size 4, entries 3");
+    auto links = with_inode(Image::sub, [](InodeItem &item) { item.link_count = 4; });
+    expect_only(links, Subject::link_count, "link count 4, subdirectories 1");
+    auto parent = with_inode(Image::deep, [](InodeItem &item) { item.parent = 0; });
+    expect_error(parent, Subject::directory, "impossible parent 0");
+}
+
+TEST_CASE("directory: the parent is the one that has the entry", "[fsck]") {
+    auto image = with_inode(Image::deep, [](InodeItem &item) { item.parent = 1; });
+    expect_only(image, Subject::directory, "entry 'deep': directory 22 says that its parent is 1");
+}
+
+TEST_CASE("directory: has one entry", "[fsck]") {
+    auto image = with_items([](Image &i) {
+        i.put_entry(1, "again", Image::deep, S_IFDIR);
+        i.change_inode(1, [](InodeItem &item) {
+            item.size = item.size + 1;
+            item.link_count = item.link_count + 1;
+        });
+    });
+    expect_error(image, Subject::directory, "a second entry for directory 22");
+    auto root = with_items([](Image &i) {
+        i.put_entry(Image::deep, "up", 1, S_IFDIR);
+        i.change_inode(Image::deep, [](InodeItem &item) {
+            item.size = 1;
+            item.link_count = 3;
+        });
+    });
+    expect_error(root, Subject::entry, "leads to the root");
+}
+
+TEST_CASE("directory: cycles and directories out of reach are found", "[fsck]") {
+    auto cycle = with_items([](Image &image) {
+        image.items.erase(image.name_key(1, ItemType::dirent, "sub"));
+        image.put_entry(Image::deep, "sub", Image::sub, S_IFDIR);
+        image.change_inode(1, [](InodeItem &item) {
+            item.size = 3;
+            item.link_count = 2;
+        });
+        image.change_inode(Image::deep, [](InodeItem &item) {
+            item.size = 1;
+            item.link_count = 3;
+        });
+        image.change_inode(Image::sub, [](InodeItem &item) { item.parent = Image::deep; });
+    });
+    expect_only(cycle, Subject::directory, "cycle");
+    auto lost = with_items([](Image &image) {
+        image.items.erase(image.name_key(Image::sub, ItemType::dirent, "deep"));
+        image.change_inode(Image::sub, [](InodeItem &item) {
+            item.size = 2;
+            item.link_count = 2;
+        });
+        image.change_inode(Image::deep, [](InodeItem &item) { item.parent = 999; });
+    });
+    expect_error(lost, Subject::link_count, "inode 22: link count 2, entries that lead to it 0");
+    expect_error(lost, Subject::directory, "cannot be reached");
+}
+
+TEST_CASE("directory: a removed one is empty", "[fsck]") {
+    auto image = with_items([](Image &i) {
+        i.items.erase(i.name_key(1, ItemType::dirent, "sub"));
+        i.change_inode(1, [](InodeItem &item) {
+            item.size = 3;
+            item.link_count = 2;
+        });
+        i.change_inode(Image::sub, [](InodeItem &item) { item.link_count = 0; });
+        auto work = i.items.at(Image::key(2, ItemType::unfinished, Image::removed));
+        i.items[Image::key(2, ItemType::unfinished, Image::sub)] = work;
+    });
+    expect_error(image, Subject::directory, "removed but not empty");
+}
+
+TEST_CASE("entry: leads to an inode of the same generation and type", "[fsck]") {
+    const auto with_entry = [](auto &&change) {
+        Image image;
+        image.change<format::DirentItem>(image.name_key(1, ItemType::dirent, "cut"), change);
+        image.write();
+        return image;
+    };
+    auto target = with_entry([](format::DirentItem &item) { item.inode = 500; });
+    expect_error(target, Subject::entry, "entry 'cut': leads to inode 500, which does not exist");
+    auto generation = with_entry([](format::DirentItem &item) { item.generation = 1; });
+    expect_only(generation, Subject::entry, "entry 'cut': another generation than inode 21");
+    auto type = with_entry([](format::DirentItem &item) { item.type = 2; });
+    expect_only(type, Subject::entry, "entry 'cut': another type than inode 21");
+    auto length = with_entry([](format::DirentItem &item) { item.name_length = 2; });
+    expect_error(length, Subject::entry, "entry of impossible length");
+    auto empty = with_entry([](format::DirentItem &item) { item.name_length = 0; });
+    expect_error(empty, Subject::entry, "entry of impossible length");
+    auto short_item = with_items(
+        [](Image &image) { image.items[image.name_key(1, ItemType::dirent, "cut")].resize(20); });
+    expect_error(short_item, Subject::entry, "entry of impossible size");
+}
+
+TEST_CASE("entry: names are possible ones", "[fsck]") {
+    for (const std::string_view name : {std::string_view("."), std::string_view(".."),
+                                        std::string_view("a/b"), std::string_view("a\0b", 3)}) {
+        auto image = with_items([&](Image &i) {
+            i.items.erase(i.name_key(1, ItemType::dirent, "cut"));
+            i.put_entry(1, name, Image::cut, S_IFREG);
+        });
+        expect_only(image, Subject::entry, "impossible name");
+    }
+}
+
+TEST_CASE("entry: the key is the hash of the name under the volume's key", "[fsck]") {
+    auto image = with_items([](Image &i) {
+        const auto key = i.name_key(1, ItemType::dirent, "cut");
+        const auto entry = i.items.extract(key);
+        i.items[{key.first, key.second + 256}] = entry.mapped();
+    });
+    expect_only(image, Subject::entry, "the key of 'cut' does not match its name");
+}
+
+TEST_CASE("entry: a name is there once, equal hashes apart", "[fsck]") {
+    auto image = with_items([](Image &i) {
+        auto key = i.name_key(1, ItemType::dirent, "file");
+        i.items[{key.first, key.second + 7}] = i.items.at(key);
+        i.change_inode(1, [](InodeItem &item) { item.size = 5; });
+        i.change_inode(Image::file, [](InodeItem &item) { item.link_count = 3; });
+    });
+    expect_only(image, Subject::entry, "'file' is there twice");
+}
+
+TEST_CASE("entry: only directories have entries", "[fsck]") {
+    auto image = with_items([](Image &i) {
+        i.put_entry(Image::cut, "x", Image::file, S_IFREG);
+        i.change_inode(Image::file, [](InodeItem &item) { item.link_count = 3; });
+    });
+    expect_only(image, Subject::entry, "inode 21: has entries but is not a directory");
+}
+
+TEST_CASE("link count: is the number of entries", "[fsck]") {
+    auto more = with_inode(Image::file, [](InodeItem &item) { item.link_count = 3; });
+    expect_only(more, Subject::link_count, "inode 16: link count 3, entries that lead to it 2");
+    auto less = with_inode(Image::file, [](InodeItem &item) { item.link_count = 1; });
+    expect_only(less, Subject::link_count, "inode 16: link count 1, entries that lead to it 2");
+}
+
+TEST_CASE("unfinished: entries and inodes belong together", "[fsck]") {
+    const auto removal = Image::key(format::unfinished_table, ItemType::unfinished, Image::removed);
+    const auto truncation = Image::key(format::unfinished_table, ItemType::unfinished, Image::cut);
+    const auto with_work = [](const auto &key, auto &&change) {
+        Image image;
+        image.change<format::UnfinishedItem>(key, change);
+        image.write();
+        return image;
+    };
+    using Work = format::UnfinishedItem;
+    auto generation = with_work(removal, [](Work &work) { work.generation = 3; });
+    expect_only(generation, Subject::unfinished, "another generation");
+    auto kind = with_work(removal, [](Work &work) { work.kind = 3; });
+    expect_error(kind, Subject::unfinished, "unknown kind 3");
+    auto before_end = with_work(truncation, [](Work &work) { work.from_block = 0; });
+    expect_only(before_end, Subject::unfinished, "would free blocks before its end");
+    auto links = with_inode(Image::removed, [](InodeItem &item) { item.link_count = 1; });
+    expect_error(links, Subject::unfinished, "to be removed but has link count 1");
+    auto missing = with_items([&](Image &image) { image.items.erase(removal); });
+    expect_only(missing, Subject::unfinished, "inode 20: has no link and is not in the table");
+    auto nothing = with_items([](Image &image) {
+        image.items.erase(Image::key(Image::removed, ItemType::inode));
+        image.items.erase(Image::key(Image::removed, ItemType::extent));
+    });
+    expect_error(nothing, Subject::unfinished, "there is no such inode");
+    auto size = with_items([&](Image &image) { image.items[removal].resize(16); });
+    expect_error(size, Subject::unfinished, "impossible item");
+    auto type = with_items([](Image &image) { image.put_inode(2, S_IFREG, 0, 0); });
+    expect_only(type, Subject::unfinished, "impossible item");
+    auto directory = with_items([&](Image &image) {
+        image.items[Image::key(2, ItemType::unfinished, Image::deep)] = image.items.at(truncation);
+    });
+    expect_only(directory, Subject::unfinished, "is not a regular file");
+}
