@@ -10,6 +10,8 @@
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/statvfs.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 namespace daxpin::mkfs {
@@ -36,6 +38,15 @@ Error failed(const std::string &path, std::uint64_t size, int number) {
         return {from_errno(number),
                 path + ": no room for a file of " + size_text(size) + " in its folder"};
     return {from_errno(number), path + ": cannot be made: " + std::strerror(number)};
+}
+
+// Asked first: filling a filesystem to find out that it is too small harms everybody on it, and
+// on tmpfs the whole machine.
+bool fits(int fd, std::uint64_t size) {
+    struct statvfs status {};
+    if (fstatvfs(fd, &status) != 0)
+        return false;
+    return size / status.f_frsize < status.f_bavail;
 }
 
 } // namespace
@@ -81,6 +92,8 @@ Result<ImageFile> ImageFile::create(const std::string &path, std::uint64_t size,
     if (!fd)
         return failed(path, size, errno);
     ImageFile image(path);
+    if (!fits(fd.get(), size))
+        return failed(path, size, ENOSPC);
     for (std::uint64_t done = 0; done < size;) {
         const std::uint64_t step = std::min(step_bytes, size - done);
         const int number =
