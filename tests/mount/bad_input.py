@@ -4,52 +4,15 @@
 status, and not a byte changed."""
 
 import contextlib
-import hashlib
 import os
-import pathlib
 import shutil
-import subprocess
 import sys
-import tempfile
 
 from harness import (MIB, Skip, Volume, case, expect, expect_equal, mount_line, program,
-                     require_root, run, run_command, test_dir)
+                     require_root, run, run_command)
+from refusals import make_image, run_refused, scratch
 
 SUPERBLOCK_MIN = 64 * MIB
-
-
-@contextlib.contextmanager
-def scratch():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="daxpin-test-", dir=test_dir()))
-    (folder / "mnt").mkdir()
-    try:
-        yield folder
-    finally:
-        if mount_line(folder / "mnt"):
-            subprocess.run(["umount", "-l", folder / "mnt"], check=False)
-        shutil.rmtree(folder)
-
-
-def digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def run_refused(command, status, *words, unchanged=()):
-    """Runs a command that must be refused in one line that contains each of the words (any one of
-    the alternatives of a tuple)."""
-    before = {path: digest(path) for path in unchanged}
-    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=120, check=False)
-    said = (done.stderr + done.stdout).strip()
-    expect_equal(done.returncode, status, f"exit status ({said})")
-    expect_equal(len(said.splitlines()), 1, f"lines in {said!r}")
-    for word in words:
-        alternatives = word if isinstance(word, tuple) else (word,)
-        expect(any(str(a) in said for a in alternatives), f"none of {alternatives} in: {said}")
-    for path, was in before.items():
-        expect(digest(path) == was, f"{path} was changed")
-    return said
 
 
 def mount_refused(device, mountpoint, *words, unchanged=(), options=(), status=32):
@@ -57,13 +20,6 @@ def mount_refused(device, mountpoint, *words, unchanged=(), options=(), status=3
     said = run_refused([program("daxpinfs"), device, mountpoint, *arguments], status, *words,
                        unchanged=unchanged)
     expect(mount_line(mountpoint) is None, f"mounted all the same: {said}")
-
-
-def make_image(path, size, content=b""):
-    with open(path, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, size)
-        os.pwrite(file.fileno(), content, 0)
-    return path
 
 
 @case("not a volume: says so and names mkfs.daxpinfs", bare=True)

@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import stat
@@ -113,6 +114,12 @@ def wait_until(condition, what, seconds=30.0):
         time.sleep(0.005)
 
 
+def limit_log():
+    """A daemon that logs without end must not fill the machine: SIGXFSZ ends it. Its device is
+    mapped, not written, so the limit is the log's alone."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * MIB, 64 * MIB))
+
+
 class Volume:
     """A volume on ordinary files in a scratch folder of its own, and where it is mounted.
 
@@ -144,13 +151,14 @@ class Volume:
         kind = run_command("stat", "-f", "-c", "%T", self.folder).strip()
         return ["domain=cache_line"] if kind == "tmpfs" else []
 
-    def mount(self, *options, status=None):
+    def mount(self, *options):
         """Mounts and waits until the mount stands."""
         words = ",".join([*self.domain_options, *options])
         arguments = [program("daxpinfs"), str(self.devices[0]), str(self.mountpoint), "-f"]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(arguments + (["-o", words] if words else []),
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                arguments + (["-o", words] if words else []), stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, preexec_fn=limit_log)
         wait_until(lambda: self.is_mounted() or self.process.poll() is not None, "the mount")
         expect(self.process.poll() is None,
                f"daxpinfs ended with {self.process.returncode}:\n{self.read_log()}")
