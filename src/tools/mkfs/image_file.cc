@@ -11,7 +11,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <sys/statvfs.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 namespace daxpin::mkfs {
@@ -36,7 +35,7 @@ Error failed(const std::string &path, std::uint64_t size, int number) {
         return {Errc::exists, path + ": exists; remove it, or leave out --size to use it as it is"};
     if (number == ENOSPC || number == EFBIG || number == EDQUOT)
         return {from_errno(number),
-                path + ": no room for a file of " + size_text(size) + " in its folder"};
+                path + ": no space for a file of " + size_text(size) + " in its folder"};
     return {from_errno(number), path + ": cannot be made: " + std::strerror(number)};
 }
 

@@ -15,6 +15,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,13 +34,14 @@ Result<void> check_size(const Options &options) {
     return {};
 }
 
-Result<void> check_data_devices_differ(const std::vector<std::string> &paths) {
+// Every path is there, and none names the device of another.
+Result<void> check_paths(const std::vector<std::string> &paths) {
     std::vector<struct stat> seen;
     for (const std::string &path : paths) {
         struct stat status {};
         if (stat(path.c_str(), &status) != 0)
-            return Error{from_errno(errno),
-                         path + ": no such device; --size makes a file to be one"};
+            return Error{from_errno(errno), path + ": " + std::strerror(errno) +
+                                                "; --size makes a new file as DEVICE"};
         for (const struct stat &other : seen) {
             const bool same_file = other.st_dev == status.st_dev && other.st_ino == status.st_ino;
             const bool same_device = S_ISCHR(status.st_mode) && other.st_rdev == status.st_rdev &&
@@ -100,11 +102,12 @@ Result<void> make_volume(const Options &options) {
     DAXPIN_TRY(check_size(options));
     ImageFile image;
     if (options.size) {
+        DAXPIN_TRY(check_paths(options.data_devices));
         DAXPIN_TRY_ASSIGN(image, ImageFile::create(options.device, *options.size, [&](double done) {
                               progress.show("allocating", done);
                           }));
     }
-    DAXPIN_TRY(check_data_devices_differ(paths));
+    DAXPIN_TRY(check_paths(paths));
     DAXPIN_TRY_ASSIGN(auto opened, open_devices(options, paths));
     if (!options.force)
         DAXPIN_TRY(check_content(opened));

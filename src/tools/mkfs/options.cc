@@ -21,7 +21,8 @@ struct Words {
 
 void declare(CLI::App &app, Options &options, Words &words) {
     app.set_help_flag("-h,--help", "print this text and exit");
-    app.set_version_flag("-V,--version", "mkfs.daxpinfs " DAXPIN_VERSION);
+    app.set_version_flag("-V,--version", "mkfs.daxpinfs " DAXPIN_VERSION,
+                         "print the version and exit");
     app.add_option("DEVICE", options.device,
                    "device DAX (/dev/daxN.N), or a file on a DAX or other filesystem")
         ->required()
@@ -109,7 +110,7 @@ Result<std::variant<Options, Answer>> parse_options(int argc, const char *const 
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp &) {
-        return Answer{app.help()};
+        return Answer{app.help() + "\n"};
     } catch (const CLI::CallForVersion &version) {
         return Answer{std::string(version.what()) + "\n"};
     } catch (const CLI::ParseError &error) {

@@ -81,8 +81,8 @@ std::string json_report(const format::Superblock &superblock, const device::Devi
 std::string notes(const device::DeviceTable &devices) {
     std::string text;
     if (devices.count() == 1)
-        text += "note: whoever may map this device can also overwrite its metadata; a separate "
-                "device for data (--data) prevents that\n";
+        text += "note: recommended: a separate device for data (--data); without one, whoever may "
+                "map files can overwrite metadata\n";
     for (unsigned i = 0; i < devices.count(); ++i) {
         const device::DeviceInfo &info = devices.at(i).info();
         if (info.domain == device::Domain::none)
