@@ -51,12 +51,15 @@ struct Paths {
 
 Result<Paths> check_paths(const DaemonOptions &options) {
     Paths paths;
-    DAXPIN_TRY_ASSIGN(paths.mountpoint, check_mountpoint(options.mountpoint));
-    DAXPIN_TRY_ASSIGN(paths.device, check_device_path(options.device, paths.mountpoint));
+    DAXPIN_TRY_ASSIGN(paths.device, check_device_path(options.device));
     for (const std::string &device : options.more_devices) {
-        DAXPIN_TRY_ASSIGN(auto path, check_device_path(device, paths.mountpoint));
+        DAXPIN_TRY_ASSIGN(auto path, check_device_path(device));
         paths.more_devices.push_back(std::move(path));
     }
+    DAXPIN_TRY_ASSIGN(paths.mountpoint, check_mountpoint(options.mountpoint));
+    DAXPIN_TRY(check_apart(paths.device, paths.mountpoint));
+    for (const std::string &device : paths.more_devices)
+        DAXPIN_TRY(check_apart(device, paths.mountpoint));
     return paths;
 }
 

@@ -118,17 +118,24 @@ Result<std::string> check_mountpoint(const std::string &path) {
     return resolved;
 }
 
-Result<std::string> check_device_path(const std::string &path, const std::string &mountpoint) {
+Result<std::string> check_device_path(const std::string &path) {
     auto resolved = real_path(path);
-    if (!resolved && resolved.code() == Errc::not_found)
+    if (resolved)
+        return resolved;
+    if (resolved.code() == Errc::not_found)
         return Error{Errc::missing, "device " + path + " does not exist; make a volume first: " +
                                         "mkfs.daxpinfs (--size SIZE makes a file)"};
-    if (!resolved)
-        return Error{resolved.code(), "device " + path + ": " + to_string(resolved.code())};
-    if (is_below(*resolved, mountpoint))
-        return Error{Errc::invalid, "device " + path + " lies below the mount point " + mountpoint +
-                                        "; mount elsewhere"};
-    return resolved;
+    if (resolved.code() == Errc::access)
+        return Error{Errc::access, "device " + path + ": permission denied; mount as a user who " +
+                                       "may open it"};
+    return Error{resolved.code(), "device " + path + ": " + to_string(resolved.code())};
+}
+
+Result<void> check_apart(const std::string &device, const std::string &mountpoint) {
+    if (is_below(device, mountpoint))
+        return Error{Errc::invalid, "device " + device + " lies below the mount point " +
+                                        mountpoint + "; mount elsewhere"};
+    return {};
 }
 
 } // namespace daxpin::fusefs

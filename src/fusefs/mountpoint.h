@@ -15,9 +15,12 @@ namespace daxpin::fusefs {
 // (something is mounted there already, or a daemon died there), access.
 Result<std::string> check_mountpoint(const std::string &path);
 
-// The absolute path of a device. ERRORS: missing, access; invalid if it lies below `mountpoint`:
-// the daemon must never wait for its own answer.
-Result<std::string> check_device_path(const std::string &path, const std::string &mountpoint);
+// The absolute path of a device. ERRORS, with a text: missing, access.
+Result<std::string> check_device_path(const std::string &path);
+
+// The daemon must never wait for its own answer. ERRORS: invalid, with a text, if the device lies
+// below the mount point. REQUIRES: absolute paths.
+Result<void> check_apart(const std::string &device, const std::string &mountpoint);
 
 // True if `mountinfo` (the text of /proc/self/mountinfo) lists a mount on `path` that is not an
 // automounter's.

@@ -40,15 +40,10 @@ Result<unsigned> parse_count(std::string_view name, std::string_view value) {
     return count;
 }
 
-Result<device::Domain> parse_domain(std::string_view value) {
-    using device::Domain;
-    static constexpr std::array<std::pair<std::string_view, Domain>, 4> choices{{
-        {"byte", Domain::byte},
-        {"cache_line", Domain::cache_line},
-        {"page", Domain::page},
-        {"none", Domain::none},
-    }};
-    return pick<Domain>("domain", value, choices, "byte, cache_line, page or none");
+Result<device::Domain> domain_of(std::string_view value) {
+    if (const auto domain = device::parse_domain(value))
+        return *domain;
+    return bad_value("domain", value, "byte, cache_line, page or none");
 }
 
 Result<volume::PinPolicy> parse_pin(std::string_view value) {
@@ -154,7 +149,7 @@ constexpr std::array<Keyword, 24> keywords{{
          o.more_devices.emplace_back(value);
          return {};
      }},
-    {"domain", true, set_parsed<&DaemonOptions::domain, parse_domain>},
+    {"domain", true, set_parsed<&DaemonOptions::domain, domain_of>},
     {"log", true, set_parsed<&DaemonOptions::log_level, parse_level>},
     {"pin", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {

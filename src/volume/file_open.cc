@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Open file descriptions: how they are opened (direct or cached), what their end means.
+// Open file descriptions: how they are opened (direct or cached), what their end means. An open
+// directory has one, too: it holds the inode in memory.
 #include "volume/file_data.h"
 #include "volume/lease_end.h"
 
@@ -85,6 +86,28 @@ void Volume::release(InodeNumber number, Handle handle) {
     }
     if (leased)
         tell_observer(engine, number);
+    engine.reap();
+}
+
+Result<void> Volume::open_directory(InodeNumber number) {
+    Engine &engine = *impl_;
+    DAXPIN_TRY_ASSIGN(const InodeRef directory, engine.get_directory(number));
+    access_file(engine, *directory);
+    const ExclusiveLock lock(directory->mutex);
+    directory->handles.emplace(engine.next_handle.fetch_add(1), OpenFile{directory.share()});
+    return {};
+}
+
+// The opens of a directory are all alike: any of them is the one that ends.
+void Volume::release_directory(InodeNumber number) {
+    Engine &engine = *impl_;
+    if (const auto directory = engine.get_directory(number)) {
+        OpenFile closed; // dies after the lock
+        const ExclusiveLock lock((*directory)->mutex);
+        auto &handles = (*directory)->handles;
+        if (!handles.empty())
+            closed = std::move(handles.extract(handles.begin()).mapped());
+    }
     engine.reap();
 }
 
