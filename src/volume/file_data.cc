@@ -133,8 +133,11 @@ Result<Extent> allocate_hole(Engine &engine, CachedInode &inode, Transaction &tx
             return Extent{start, run.start, run.count, true};
         }
     }
+    // Not beyond the piece, for the next one may be free and then comes as a whole.
+    const std::uint64_t left = unit > 1 ? unit - before.value : hole.count.value;
     DAXPIN_TRY_ASSIGN(const auto goal, goal_for(engine, inode, tx, hole.first));
-    DAXPIN_TRY_ASSIGN(const auto run, tx.allocate_data({hole.count, 0, goal}));
+    DAXPIN_TRY_ASSIGN(const auto run,
+                      tx.allocate_data({{std::min(hole.count.value, left)}, 0, goal}));
     return Extent{hole.first, run.start, run.count, true};
 }
 

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Writing, truncating, fallocate: edges, full volumes, what must never be seen.
+#include "file_helpers.h"
+
+using namespace daxpin;
+using namespace daxpin::test;
+using volume::FallocateMode;
+
+namespace {
+
+std::uint64_t blocks_of(volume::Volume &volume, InodeNumber file) {
+    return stat_of(volume, file).block_count;
+}
+
+// Fills the volume's free blocks with a pattern that must never be seen elsewhere, and frees them.
+void soil(VolumeFixture &fixture) {
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "soil");
+    const Data block = filled(64 * 1024, 0xee);
+    for (std::uint64_t at = 0; volume.write(file, 0, at, block); at += block.size())
+        ;
+    unlink(volume, root_dir, "soil");
+    volume.forget(file, 1);
+    finish_background(volume);
+    must(volume.checkpoint());
+}
+
+} // namespace
+
+TEST_CASE("write: edges are exact at every alignment", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    const Data base = filled(3 * block_size, 0x11);
+    for (const std::uint64_t offset : {0, 1, 7, 8, 63, 64, 4095, 4096, 4097, 8191})
+        for (const std::size_t length : {1, 7, 8, 63, 64, 255, 256, 4095, 4096, 4097}) {
+            write_at(volume, file, 0, base);
+            write_at(volume, file, offset, filled(length, 0x22));
+            Data expected = base;
+            expected.resize(std::max<std::size_t>(expected.size(), offset + length));
+            std::fill_n(expected.begin() + static_cast<std::ptrdiff_t>(offset), length,
+                        std::byte{0x22});
+            REQUIRE(read_all(volume, file) == expected);
+            must(set_size(volume, file, 3 * block_size));
+        }
+}
+
+TEST_CASE("write: what was there before is never seen around new data", "[volume][files]") {
+    VolumeFixture fixture;
+    soil(fixture);
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    write_at(volume, file, 5000, filled(10, 0x33));
+    CHECK(all_zero(read_at(volume, file, 0, 5000)));
+    must(set_size(volume, file, 100'000));
+    CHECK(all_zero(read_at(volume, file, 5010, 100'000)));
+    write_at(volume, file, 50'000, filled(1, 0x33));
+    CHECK(all_zero(read_at(volume, file, 5010, 44'990)));
+}
+
+TEST_CASE("write: growth zeroes what a truncation left in the last block", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    SECTION("by truncation") {
+        write_at(volume, file, 0, filled(block_size, 0x44));
+        must(set_size(volume, file, 10));
+        must(set_size(volume, file, block_size));
+    }
+    SECTION("by a write behind the end") {
+        write_at(volume, file, 0, filled(block_size, 0x44));
+        must(set_size(volume, file, 10));
+        write_at(volume, file, block_size - 1, filled(1, 0));
+    }
+    SECTION("by fallocate") {
+        write_at(volume, file, 0, filled(block_size, 0x44));
+        must(set_size(volume, file, 10));
+        must(volume.fallocate(file, 0, FallocateMode::allocate, 100, block_size - 100));
+    }
+    CHECK(read_at(volume, file, 0, 10) == filled(10, 0x44));
+    CHECK(all_zero(read_at(volume, file, 10, block_size)));
+}
+
+TEST_CASE("write: an append handle writes at the end, wherever it is told to", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    auto request = for_writing();
+    request.append = true;
+    const auto handle = open_handle(volume, file, request);
+    CHECK(must(volume.write(file, handle, 0, filled(3, 1))) == 3);
+    CHECK(must(volume.write(file, handle, 0, filled(3, 2))) == 3);
+    CHECK(stat_of(volume, file).size == 6);
+    CHECK(read_at(volume, file, 3, 3) == filled(3, 2));
+    volume.release(file, handle);
+}
+
+TEST_CASE("write: only a handle open for writing writes", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    const auto handle = open_handle(volume, file, for_reading());
+    CHECK(fails(volume.write(file, handle, 0, filled(1, 1)), Errc::bad_handle));
+    CHECK(fails(volume.fallocate(file, handle, FallocateMode::allocate, 0, 1), Errc::bad_handle));
+    volume.release(file, handle);
+    CHECK(fails(volume.write(file, handle, 0, filled(1, 1)), Errc::bad_handle));
+}
+
+TEST_CASE("write: no byte beyond 2^63 - 2", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    const std::uint64_t last = immutable::file_size_max - 1;
+    write_at(volume, file, last, filled(1, 5));
+    CHECK(fails(volume.write(file, 0, last, filled(2, 5)), Errc::file_too_big));
+    CHECK(stat_of(volume, file).size == immutable::file_size_max);
+    CHECK(read_at(volume, file, last, 10) == filled(1, 5));
+    CHECK(blocks_of(volume, file) == 1);
+    must(set_size(volume, file, 0));
+    CHECK(blocks_of(volume, file) == 0);
+}
+
+TEST_CASE("write: ENOSPC leaves size, content and space as they were", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    write_at(volume, file, 0, filled(2 * block_size, 0x55));
+    const InodeNumber hog = make_file(volume, root_dir, "hog");
+    std::uint64_t at = 0;
+    for (std::size_t length = 256 * 1024; length >= block_size;)
+        if (volume.write(hog, 0, at, filled(length, 0x66)))
+            at += length;
+        else
+            length /= 2;
+    const auto before = stat_of(volume, file);
+    const auto free = must(volume.statistics()).free_blocks;
+    // Begins in place and goes on where nothing is allocated.
+    CHECK(fails(volume.write(file, 0, block_size, filled(64 * 1024, 0x77)), Errc::no_space));
+    CHECK(fails(volume.fallocate(file, 0, FallocateMode::allocate, 0, 1 << 20), Errc::no_space));
+    CHECK(read_all(volume, file) == filled(2 * block_size, 0x55));
+    CHECK(stat_of(volume, file).mtime_ns == before.mtime_ns);
+    CHECK(must(volume.statistics()).free_blocks == free);
+    // Truncation and punching need none.
+    must(set_size(volume, file, 100));
+    must(volume.fallocate(hog, 0, FallocateMode::punch, block_size, block_size));
+    check_and_remount(fixture);
+}
+
+TEST_CASE("truncate: a large file goes in steps, and growth finds zeros", "[volume][files]") {
+    VolumeShape shape;
+    shape.device_bytes = std::uint64_t{16} << 20;
+    VolumeFixture fixture(shape);
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    // One extent each: more than a transaction of this ring can free.
+    for (std::uint64_t i = 0; i < 300; ++i)
+        write_at(volume, file, 2 * i * block_size, filled(block_size, 0x88));
+    const auto free = must(volume.statistics()).free_blocks;
+    must(set_size(volume, file, 100));
+    CHECK(stat_of(volume, file).size == 100);
+    CHECK(blocks_of(volume, file) > 1); // the rest waits
+    SECTION("grown while the deletion runs") {
+        must(set_size(volume, file, 600 * block_size));
+        CHECK(all_zero(read_at(volume, file, 100, 600 * block_size)));
+    }
+    SECTION("written to while the deletion runs") {
+        write_at(volume, file, 400 * block_size + 5, filled(1, 0x99));
+        CHECK(all_zero(read_at(volume, file, 100, 400 * block_size - 95)));
+    }
+    SECTION("allocated into while the deletion runs") {
+        must(volume.fallocate(file, 0, FallocateMode::allocate_keep_size, 0, 8 * block_size));
+        must(set_size(volume, file, 600 * block_size));
+        CHECK(all_zero(read_at(volume, file, 100, 600 * block_size)));
+    }
+    SECTION("finished by the background after a crash") {
+        must(fixture.kill_and_mount());
+        finish_background(fixture.volume());
+        CHECK(blocks_of(fixture.volume(), file) == 1);
+        CHECK(must(fixture->statistics()).free_blocks > free);
+    }
+    check_and_remount(fixture);
+}
+
+TEST_CASE("write: a tiny ring takes fragmented writes in steps", "[volume][files]") {
+    VolumeShape shape;
+    shape.device_bytes = std::uint64_t{8} << 20;
+    shape.journal_bytes = 64 * 1024;
+    VolumeFixture fixture(shape);
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    for (std::uint64_t i = 0; i < 100; ++i)
+        write_at(volume, file, (2 * i + 1) * block_size, filled(1, 0xaa));
+    // A hundred holes to fill at once.
+    const Data data = filled(200 * block_size, 0xbb);
+    write_at(volume, file, 0, data);
+    CHECK(read_all(volume, file) == data);
+    must(volume.fallocate(file, 0, FallocateMode::zero, 0, data.size()));
+    CHECK(all_zero(read_all(volume, file)));
+    check_and_remount(fixture);
+}
+
+TEST_CASE("fallocate: allocation keeps what is there and reads as zeros", "[volume][files]") {
+    VolumeFixture fixture;
+    soil(fixture);
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    write_at(volume, file, block_size, filled(100, 0xcc));
+    must(volume.fallocate(file, 0, FallocateMode::allocate_keep_size, 0, 10 * block_size));
+    CHECK(stat_of(volume, file).size == block_size + 100);
+    CHECK(blocks_of(volume, file) == 10);
+    must(volume.fallocate(file, 0, FallocateMode::allocate, 0, 10 * block_size));
+    CHECK(stat_of(volume, file).size == 10 * block_size);
+    Data expected = filled(10 * block_size, 0);
+    std::fill_n(expected.begin() + block_size, 100, std::byte{0xcc});
+    CHECK(read_all(volume, file) == expected);
+    CHECK(must(volume.seek(file, 0, false)) == block_size);
+    CHECK(must(volume.seek(file, block_size, true)) == 2 * block_size);
+    CHECK(fails(volume.seek(file, 2 * block_size, false), Errc::no_data));
+}
+
+TEST_CASE("fallocate: punching frees whole blocks and zeroes the edges", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    write_at(volume, file, 0, filled(4 * block_size, 0xdd));
+    must(volume.fallocate(file, 0, FallocateMode::punch, 100, 2 * block_size));
+    CHECK(blocks_of(volume, file) == 3);
+    Data expected = filled(4 * block_size, 0xdd);
+    std::fill_n(expected.begin() + 100, 2 * block_size, std::byte{0});
+    CHECK(read_all(volume, file) == expected);
+    CHECK(fails(volume.fallocate(file, 0, FallocateMode::punch, 0, 0), Errc::invalid));
+}
+
+TEST_CASE("copy: ranges of one file must not overlap", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    write_at(volume, file, 0, filled(10'000, 0x12));
+    CHECK(fails(volume.copy_range(file, 0, 0, file, 0, 9'999, 10'000), Errc::invalid));
+    CHECK(must(volume.copy_range(file, 0, 0, file, 0, 10'000, 10'000)) == 10'000);
+    CHECK(read_all(volume, file) == filled(20'000, 0x12));
+    CHECK(must(volume.copy_range(file, 0, 20'000, file, 0, 0, 1)) == 0);
+}
+
+TEST_CASE("read: a poisoned page fails the copy, and only that", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    const InodeNumber other = make_file(volume, root_dir, "g");
+    write_at(volume, file, 0, filled(2 * block_size, 0x13));
+    const auto extents = must(volume.show_extents(file));
+    fixture.media().poison(extents[0].device_offset, block_size);
+    CHECK(fails(volume.copy_range(file, 0, 0, other, 0, 0, block_size), Errc::io));
+    CHECK(must(volume.copy_range(file, 0, block_size, other, 0, 0, block_size)) == block_size);
+    CHECK_FALSE(volume.failed());
+    fixture.media().poison(0, 0);
+}
+
+TEST_CASE("read: atime follows relatime", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    write_at(volume, file, 0, filled(10, 1));
+    const auto written = stat_of(volume, file);
+    read_at(volume, file, 0, 1);
+    const auto first = stat_of(volume, file);
+    CHECK(first.atime_ns > written.mtime_ns);
+    read_at(volume, file, 0, 1);
+    CHECK(stat_of(volume, file).atime_ns == first.atime_ns);
+    fixture.env().set_now_ns(first.atime_ns + std::int64_t{86'400} * 1'000'000'000);
+    read_at(volume, file, 0, 1);
+    CHECK(stat_of(volume, file).atime_ns > first.atime_ns);
+}
