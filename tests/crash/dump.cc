@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "crash/dump.h"
+
+#include <algorithm>
+
+namespace daxpin::crash {
+
+namespace {
+
+Error wrong(const std::string &path, const std::string &what) {
+    return {Errc::corrupt, "dump of \"" + path + "\": " + what};
+}
+
+Result<Bytes> read_all(volume::Volume &volume, const volume::Attributes &attributes) {
+    Bytes data;
+    data.reserve(attributes.size);
+    while (data.size() < attributes.size) {
+        DAXPIN_TRY_ASSIGN(const auto reply, volume.read(attributes.number, 0, data.size(),
+                                                        attributes.size - data.size()));
+        if (reply.bytes == 0)
+            return Error{Errc::corrupt, "a read before the end of the file gave nothing"};
+        for (const auto &segment : reply.segments)
+            data.insert(data.end(), segment.begin(), segment.end());
+    }
+    return data;
+}
+
+class Dumper {
+  public:
+    explicit Dumper(volume::Volume &volume) : volume_(volume) {}
+
+    Result<void> add(const std::string &path, InodeNumber number, unsigned type);
+    Dump dump;
+
+  private:
+    Result<DumpFile> describe(const std::string &path, const volume::Attributes &attributes);
+    Result<void> add_children(const std::string &path, InodeNumber directory);
+
+    volume::Volume &volume_;
+};
+
+Result<DumpFile> Dumper::describe(const std::string &path, const volume::Attributes &attributes) {
+    DumpFile file;
+    file.attributes = attributes;
+    file.attributes.block_count = 0;
+    file.attributes.lease_boot = {};
+    DAXPIN_TRY_ASSIGN(const auto names, volume_.list_xattrs(attributes.number));
+    const volume::Caller caller{
+        .uid = 0, .gid = 0, .umask = 0, .has_capability = [](int) { return true; }};
+    for (const std::string &name : names) {
+        DAXPIN_TRY_ASSIGN(auto value, volume_.get_xattr(caller, attributes.number, name));
+        if (!file.xattrs.emplace(name, std::move(value)).second)
+            return wrong(path, "attribute " + name + " is listed twice");
+    }
+    if (attributes.is_symlink()) {
+        DAXPIN_TRY_ASSIGN(file.target, volume_.read_link(attributes.number));
+    }
+    if (!attributes.is_regular())
+        return file;
+    DAXPIN_TRY_ASSIGN(file.data, read_all(volume_, attributes));
+    DAXPIN_TRY_ASSIGN(const auto status, volume_.pin_status(attributes.number));
+    file.pinned_whole = status.whole;
+    file.pinned_bytes = status.pinned_bytes;
+    DAXPIN_TRY_ASSIGN(const auto extents, volume_.show_extents(attributes.number));
+    for (const auto &extent : extents) {
+        for (std::uint64_t done = 0; done < extent.length; done += block_size) {
+            const auto block =
+                MediaBlock::at(extent.device, (extent.device_offset + done) / block_size);
+            if (!dump.data_blocks.insert(block.value).second)
+                return wrong(path, "a block with two owners");
+        }
+    }
+    return file;
+}
+
+Result<void> Dumper::add_children(const std::string &path, InodeNumber directory) {
+    struct Child {
+        std::string name;
+        InodeNumber number;
+        unsigned type;
+    };
+    std::vector<Child> children;
+    DAXPIN_TRY(volume_.list(directory, 0, false, [&](const auto &entry, const auto *) {
+        if (entry.name != "." && entry.name != "..")
+            children.push_back({std::string(entry.name), entry.number, entry.type});
+        return true;
+    }));
+    for (const Child &child : children) {
+        const std::string child_path = path.empty() ? child.name : path + "/" + child.name;
+        DAXPIN_TRY(add(child_path, child.number, child.type));
+    }
+    return {};
+}
+
+Result<void> Dumper::add(const std::string &path, InodeNumber number, unsigned type) {
+    if (!dump.names.emplace(path, number.value).second)
+        return wrong(path, "the name is listed twice");
+    DAXPIN_TRY_ASSIGN(const auto attributes, volume_.attributes(number));
+    if (attributes.mode >> 12 != type)
+        return wrong(path, "the entry's type is not the inode's");
+    if (dump.files.contains(number.value)) {
+        if (attributes.is_directory())
+            return wrong(path, "a directory with two names");
+        return {};
+    }
+    DAXPIN_TRY_ASSIGN(auto file, describe(path, attributes));
+    dump.files.emplace(number.value, std::move(file));
+    if (attributes.is_directory())
+        return add_children(path, number);
+    return {};
+}
+
+// ---- comparison -------------------------------------------------------------------------------
+
+std::string attribute_difference(const volume::Attributes &one, const volume::Attributes &other) {
+    std::string text;
+    const auto compare = [&](const char *name, auto a, auto b) {
+        if (a != b && text.empty())
+            text = std::string(name) + " " + std::to_string(a) + " against " + std::to_string(b);
+    };
+    compare("generation", one.generation, other.generation);
+    compare("mode", one.mode, other.mode);
+    compare("uid", one.uid, other.uid);
+    compare("gid", one.gid, other.gid);
+    compare("link count", one.link_count, other.link_count);
+    compare("size", one.size, other.size);
+    compare("atime", one.atime_ns, other.atime_ns);
+    compare("mtime", one.mtime_ns, other.mtime_ns);
+    compare("ctime", one.ctime_ns, other.ctime_ns);
+    compare("btime", one.btime_ns, other.btime_ns);
+    compare("rdev", one.rdev, other.rdev);
+    compare("flags", one.flags, other.flags);
+    compare("parent", one.parent.value, other.parent.value);
+    compare("alignment hint", one.align_hint, other.align_hint);
+    return text;
+}
+
+std::string data_difference(const Bytes &one, const Bytes &other) {
+    if (one == other)
+        return {};
+    const auto at = std::mismatch(one.begin(), one.end(), other.begin(), other.end());
+    return "data at byte " + std::to_string(at.first - one.begin());
+}
+
+std::string file_difference(const DumpFile &one, const DumpFile &other, bool data) {
+    std::string text = attribute_difference(one.attributes, other.attributes);
+    if (text.empty() && one.xattrs != other.xattrs)
+        text = "extended attributes";
+    if (text.empty() && one.target != other.target)
+        text = "link target";
+    if (text.empty() &&
+        (one.pinned_whole != other.pinned_whole || one.pinned_bytes != other.pinned_bytes))
+        text = "pinned bytes " + std::to_string(one.pinned_bytes) + " against " +
+               std::to_string(other.pinned_bytes);
+    if (text.empty() && data)
+        text = data_difference(one.data, other.data);
+    return text;
+}
+
+std::string first_name(const Dump &dump, std::uint64_t number) {
+    for (const auto &[path, inode] : dump.names) {
+        if (inode == number)
+            return "\"" + path + "\"";
+    }
+    return "inode " + std::to_string(number);
+}
+
+} // namespace
+
+Result<Dump> take_dump(volume::Volume &volume) {
+    Dumper dumper(volume);
+    DAXPIN_TRY(dumper.add("", InodeNumber{format::root_inode}, 004));
+    return std::move(dumper.dump);
+}
+
+std::string difference(const Dump &one, const Dump &other, bool data) {
+    for (const auto &[path, number] : one.names) {
+        const auto found = other.names.find(path);
+        if (found == other.names.end())
+            return "\"" + path + "\" is there and should not be";
+        if (found->second != number)
+            return "\"" + path + "\" names inode " + std::to_string(number) + " against " +
+                   std::to_string(found->second);
+    }
+    for (const auto &[path, number] : other.names) {
+        if (!one.names.contains(path))
+            return "\"" + path + "\" is missing";
+    }
+    for (const auto &[number, file] : one.files) {
+        const std::string text = file_difference(file, other.files.at(number), data);
+        if (!text.empty())
+            return first_name(one, number) + ": " + text;
+    }
+    return {};
+}
+
+} // namespace daxpin::crash

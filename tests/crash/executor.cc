@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "crash/executor.h"
+
+#include "base/assert.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+namespace daxpin::crash {
+
+using volume::Handle;
+
+const volume::Caller &superuser() {
+    static const volume::Caller caller{
+        .uid = 0, .gid = 0, .umask = 0, .has_capability = [](int) { return true; }};
+    return caller;
+}
+
+// The lookups of one operation, forgotten at its end.
+class Executor::References {
+  public:
+    explicit References(Executor &executor) : executor_(executor) {}
+    ~References() {
+        for (const InodeNumber number : numbers_)
+            executor_.volume_.forget(number, 1);
+    }
+
+    void add(InodeNumber number) { numbers_.push_back(number); }
+
+    Result<InodeNumber> find(const std::string &path) {
+        if (path.starts_with('@'))
+            return executor_.slots_.at(path.substr(1)).number;
+        InodeNumber number{format::root_inode};
+        for (std::size_t begin = 0; begin < path.size();) {
+            const std::size_t end = std::min(path.find('/', begin), path.size());
+            DAXPIN_TRY_ASSIGN(number, lookup(number, path.substr(begin, end - begin)));
+            begin = end + 1;
+        }
+        return number;
+    }
+
+    struct Place {
+        InodeNumber directory;
+        std::string name;
+    };
+    Result<Place> find_parent(const std::string &path) {
+        const std::size_t slash = path.rfind('/');
+        if (slash == std::string::npos)
+            return Place{InodeNumber{format::root_inode}, path};
+        DAXPIN_TRY_ASSIGN(const InodeNumber directory, find(path.substr(0, slash)));
+        return Place{directory, path.substr(slash + 1)};
+    }
+
+  private:
+    Result<InodeNumber> lookup(InodeNumber directory, const std::string &name) {
+        DAXPIN_TRY_ASSIGN(const auto found, executor_.volume_.lookup(directory, name));
+        add(found.number);
+        return found.number;
+    }
+
+    Executor &executor_;
+    std::vector<InodeNumber> numbers_;
+};
+
+Executor::~Executor() {
+    for (const auto &[name, open] : slots_)
+        volume_.release(open.number, open.handle);
+}
+
+Result<std::uint64_t> Executor::run(const Operation &operation) {
+    References references(*this);
+    switch (operation.op) {
+    case Op::create:
+    case Op::mkdir:
+    case Op::mknod:
+    case Op::symlink:
+    case Op::link:
+    case Op::unlink:
+    case Op::rmdir:
+    case Op::rename:
+        return names(operation, references);
+    case Op::truncate:
+    case Op::chmod:
+    case Op::chown:
+    case Op::utimens:
+    case Op::set_xattr:
+    case Op::remove_xattr:
+    case Op::set_flags:
+        return attributes(operation, references);
+    case Op::write:
+    case Op::append:
+    case Op::open_truncate:
+    case Op::fallocate:
+    case Op::copy:
+    case Op::pin:
+    case Op::unpin:
+    case Op::extend:
+    case Op::lease:
+    case Op::mapped_write:
+        return data(operation, references);
+    case Op::open:
+    case Op::close:
+    case Op::open_unnamed:
+        return open_slot(operation, references);
+    case Op::checkpoint:
+        DAXPIN_TRY(volume_.checkpoint());
+        return 0;
+    case Op::background:
+        DAXPIN_TRY(volume_.background_step());
+        return 0;
+    case Op::remount:
+        break; // the caller's business
+    }
+    DAXPIN_ASSERT(false);
+    return Errc::invalid;
+}
+
+// ---- names ------------------------------------------------------------------------------------
+
+Result<std::uint64_t> Executor::names(const Operation &operation, References &references) {
+    const auto &caller = superuser();
+    if (operation.op == Op::link) {
+        DAXPIN_TRY_ASSIGN(const InodeNumber number, references.find(operation.path));
+        DAXPIN_TRY_ASSIGN(const auto to, references.find_parent(operation.other));
+        DAXPIN_TRY_ASSIGN(const auto linked, volume_.link(caller, number, to.directory, to.name));
+        references.add(linked.number);
+        return 0;
+    }
+    DAXPIN_TRY_ASSIGN(const auto place, references.find_parent(operation.path));
+    if (operation.op == Op::unlink) {
+        DAXPIN_TRY(volume_.unlink(caller, place.directory, place.name));
+        return 0;
+    }
+    if (operation.op == Op::rmdir) {
+        DAXPIN_TRY(volume_.remove_directory(caller, place.directory, place.name));
+        return 0;
+    }
+    if (operation.op == Op::rename) {
+        DAXPIN_TRY_ASSIGN(const auto to, references.find_parent(operation.other));
+        DAXPIN_TRY(volume_.rename(caller, place.directory, place.name, to.directory, to.name,
+                                  static_cast<volume::RenameMode>(operation.value)));
+        return 0;
+    }
+    volume::NewNode node{.mode = static_cast<std::uint32_t>(operation.value)};
+    node.rdev = static_cast<std::uint32_t>(operation.offset);
+    if (operation.op == Op::symlink) {
+        node.mode = 0120777;
+        node.target = operation.other;
+    }
+    if (operation.op != Op::create) {
+        DAXPIN_TRY_ASSIGN(const auto made,
+                          volume_.make_node(caller, place.directory, place.name, node));
+        references.add(made.number);
+        return 0;
+    }
+    DAXPIN_TRY_ASSIGN(const auto made,
+                      volume_.create(caller, place.directory, place.name, node, {.write = true}));
+    references.add(made.attributes.number);
+    volume_.release(made.attributes.number, made.open.handle);
+    return 0;
+}
+
+// ---- attributes -------------------------------------------------------------------------------
+
+Result<std::uint64_t> Executor::attributes(const Operation &operation, References &references) {
+    const auto &caller = superuser();
+    DAXPIN_TRY_ASSIGN(const InodeNumber number, references.find(operation.path));
+    if (operation.op == Op::set_xattr) {
+        const auto value = content(operation.version, 0, operation.length);
+        DAXPIN_TRY(volume_.set_xattr(caller, number, operation.other, value,
+                                     static_cast<inode::XattrMode>(operation.value)));
+        return 0;
+    }
+    if (operation.op == Op::remove_xattr) {
+        DAXPIN_TRY(volume_.remove_xattr(caller, number, operation.other));
+        return 0;
+    }
+    if (operation.op == Op::set_flags) {
+        DAXPIN_TRY(volume_.set_flags(caller, number, static_cast<std::uint32_t>(operation.value),
+                                     operation.other_offset));
+        return 0;
+    }
+    volume::AttributeChange change;
+    if (operation.op == Op::truncate)
+        change.size = operation.length;
+    if (operation.op == Op::chmod)
+        change.mode = static_cast<std::uint32_t>(operation.value);
+    if (operation.op == Op::chown) {
+        change.uid = static_cast<std::uint32_t>(operation.offset);
+        change.gid = static_cast<std::uint32_t>(operation.length);
+    }
+    if (operation.op == Op::utimens) {
+        change.atime_ns = static_cast<std::int64_t>(operation.offset);
+        change.mtime_ns = static_cast<std::int64_t>(operation.length);
+    }
+    DAXPIN_TRY(volume_.set_attributes(caller, number, change));
+    return 0;
+}
+
+// ---- open files -------------------------------------------------------------------------------
+
+Result<std::uint64_t> Executor::open_slot(const Operation &operation, References &references) {
+    if (operation.op == Op::close) {
+        const auto open = slots_.extract(operation.other);
+        volume_.release(open.mapped().number, open.mapped().handle);
+        return 0;
+    }
+    const volume::OpenRequest request{.write = true, .direct = true};
+    if (operation.op == Op::open) {
+        DAXPIN_TRY_ASSIGN(const InodeNumber number, references.find(operation.path));
+        DAXPIN_TRY_ASSIGN(const auto reply, volume_.open_file(superuser(), number, request));
+        slots_[operation.other] = {number, reply.handle};
+        return 0;
+    }
+    DAXPIN_TRY_ASSIGN(const InodeNumber directory, references.find(operation.path));
+    const volume::NewNode node{.mode = static_cast<std::uint32_t>(operation.value)};
+    DAXPIN_TRY_ASSIGN(const auto made,
+                      volume_.create_unnamed(superuser(), directory, node, request));
+    references.add(made.attributes.number);
+    slots_[operation.other] = {made.attributes.number, made.open.handle};
+    return 0;
+}
+
+Result<std::uint64_t> Executor::data(const Operation &operation, References &references) {
+    DAXPIN_TRY_ASSIGN(const InodeNumber number, references.find(operation.path));
+    if (operation.path.starts_with('@')) {
+        const Handle handle = slots_.at(operation.path.substr(1)).handle;
+        if (operation.op == Op::copy)
+            return copy(operation, references, number, handle);
+        return on_open_file(operation, number, handle);
+    }
+    volume::OpenRequest request{.write = true};
+    request.append = operation.op == Op::append;
+    request.truncate = operation.op == Op::open_truncate;
+    request.direct =
+        operation.op == Op::pin || operation.op == Op::unpin || operation.op == Op::extend;
+    DAXPIN_TRY_ASSIGN(const auto open, volume_.open_file(superuser(), number, request));
+    auto result = operation.op == Op::copy ? copy(operation, references, number, open.handle)
+                                           : on_open_file(operation, number, open.handle);
+    volume_.release(number, open.handle);
+    return result;
+}
+
+Result<std::uint64_t> Executor::copy(const Operation &operation, References &references,
+                                     InodeNumber from, Handle handle) {
+    DAXPIN_TRY_ASSIGN(const InodeNumber to, references.find(operation.other));
+    DAXPIN_TRY_ASSIGN(const auto open, volume_.open_file(superuser(), to, {.write = true}));
+    auto result = volume_.copy_range(from, handle, operation.offset, to, open.handle,
+                                     operation.other_offset, operation.length);
+    volume_.release(to, open.handle);
+    return result;
+}
+
+Result<std::uint64_t> Executor::on_open_file(const Operation &operation, InodeNumber number,
+                                             Handle handle) {
+    const immutable::ByteRange range{operation.offset, operation.length};
+    switch (operation.op) {
+    case Op::open_truncate:
+        return 0; // opening did it
+    case Op::write:
+    case Op::append: {
+        // The bytes of an append are told by their position in the write.
+        const auto bytes = content(
+            operation.version, operation.op == Op::append ? 0 : operation.offset, operation.length);
+        return volume_.write(number, handle, operation.offset, bytes);
+    }
+    case Op::fallocate:
+        DAXPIN_TRY(volume_.fallocate(number, handle,
+                                     static_cast<volume::FallocateMode>(operation.value),
+                                     operation.offset, operation.length));
+        return 0;
+    case Op::pin:
+        DAXPIN_TRY(volume_.pin(superuser(), number,
+                               {.range = range, .prepare = operation.prepare, .handle = handle}));
+        return 0;
+    case Op::unpin:
+        DAXPIN_TRY(volume_.unpin(superuser(), number, range, handle));
+        return 0;
+    case Op::extend:
+        DAXPIN_TRY(volume_.extend(superuser(), number, operation.length, handle));
+        return 0;
+    case Op::lease:
+        DAXPIN_TRY(volume_.lease(superuser(), number, range, operation.value != 0, false, handle));
+        return 0;
+    case Op::mapped_write:
+        return write_mapped(operation, number);
+    default:
+        DAXPIN_ASSERT(false);
+    }
+    return Errc::invalid;
+}
+
+// What a client does that maps the device at the file's extents.
+Result<std::uint64_t> Executor::write_mapped(const Operation &operation, InodeNumber number) {
+    const auto bytes = content(operation.version, operation.offset, operation.length);
+    DAXPIN_TRY_ASSIGN(const auto extents, volume_.show_extents(number));
+    for (const auto &extent : extents) {
+        const std::uint64_t from = std::max(operation.offset, extent.file_offset);
+        const std::uint64_t to =
+            std::min(operation.offset + operation.length, extent.file_offset + extent.length);
+        if (from < to)
+            DAXPIN_TRY(volume_.devices()
+                           .at(extent.device)
+                           .copy(extent.device_offset + from - extent.file_offset,
+                                 std::span(bytes).subspan(from - operation.offset, to - from),
+                                 device::StoreKind::cached));
+    }
+    DAXPIN_TRY(volume_.sync_range(number, {operation.offset, operation.length}));
+    return operation.length;
+}
+
+} // namespace daxpin::crash

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Executor: performs operations on a volume the way the kernel would: names are looked up and
+// forgotten, files opened and released around each call.
+#pragma once
+
+#include "crash/operation.h"
+#include "volume/volume.h"
+
+#include <map>
+#include <string>
+
+namespace daxpin::crash {
+
+// root, with every capability
+const volume::Caller &superuser();
+
+class Executor {
+  public:
+    explicit Executor(volume::Volume &volume) : volume_(volume) {}
+    ~Executor(); // releases what is open
+
+    // Returns the bytes written, copied or 0.
+    Result<std::uint64_t> run(const Operation &operation);
+
+  private:
+    struct Open {
+        InodeNumber number;
+        volume::Handle handle;
+    };
+    class References;
+
+    Result<std::uint64_t> names(const Operation &operation, References &references);
+    Result<std::uint64_t> attributes(const Operation &operation, References &references);
+    Result<std::uint64_t> data(const Operation &operation, References &references);
+    Result<std::uint64_t> on_open_file(const Operation &operation, InodeNumber number,
+                                       volume::Handle handle);
+    Result<std::uint64_t> open_slot(const Operation &operation, References &references);
+    Result<std::uint64_t> copy(const Operation &operation, References &references, InodeNumber from,
+                               volume::Handle handle);
+
+    Result<std::uint64_t> write_mapped(const Operation &operation, InodeNumber number);
+
+    volume::Volume &volume_;
+    std::map<std::string, Open> slots_;
+};
+
+} // namespace daxpin::crash

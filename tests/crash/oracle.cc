@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "crash/oracle.h"
+
+#include <algorithm>
+
+namespace daxpin::crash {
+
+using volume::FallocateMode;
+using volume::RenameMode;
+
+Oracle::Oracle() : root_(std::make_shared<OracleFile>()) {
+    root_->mode = 040755;
+    root_->names = 1;
+}
+
+Oracle::File Oracle::find(const std::string &path) const {
+    if (path.starts_with('@'))
+        return slots_.at(path.substr(1));
+    File file = root_;
+    for (std::size_t begin = 0; begin < path.size() && file;) {
+        const std::size_t end = std::min(path.find('/', begin), path.size());
+        const auto entry = file->entries.find(path.substr(begin, end - begin));
+        file = entry == file->entries.end() ? nullptr : entry->second;
+        begin = end + 1;
+    }
+    return file;
+}
+
+Oracle::Place Oracle::place(const std::string &path) const {
+    const std::size_t slash = path.rfind('/');
+    const bool below = slash != std::string::npos;
+    const File directory = below ? find(path.substr(0, slash)) : root_;
+    const std::string name = below ? path.substr(slash + 1) : path;
+    if (!directory)
+        return {};
+    const auto entry = directory->entries.find(name);
+    return {directory.get(), name, entry == directory->entries.end() ? nullptr : entry->second};
+}
+
+std::string Oracle::apply(const Operation &operation, const Result<std::uint64_t> &outcome) {
+    if (!outcome && outcome.code() == Errc::no_space)
+        return {};
+    const auto expected = perform(operation, outcome ? *outcome : 0);
+    if (expected.has_value() != outcome.has_value() ||
+        (!outcome && outcome.code() != expected.code()))
+        return describe(operation) + " gave " +
+               (outcome ? "success" : daxpin::describe(outcome.error())) + ", expected " +
+               (expected ? "success" : daxpin::describe(expected.error()));
+    return {};
+}
+
+Result<void> Oracle::perform(const Operation &operation, std::uint64_t count) {
+    switch (operation.op) {
+    case Op::create:
+    case Op::mkdir:
+    case Op::mknod:
+    case Op::symlink:
+    case Op::link:
+        return make(operation);
+    case Op::unlink:
+    case Op::rmdir:
+        return remove(operation);
+    case Op::rename:
+        return rename(operation);
+    case Op::write:
+    case Op::append:
+    case Op::mapped_write:
+    case Op::copy:
+    case Op::fallocate:
+        return change_data(operation, count);
+    case Op::open:
+        slots_[operation.other] = find(operation.path);
+        return {};
+    case Op::close:
+        slots_.erase(operation.other);
+        return {};
+    case Op::open_unnamed:
+        slots_[operation.other] = std::make_shared<OracleFile>();
+        slots_[operation.other]->mode = static_cast<std::uint32_t>(operation.value);
+        return {};
+    case Op::remount:
+    case Op::lease:
+    case Op::checkpoint:
+    case Op::background:
+        return {};
+    default:
+        return change(operation);
+    }
+}
+
+// ---- names ------------------------------------------------------------------------------------
+
+Result<void> Oracle::make(const Operation &operation) {
+    const bool is_link = operation.op == Op::link;
+    const Place to = place(is_link ? operation.other : operation.path);
+    if (!to.directory)
+        return Errc::not_found;
+    if (to.file)
+        return Errc::exists;
+    File file = is_link ? find(operation.path) : std::make_shared<OracleFile>();
+    if (!file)
+        return Errc::not_found;
+    if (is_link && file->is_directory())
+        return Errc::not_permitted;
+    if (!is_link) {
+        file->mode = static_cast<std::uint32_t>(operation.value);
+        file->rdev = static_cast<std::uint32_t>(operation.offset);
+    }
+    if (operation.op == Op::symlink) {
+        file->mode = 0120777;
+        file->target = operation.other;
+    }
+    ++file->names;
+    to.directory->entries[to.name] = file;
+    return {};
+}
+
+Result<void> Oracle::remove(const Operation &operation) {
+    const Place from = place(operation.path);
+    if (!from.file)
+        return Errc::not_found;
+    if (operation.op == Op::unlink && from.file->is_directory())
+        return Errc::is_directory;
+    if (operation.op == Op::rmdir && !from.file->is_directory())
+        return Errc::not_directory;
+    if (!from.file->entries.empty())
+        return Errc::not_empty;
+    if (!from.file->pinned.empty() && from.file->names == 1)
+        return Errc::not_permitted;
+    --from.file->names;
+    from.directory->entries.erase(from.name);
+    return {};
+}
+
+Result<void> Oracle::rename(const Operation &operation) {
+    const auto mode = static_cast<RenameMode>(operation.value);
+    const Place from = place(operation.path);
+    const Place to = place(operation.other);
+    if (!from.file || !to.directory)
+        return Errc::not_found;
+    if (mode == RenameMode::no_replace && to.file)
+        return Errc::exists;
+    if (mode == RenameMode::exchange) {
+        if (!to.file)
+            return Errc::not_found;
+        from.directory->entries[from.name] = to.file;
+        to.directory->entries[to.name] = from.file;
+        return {};
+    }
+    if (from.file == to.file)
+        return {};
+    if (to.file) {
+        if (to.file->is_directory() != from.file->is_directory())
+            return to.file->is_directory() ? Errc::is_directory : Errc::not_directory;
+        if (!to.file->entries.empty())
+            return Errc::not_empty;
+        if (!to.file->pinned.empty() && to.file->names == 1)
+            return Errc::not_permitted;
+        --to.file->names;
+    }
+    to.directory->entries[to.name] = from.file;
+    from.directory->entries.erase(from.name);
+    if (mode == RenameMode::whiteout) {
+        auto whiteout = std::make_shared<OracleFile>();
+        whiteout->mode = 0020000;
+        whiteout->names = 1;
+        from.directory->entries[from.name] = whiteout;
+    }
+    return {};
+}
+
+// ---- attributes -------------------------------------------------------------------------------
+
+namespace {
+
+void pin_blocks(OracleFile &file, std::uint64_t offset, std::uint64_t length, bool pinned) {
+    const bool whole = offset == 0 && length == 0;
+    const std::uint64_t end = whole ? file.data.size() : offset + length;
+    for (std::uint64_t block = offset / block_size; block * block_size < end; ++block) {
+        if (pinned)
+            file.pinned.insert(block);
+        else
+            file.pinned.erase(block);
+    }
+    if (whole && !pinned)
+        file.pinned.clear();
+    file.pinned_whole = pinned ? file.pinned_whole || whole : false;
+}
+
+} // namespace
+
+Result<void> Oracle::change(const Operation &operation) {
+    const File file = find(operation.path);
+    if (!file)
+        return Errc::not_found;
+    switch (operation.op) {
+    case Op::truncate:
+    case Op::open_truncate:
+        if (operation.length != file->data.size() && !file->pinned.empty())
+            return Errc::pinned;
+        file->data.resize(operation.length);
+        break;
+    case Op::extend:
+        file->data.resize(operation.length);
+        if (!file->pinned.empty())
+            pin_blocks(*file, 0, file->data.size(), true);
+        break;
+    case Op::chmod:
+        file->mode = (file->mode & 0170000) | static_cast<std::uint32_t>(operation.value);
+        break;
+    case Op::chown:
+        file->uid = static_cast<std::uint32_t>(operation.offset);
+        file->gid = static_cast<std::uint32_t>(operation.length);
+        break;
+    case Op::utimens:
+        file->atime_ns = static_cast<std::int64_t>(operation.offset);
+        file->mtime_ns = static_cast<std::int64_t>(operation.length);
+        break;
+    case Op::set_xattr: {
+        const bool there = file->xattrs.contains(operation.other);
+        const auto mode = static_cast<inode::XattrMode>(operation.value);
+        if (mode == inode::XattrMode::create && there)
+            return Errc::exists;
+        if (mode == inode::XattrMode::replace && !there)
+            return Errc::no_attribute;
+        file->xattrs[operation.other] = content(operation.version, 0, operation.length);
+        break;
+    }
+    case Op::remove_xattr:
+        if (file->xattrs.erase(operation.other) == 0)
+            return Errc::no_attribute;
+        break;
+    case Op::set_flags:
+        file->flags = static_cast<std::uint32_t>(operation.value);
+        file->align_hint = operation.other_offset;
+        break;
+    case Op::pin:
+        pin_blocks(*file, operation.offset, operation.length, true);
+        break;
+    case Op::unpin:
+        pin_blocks(*file, operation.offset, operation.length, false);
+        break;
+    default:
+        return Errc::invalid;
+    }
+    if (operation.op == Op::truncate || operation.op == Op::open_truncate)
+        file->mtime_ns.reset();
+    return {};
+}
+
+// ---- data -------------------------------------------------------------------------------------
+
+namespace {
+
+void put(OracleFile &file, std::uint64_t offset, const Bytes &bytes) {
+    file.data.resize(std::max<std::size_t>(file.data.size(), offset + bytes.size()));
+    std::copy(bytes.begin(), bytes.end(), file.data.begin() + static_cast<std::ptrdiff_t>(offset));
+    file.mtime_ns.reset();
+}
+
+Bytes part(const OracleFile &file, std::uint64_t offset, std::uint64_t length) {
+    const std::uint64_t begin = std::min<std::uint64_t>(offset, file.data.size());
+    const std::uint64_t end = std::min<std::uint64_t>(offset + length, file.data.size());
+    return {file.data.begin() + static_cast<std::ptrdiff_t>(begin),
+            file.data.begin() + static_cast<std::ptrdiff_t>(end)};
+}
+
+void allocate(OracleFile &file, const Operation &operation) {
+    const auto mode = static_cast<FallocateMode>(operation.value);
+    const std::uint64_t end = operation.offset + operation.length;
+    if (mode == FallocateMode::allocate || mode == FallocateMode::zero)
+        file.data.resize(std::max<std::size_t>(file.data.size(), end));
+    if (mode == FallocateMode::allocate || mode == FallocateMode::allocate_keep_size)
+        return;
+    const std::uint64_t stop = std::min<std::uint64_t>(end, file.data.size());
+    for (std::uint64_t i = operation.offset; i < stop; ++i)
+        file.data[i] = std::byte{0};
+}
+
+} // namespace
+
+Result<void> Oracle::change_data(const Operation &operation, std::uint64_t count) {
+    const File file = find(operation.path);
+    if (!file)
+        return Errc::not_found;
+    if (operation.op == Op::fallocate) {
+        const auto mode = static_cast<FallocateMode>(operation.value);
+        const bool frees = mode == FallocateMode::punch || mode == FallocateMode::zero ||
+                           mode == FallocateMode::zero_keep_size;
+        if (frees && !file->pinned.empty())
+            return Errc::pinned;
+        allocate(*file, operation);
+        file->mtime_ns.reset();
+        return {};
+    }
+    if (operation.op == Op::copy) {
+        const File to = find(operation.other);
+        if (!to)
+            return Errc::not_found;
+        put(*to, operation.other_offset, part(*file, operation.offset, count));
+        return {};
+    }
+    const bool append = operation.op == Op::append;
+    const std::uint64_t offset = append ? file->data.size() : operation.offset;
+    put(*file, offset, content(operation.version, append ? 0 : operation.offset, count));
+    return {};
+}
+
+// ---- comparison -------------------------------------------------------------------------------
+
+namespace {
+
+std::uint32_t link_count(const OracleFile &file) {
+    if (!file.is_directory())
+        return file.names;
+    const auto is_directory = [](const auto &entry) { return entry.second->is_directory(); };
+    return 2 + static_cast<std::uint32_t>(
+                   std::count_if(file.entries.begin(), file.entries.end(), is_directory));
+}
+
+std::uint64_t size_of(const OracleFile &file) {
+    if (file.is_directory())
+        return file.entries.size();
+    return file.mode >> 12 == 012 ? file.target.size() : file.data.size();
+}
+
+// The first difference of what both know about one file.
+std::string file_difference(const OracleFile &file, const DumpFile &found) {
+    const volume::Attributes &is = found.attributes;
+    std::string text;
+    const auto compare = [&](const char *name, std::uint64_t a, std::uint64_t b) {
+        if (a != b && text.empty())
+            text =
+                std::string(name) + " is " + std::to_string(a) + ", expected " + std::to_string(b);
+    };
+    compare("mode", is.mode, file.mode);
+    compare("uid", is.uid, file.uid);
+    compare("gid", is.gid, file.gid);
+    compare("rdev", is.rdev, file.rdev);
+    compare("link count", is.link_count, link_count(file));
+    compare("size", is.size, size_of(file));
+    compare("flags", is.flags & ~format::inode_flag_pinned_whole, file.flags);
+    compare("alignment hint", is.align_hint, file.align_hint);
+    compare("pinned bytes", found.pinned_bytes, file.pinned.size() * block_size);
+    compare("pinned whole", found.pinned_whole, file.pinned_whole);
+    if (file.atime_ns)
+        compare("atime", static_cast<std::uint64_t>(is.atime_ns),
+                static_cast<std::uint64_t>(*file.atime_ns));
+    if (file.mtime_ns)
+        compare("mtime", static_cast<std::uint64_t>(is.mtime_ns),
+                static_cast<std::uint64_t>(*file.mtime_ns));
+    if (text.empty() && found.target != file.target)
+        text = "link target";
+    if (text.empty() && found.xattrs != file.xattrs)
+        text = "extended attributes";
+    if (text.empty() && found.data != file.data)
+        text = "data at byte " + std::to_string(std::mismatch(found.data.begin(), found.data.end(),
+                                                              file.data.begin(), file.data.end())
+                                                    .first -
+                                                found.data.begin());
+    return text;
+}
+
+} // namespace
+
+std::string Oracle::compare(const std::string &path, const OracleFile &file, const Dump &dump,
+                            std::map<const OracleFile *, std::uint64_t> &numbers) const {
+    const auto name = dump.names.find(path);
+    if (name == dump.names.end())
+        return "\"" + path + "\" is missing";
+    const auto [known, is_new] = numbers.emplace(&file, name->second);
+    if (known->second != name->second)
+        return "\"" + path + "\" is not the inode of its other names";
+    if (!is_new)
+        return {};
+    const std::string text = file_difference(file, dump.files.at(name->second));
+    if (!text.empty())
+        return "\"" + path + "\": " + text;
+    for (const auto &[child, entry] : file.entries) {
+        auto below = compare(path.empty() ? child : path + "/" + child, *entry, dump, numbers);
+        if (!below.empty())
+            return below;
+    }
+    return {};
+}
+
+std::string Oracle::difference(const Dump &dump) const {
+    std::map<const OracleFile *, std::uint64_t> numbers;
+    std::string text = compare("", *root_, dump, numbers);
+    if (text.empty() && numbers.size() != dump.files.size())
+        text = std::to_string(dump.files.size()) + " files, expected " +
+               std::to_string(numbers.size());
+    std::size_t names = 1;
+    for (const auto &[file, number] : numbers)
+        names += file->entries.size();
+    if (text.empty() && names != dump.names.size())
+        text = std::to_string(dump.names.size()) + " names, expected " + std::to_string(names);
+    return text;
+}
+
+} // namespace daxpin::crash

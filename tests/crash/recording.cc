@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "crash/recording.h"
+
+#include "device/label.h"
+
+namespace daxpin::crash {
+
+namespace {
+
+// What a user sees now; compared with what the oracle says.
+void observe(Session &session, Recording &recording, const std::string &when) {
+    auto dump = take_dump(session.volume());
+    if (!dump)
+        throw Problem{when + ": " + daxpin::describe(dump.error())};
+    const std::string text = session.oracle().difference(*dump);
+    if (!text.empty())
+        throw Problem{when + ": " + text};
+    recording.data_blocks.insert(dump->data_blocks.begin(), dump->data_blocks.end());
+    recording.dumps.push_back(std::move(*dump));
+}
+
+void run_steps(Session &session, Recording &recording, test::TraceRecorder &recorder) {
+    session.mount();
+    recorder.mark(mounted_mark);
+    recording.steps = session.steps();
+    for (std::size_t i = 0; i < recording.steps.size(); ++i) {
+        const Step &step = recording.steps[i];
+        // Steps that are not crashed need no dump of their own.
+        if (step.crashed)
+            observe(session, recording, "before " + describe(step.operation));
+        else
+            recording.dumps.emplace_back();
+        recorder.mark(begin_mark(i));
+        session.run(step.operation);
+        recorder.mark(end_mark(i));
+    }
+    observe(session, recording, "at the end");
+}
+
+} // namespace
+
+Recording record(const Workload &workload, Start start, std::uint64_t seed) {
+    Session session(workload, start, seed);
+    session.prepare();
+    Recording recording;
+    for (const auto &media : session.media()) {
+        recording.options.push_back(media->options());
+        recording.initial.emplace_back(media->bytes().begin(), media->bytes().end());
+    }
+    const auto superblock = device::read_superblock(*session.media()[0]->open());
+    if (!superblock)
+        throw Problem{"superblock: " + daxpin::describe(superblock.error())};
+    recording.superblock = *superblock;
+    test::TraceRecorder recorder(session.media());
+    run_steps(session, recording, recorder);
+    session.unmount();
+    recording.trace = recorder.trace();
+    return recording;
+}
+
+void Position::pass(const Recording &recording, std::uint64_t mark) {
+    if (mark == mounted_mark)
+        return;
+    const std::size_t step = (mark - 1) / 2;
+    const bool begins = mark == begin_mark(step);
+    before = begins ? step : step + 1;
+    after = step + 1;
+    crashed = recording.steps[step].crashed;
+    if (!begins && step + 1 < recording.steps.size())
+        crashed = recording.steps[step + 1].crashed;
+}
+
+} // namespace daxpin::crash

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Recording: one run of a workload without a crash: what was on media at first, everything that
+// happened there since, and what a user saw after each step. Checked against the oracle on the
+// way.
+#pragma once
+
+#include "crash/session.h"
+#include "format/layout.h"
+
+namespace daxpin::crash {
+
+struct Recording {
+    std::vector<test::SimOptions> options; // of each device
+    std::vector<Bytes> initial;            // durable when the trace begins, before the mount
+    test::Trace trace;
+    std::vector<Step> steps;
+    std::vector<Dump> dumps;             // [i]: before step i; one more at the end
+    std::set<std::uint64_t> data_blocks; // MediaBlocks that held file data in any dump
+    format::Superblock superblock{};
+};
+
+// Marks in the trace: the volume is mounted; step i begins; step i was acknowledged.
+constexpr std::uint64_t mounted_mark = 0;
+constexpr std::uint64_t begin_mark(std::size_t step) {
+    return 2 * step + 1;
+}
+constexpr std::uint64_t end_mark(std::size_t step) {
+    return 2 * step + 2;
+}
+
+// Throws Problem if the volume answers wrongly.
+Recording record(const Workload &workload, Start start, std::uint64_t seed);
+
+// Where one is in a recording: what may be found after a crash now.
+struct Position {
+    std::size_t before = 0; // index of a dump
+    std::size_t after = 0;  // same as `before` if nothing is in flight
+    bool crashed = true;    // this part is explored
+    bool acknowledged() const { return before == after; }
+    void pass(const Recording &recording, std::uint64_t mark);
+};
+
+} // namespace daxpin::crash

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "crash/scratch.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace daxpin::crash {
+
+Scratch::Scratch(const std::vector<test::SimOptions> &options, const std::vector<Bytes> &images)
+    : images_(images) {
+    for (std::size_t i = 0; i < images.size(); ++i) {
+        media_.push_back(test::SimMedia::create(options[i]));
+        std::copy(images[i].begin(), images[i].end(), media_[i]->bytes().begin());
+        media_[i]->set_sink(this);
+        is_touched_.emplace_back(images[i].size() / block_size);
+    }
+}
+
+Scratch::~Scratch() {
+    for (const auto &one : media_)
+        one->set_sink(nullptr);
+}
+
+void Scratch::touch(unsigned device, std::uint64_t offset, std::uint64_t length) {
+    for (std::uint64_t block = offset / block_size; block * block_size < offset + length; ++block) {
+        if (is_touched_[device][block])
+            continue;
+        is_touched_[device][block] = true;
+        touched_.push_back(MediaBlock::at(device, block));
+    }
+}
+
+void Scratch::about_to_store(const test::SimMedia &media, std::uint64_t offset,
+                             std::span<const std::byte> in, device::StoreKind) {
+    unsigned device = 0;
+    while (media_[device].get() != &media)
+        ++device;
+    touch(device, offset, in.size());
+}
+
+void Scratch::advance(unsigned device, std::uint64_t offset, std::span<const std::byte> bytes) {
+    std::memcpy(images_[device].data() + offset, bytes.data(), bytes.size());
+    std::memcpy(media_[device]->bytes().data() + offset, bytes.data(), bytes.size());
+    const std::uint64_t last = (offset + bytes.size() - 1) / block_size;
+    for (std::uint64_t block = offset / block_size; block <= last; ++block)
+        advanced_.insert(MediaBlock::at(device, block).value);
+}
+
+void Scratch::write(unsigned device, std::uint64_t offset, std::span<const std::byte> bytes) {
+    touch(device, offset, bytes.size());
+    std::memcpy(media_[device]->bytes().data() + offset, bytes.data(), bytes.size());
+}
+
+void Scratch::restore() {
+    for (const MediaBlock block : touched_) {
+        const std::uint64_t offset = block.block() * block_size;
+        std::memcpy(media_[block.device()]->bytes().data() + offset,
+                    images_[block.device()].data() + offset, block_size);
+        is_touched_[block.device()][block.block()] = false;
+    }
+    touched_.clear();
+}
+
+} // namespace daxpin::crash

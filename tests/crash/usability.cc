@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "crash/usability.h"
+
+#include <algorithm>
+
+namespace daxpin::crash {
+
+namespace {
+
+constexpr unsigned background_steps_max = 100000;
+
+const volume::Caller &caller() {
+    return superuser();
+}
+
+// An error as text; no_space is none if the operation may need a block.
+template <typename T> std::string text_of(const Result<T> &result, const std::string &what) {
+    if (result)
+        return {};
+    return what + ": " + daxpin::describe(result.error());
+}
+
+bool is_no_space(const auto &result) {
+    return !result && result.code() == Errc::no_space;
+}
+
+std::string thaw(volume::Volume &volume, const Dump &dump) {
+    for (const auto &[number, file] : dump.files) {
+        const InodeNumber inode{number};
+        if (file.attributes.flags & (format::inode_flag_immutable | format::inode_flag_append))
+            if (auto text = text_of(volume.set_flags(caller(), inode, 0, {}), "clear flags");
+                !text.empty())
+                return text;
+        if (file.pinned_bytes > 0)
+            if (auto text = text_of(volume.unpin(caller(), inode, {}, 0), "unpin"); !text.empty())
+                return text;
+    }
+    return {};
+}
+
+std::string try_directory(volume::Volume &volume, InodeNumber directory) {
+    const auto made =
+        volume.create(caller(), directory, "~new", {.mode = 0100600, .rdev = 0}, {.write = true});
+    if (is_no_space(made))
+        return {};
+    if (!made)
+        return text_of(made, "create after recovery");
+    const InodeNumber number = made->attributes.number;
+    const auto written = volume.write(number, made->open.handle, 10, content(99, 10, 5000));
+    volume.release(number, made->open.handle);
+    std::string text = is_no_space(written) ? "" : text_of(written, "write after recovery");
+    std::string name = "~new";
+    if (text.empty()) {
+        const auto moved = volume.rename(caller(), directory, "~new", directory, "~moved",
+                                         volume::RenameMode::plain);
+        name = moved ? "~moved" : "~new";
+        text = is_no_space(moved) ? "" : text_of(moved, "rename after recovery");
+    }
+    if (text.empty())
+        text = text_of(volume.unlink(caller(), directory, name), "unlink after recovery");
+    volume.forget(number, 1);
+    return text;
+}
+
+// What lies behind the end of a file is zero when the file grows over it.
+std::string try_growth(volume::Volume &volume, const DumpFile &file) {
+    const InodeNumber number = file.attributes.number;
+    if (!file.attributes.is_regular() || file.pinned_bytes > 0)
+        return {};
+    volume::AttributeChange change;
+    change.size = file.attributes.size + 5000;
+    const auto grown = volume.set_attributes(caller(), number, change);
+    if (!grown)
+        return is_no_space(grown) ? "" : text_of(grown, "growth after recovery");
+    const auto reply = volume.read(number, 0, file.attributes.size, 5000);
+    if (!reply)
+        return text_of(reply, "read after growth");
+    for (const auto &segment : reply->segments) {
+        if (std::any_of(segment.begin(), segment.end(), [](auto b) { return b != std::byte{0}; }))
+            return "bytes beyond the end of inode " + std::to_string(number.value) +
+                   " were exposed by growth";
+    }
+    return {};
+}
+
+std::string remove(volume::Volume &volume, const std::string &path, const Dump &dump) {
+    const std::size_t slash = path.rfind('/');
+    const std::string parent = slash == std::string::npos ? "" : path.substr(0, slash);
+    const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+    const InodeNumber directory{dump.names.at(parent)};
+    const DumpFile &file = dump.files.at(dump.names.at(path));
+    const auto removed = file.attributes.is_directory()
+                             ? volume.remove_directory(caller(), directory, name)
+                             : volume.unlink(caller(), directory, name);
+    return text_of(removed, "deleting \"" + path + "\" after recovery");
+}
+
+std::string finish(volume::Volume &volume) {
+    for (unsigned i = 0; i < background_steps_max; ++i) {
+        const auto more = volume.background_step();
+        if (!more)
+            return text_of(more, "background step");
+        if (!*more)
+            return {};
+    }
+    return "background work that never ends";
+}
+
+} // namespace
+
+std::string try_every_directory(volume::Volume &volume, const Dump &dump) {
+    if (auto text = thaw(volume, dump); !text.empty())
+        return text;
+    for (const auto &[number, file] : dump.files) {
+        auto text = file.attributes.is_directory() ? try_directory(volume, InodeNumber{number})
+                                                   : std::string();
+        if (text.empty())
+            text = try_growth(volume, file);
+        if (!text.empty())
+            return text;
+    }
+    return {};
+}
+
+std::string delete_everything(volume::Volume &volume, const Dump &dump) {
+    if (auto text = thaw(volume, dump); !text.empty())
+        return text;
+    // Backwards in order of paths: children before their parents.
+    for (auto it = dump.names.rbegin(); it != dump.names.rend(); ++it) {
+        if (it->first.empty())
+            continue;
+        if (auto text = remove(volume, it->first, dump); !text.empty())
+            return text;
+    }
+    if (auto text = finish(volume); !text.empty())
+        return text;
+    const auto rest = take_dump(volume);
+    if (!rest)
+        return text_of(rest, "dump of the emptied volume");
+    return rest->files.size() == 1 ? "" : "the emptied volume is not empty";
+}
+
+Result<std::uint64_t> free_blocks_after_boot(const MediaList &media, test::TestEnv &env) {
+    env.set_boot(2);
+    DAXPIN_TRY_ASSIGN(const auto volume,
+                      volume::Volume::open(test::open_table(media), env, mount_options()));
+    if (auto text = finish(*volume); !text.empty())
+        return Error{Errc::io, text};
+    DAXPIN_TRY_ASSIGN(const auto statistics, volume->statistics());
+    return statistics.free_blocks;
+}
+
+} // namespace daxpin::crash
