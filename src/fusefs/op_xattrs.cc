@@ -24,12 +24,20 @@ Result<inode::XattrMode> xattr_mode(int flags) {
     }
 }
 
+// Access control lists are not enforced, so none is taken: programs then go by the mode.
+Result<void> check_namespace(std::string_view name) {
+    if (name.starts_with("system."))
+        return Errc::unsupported;
+    return {};
+}
+
 Result<std::vector<char>> get(Filesystem &fs, fuse_req_t raw, InodeNumber inode,
                               std::string_view name) {
     if (is_pin_attribute(name)) {
         DAXPIN_TRY_ASSIGN(const auto text, get_pin_attribute(fs.volume, inode, name));
         return std::vector<char>(text.begin(), text.end());
     }
+    DAXPIN_TRY(check_namespace(name));
     DAXPIN_TRY_ASSIGN(const auto value, fs.volume.get_xattr(caller(raw), inode, name));
     const auto *bytes = reinterpret_cast<const char *>(value.data());
     return std::vector<char>(bytes, bytes + value.size());
@@ -77,6 +85,7 @@ void op_setxattr(fuse_req_t raw, fuse_ino_t inode, const char *name, const char 
                                          std::string_view(value, size)));
             return EmptyReply{};
         }
+        DAXPIN_TRY(check_namespace(name));
         DAXPIN_TRY_ASSIGN(const auto mode, xattr_mode(flags));
         DAXPIN_TRY(fs.volume.set_xattr(caller(raw), InodeNumber{inode}, name,
                                        std::as_bytes(std::span(value, size)), mode));
@@ -86,6 +95,7 @@ void op_setxattr(fuse_req_t raw, fuse_ino_t inode, const char *name, const char 
 
 void op_removexattr(fuse_req_t raw, fuse_ino_t inode, const char *name) {
     dispatch(raw, [&](Filesystem &fs) -> Result<EmptyReply> {
+        DAXPIN_TRY(check_namespace(name));
         const InodeNumber number{inode};
         if (is_pin_attribute(name))
             DAXPIN_TRY(remove_pin_attribute(fs.volume, caller(raw), number, name));
