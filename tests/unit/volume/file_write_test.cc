@@ -185,7 +185,6 @@ TEST_CASE("truncate: a large file goes in steps, and growth finds zeros", "[volu
 TEST_CASE("write: a tiny ring takes fragmented writes in steps", "[volume][files]") {
     VolumeShape shape;
     shape.device_bytes = std::uint64_t{8} << 20;
-    shape.journal_bytes = 64 * 1024;
     VolumeFixture fixture(shape);
     auto &volume = fixture.volume();
     const InodeNumber file = make_file(volume, root_dir, "f");
