@@ -57,16 +57,17 @@ Result<OpenReply> Volume::open_file(const Caller &, InodeNumber number,
 
 namespace {
 
+using ClosedFile = decltype(CachedInode::handles)::node_type;
+
 // Takes the open file out of the inode. True if it held leases.
 bool close_file(Engine &engine, const InodeRef &inode, Handle handle) {
-    OpenFile closed; // dies after the lock
+    ClosedFile closed; // dies after the lock
     const ExclusiveLock lock(inode->mutex);
     const auto found = inode->handles.find(handle);
     if (found == inode->handles.end())
         return false;
     const bool leased = end_leases(engine, *inode, handle);
-    closed = std::move(found->second);
-    inode->handles.erase(found);
+    closed = inode->handles.extract(found);
     return leased;
 }
 
@@ -102,11 +103,11 @@ Result<void> Volume::open_directory(InodeNumber number) {
 void Volume::release_directory(InodeNumber number) {
     Engine &engine = *impl_;
     if (const auto directory = engine.get_directory(number)) {
-        OpenFile closed; // dies after the lock
+        ClosedFile closed; // dies after the lock
         const ExclusiveLock lock((*directory)->mutex);
         auto &handles = (*directory)->handles;
         if (!handles.empty())
-            closed = std::move(handles.extract(handles.begin()).mapped());
+            closed = handles.extract(handles.begin());
     }
     engine.reap();
 }
