@@ -119,22 +119,26 @@ void Explorer::visit(Scratch &scratch, const Position &position, Token token) {
 
 // ---- mode L -------------------------------------------------------------------------------------
 
-// Long stores tear at any word; here their first word, the middle and all but the last.
+// Long stores tear at the edge of any word; here after the first word, in the middle, before the
+// last word and at the first line's edge. `state` is the number of bytes that were stored.
 void Explorer::crash_inside_store(Scratch &scratch, const Event &event, std::size_t index,
                                   const Position &position) {
     const auto bytes = recording_.trace.stored(event);
-    const std::uint64_t words = bytes.size() / 8;
-    std::set<std::uint64_t> cuts{1, words / 2, words - 1};
-    if (words > 16)
-        cuts.insert(8 - event.offset % 64 / 8); // up to the first line's edge
-    cuts.erase(0);
-    for (const std::uint64_t cut : cuts) {
-        if (cut >= words || (only_ && only_->state != cut))
+    const std::uint64_t end = event.offset + bytes.size();
+    std::set<std::uint64_t> edges{event.offset / 8 * 8 + 8, (event.offset + end) / 16 * 8,
+                                  (end - 1) / 8 * 8};
+    if (bytes.size() > 128)
+        edges.insert(event.offset / 64 * 64 + 64);
+    for (const std::uint64_t edge : edges) {
+        if (edge <= event.offset || edge >= end)
+            continue;
+        const std::uint64_t stored = edge - event.offset;
+        if (only_ && only_->state != stored)
             continue;
         ++counters_.crash_points;
-        scratch.write(event.device, event.offset, bytes.first(cut * 8));
+        scratch.write(event.device, event.offset, bytes.first(stored));
         visit(scratch, position,
-              {plan_.seed, workload_.name, to_string(start_), 'L', index, cut, {}});
+              {plan_.seed, workload_.name, to_string(start_), 'L', index, stored, {}});
         scratch.restore();
     }
 }
@@ -216,6 +220,7 @@ void Explorer::explore_drains() {
     }
     if (models.size() == 1) { // with several devices every drain goes to all of them
         counters_.redundant_flushes += models[0].redundant_flushes();
+        counters_.repeated_flushes += models[0].repeated_flushes();
         counters_.redundant_drains += models[0].redundant_drains();
     }
 }

@@ -151,6 +151,7 @@ void print(const Counters &counters, std::uint64_t seed, double seconds) {
     line("states with every check", counters.full_checks);
     line("acknowledgements checked by rule", counters.acknowledgements);
     line("redundant flushes", counters.redundant_flushes);
+    line("flushes of lines in flight already", counters.repeated_flushes);
     line("redundant drains", counters.redundant_drains);
     line("violations", counters.violations);
     std::printf("%-44s %12.1f\n", "seconds", seconds);

@@ -167,7 +167,8 @@ TEST_CASE("model: redundant flushes and drains are counted", "[crash]") {
     model.flush(0, 8, 1);
     model.drain(1);
     model.flush(0, 8, 1);
-    CHECK(model.redundant_flushes() == 2);
+    CHECK(model.repeated_flushes() == 1);
+    CHECK(model.redundant_flushes() == 1);
     CHECK(model.redundant_drains() == 1);
 }
 
@@ -183,7 +184,7 @@ bool faults(std::byte *address) {
     }, old{};
     action.sa_handler = on_fault;
     sigaction(SIGSEGV, &action, &old);
-    bool faulted = true;
+    volatile bool faulted = true; // survives the jump
     if (sigsetjmp(fault_jump, 1) == 0) {
         *static_cast<volatile std::byte *>(address) = std::byte{1};
         faulted = false;

@@ -4,7 +4,7 @@
 //
 //   SEED/WORKLOAD/START/MOMENT/EVENT/STATE[/NESTED-EVENT/NESTED-STATE]
 //
-// MOMENT: L = after the store EVENT (STATE: words of it that were stored, 0 = all); B and A =
+// MOMENT: L = after the store EVENT (STATE: bytes of it that were stored, 0 = all); B and A =
 // before and after the drain EVENT; K = at the acknowledgement EVENT; R = a rule, no state.
 #pragma once
 

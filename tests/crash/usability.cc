@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "crash/usability.h"
 
+#include "tools/fsck/check.h"
+
 #include <algorithm>
 
 namespace daxpin::crash {
@@ -140,14 +142,31 @@ std::string delete_everything(volume::Volume &volume, const Dump &dump) {
     return rest->files.size() == 1 ? "" : "the emptied volume is not empty";
 }
 
-Result<std::uint64_t> free_blocks_after_boot(const MediaList &media, test::TestEnv &env) {
+Result<Space> space_after_boot(const MediaList &media, test::TestEnv &env) {
     env.set_boot(2);
-    DAXPIN_TRY_ASSIGN(const auto volume,
-                      volume::Volume::open(test::open_table(media), env, mount_options()));
-    if (auto text = finish(*volume); !text.empty())
-        return Error{Errc::io, text};
-    DAXPIN_TRY_ASSIGN(const auto statistics, volume->statistics());
-    return statistics.free_blocks;
+    {
+        DAXPIN_TRY_ASSIGN(const auto volume,
+                          volume::Volume::open(test::open_table(media), env, mount_options()));
+        if (auto text = finish(*volume); !text.empty())
+            return Error{Errc::io, text};
+    }
+    const auto report = fsck::check(test::open_table(media));
+    if (!report.clean())
+        return Error{Errc::corrupt, "fsck: " + (report.findings.empty() ? std::string("not clean")
+                                                                        : report.findings[0].text)};
+    return Space{report.counts.free_blocks, report.counts.nodes};
+}
+
+std::string difference(const Space &found, const Space &expected) {
+    constexpr std::uint64_t nodes_more_max = 2;
+    if (found.free_blocks + found.tree_nodes == expected.free_blocks + expected.tree_nodes &&
+        found.tree_nodes <= expected.tree_nodes + nodes_more_max)
+        return {};
+    const auto text = [](const Space &space) {
+        return std::to_string(space.free_blocks) + " free blocks and " +
+               std::to_string(space.tree_nodes) + " nodes";
+    };
+    return "the emptied volume has " + text(found) + ", " + text(expected) + " without the crash";
 }
 
 } // namespace daxpin::crash

@@ -16,8 +16,19 @@ std::string try_every_directory(volume::Volume &volume, const Dump &dump);
 // Deletes everything and finishes the deletions. Returns what went wrong.
 std::string delete_everything(volume::Volume &volume, const Dump &dump);
 
-// After delete_everything() and an unmount: mounts as of another boot, finishes what is left and
-// returns the free blocks. ERRORS: as Volume::open().
-Result<std::uint64_t> free_blocks_after_boot(const MediaList &media, test::TestEnv &env);
+// What an emptied volume consists of.
+struct Space {
+    std::uint64_t free_blocks = 0;
+    std::uint64_t tree_nodes = 0;
+};
+
+// After delete_everything() and an unmount: mounts as of another boot, finishes what is left,
+// unmounts. ERRORS: as Volume::open(); corrupt if fsck finds anything.
+Result<Space> space_after_boot(const MediaList &media, test::TestEnv &env);
+
+// Says how the space of an emptied volume differs from that of a run that never crashed. A tree
+// keeps a sparse node or not depending on the order of deletions, so nodes count as free space,
+// but there may be no more than a few.
+std::string difference(const Space &found, const Space &expected);
 
 } // namespace daxpin::crash

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "crash/verifier.h"
 
-#include "crash/usability.h"
 #include "tools/fsck/check.h"
 
 #include <cstring>
@@ -15,8 +14,7 @@ namespace {
 constexpr std::uint64_t merged_sample = 64;
 
 std::string check_media(const MediaList &media, const std::string &when) {
-    const auto devices = test::open_table(media);
-    const auto report = fsck::check(devices);
+    const auto report = fsck::check(test::open_table(media));
     for (const auto &finding : report.findings) {
         if (finding.severity == fsck::Severity::error)
             return "fsck " + when + ": " + finding.text;
@@ -70,6 +68,7 @@ void Counters::add(const Counters &other) {
     full_checks += other.full_checks;
     acknowledgements += other.acknowledgements;
     redundant_flushes += other.redundant_flushes;
+    repeated_flushes += other.repeated_flushes;
     redundant_drains += other.redundant_drains;
     violations += other.violations;
 }
@@ -216,22 +215,16 @@ std::string Verifier::check_recovered(Scratch &scratch, const Position &position
 
 std::string Verifier::check_space(Scratch &scratch, std::size_t index) {
     test::TestEnv env(seed_ + 3000);
-    const auto free_blocks = free_blocks_after_boot(scratch.media(), env);
-    if (!free_blocks)
-        return "mount of the emptied volume: " + daxpin::describe(free_blocks.error());
-    if (auto text = check_media(scratch.media(), "after deleting everything"); !text.empty())
-        return text;
-    const std::uint64_t expected = expected_free_blocks(index);
-    if (*free_blocks != expected)
-        return "the emptied volume has " + std::to_string(*free_blocks) + " free blocks, " +
-               std::to_string(expected) + " without the crash";
-    return {};
+    const auto space = space_after_boot(scratch.media(), env);
+    if (!space)
+        return "the emptied volume: " + daxpin::describe(space.error());
+    return difference(*space, expected_space(index));
 }
 
-// The free blocks of a run that reached dump `index`, was unmounted in peace and then emptied.
-std::uint64_t Verifier::expected_free_blocks(std::size_t index) {
-    const auto known = free_blocks_.find(index);
-    if (known != free_blocks_.end())
+// The space of a run that reached dump `index`, was unmounted in peace and then emptied.
+const Space &Verifier::expected_space(std::size_t index) {
+    const auto known = space_.find(index);
+    if (known != space_.end())
         return known->second;
     Session session(workload_, start_, seed_);
     session.prepare();
@@ -246,10 +239,10 @@ std::uint64_t Verifier::expected_free_blocks(std::size_t index) {
     if (!text.empty())
         throw Problem{"without a crash: " + text};
     session.unmount();
-    const auto free_blocks = free_blocks_after_boot(session.media(), session.env());
-    if (!free_blocks)
-        throw Problem{"without a crash: " + daxpin::describe(free_blocks.error())};
-    return free_blocks_[index] = *free_blocks;
+    const auto space = space_after_boot(session.media(), session.env());
+    if (!space)
+        throw Problem{"without a crash: " + daxpin::describe(space.error())};
+    return space_[index] = *space;
 }
 
 } // namespace daxpin::crash

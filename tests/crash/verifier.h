@@ -6,6 +6,7 @@
 
 #include "crash/recording.h"
 #include "crash/scratch.h"
+#include "crash/usability.h"
 
 #include <unordered_set>
 
@@ -19,8 +20,9 @@ struct Counters {
     std::uint64_t metadata_images = 0; // different ones, file data masked
     std::uint64_t merged = 0;          // equal to a state checked before, after recovery
     std::uint64_t full_checks = 0;
-    std::uint64_t acknowledgements = 0; // rules checked without enumeration
-    std::uint64_t redundant_flushes = 0;
+    std::uint64_t acknowledgements = 0;  // rules checked without enumeration
+    std::uint64_t redundant_flushes = 0; // found nothing to write back
+    std::uint64_t repeated_flushes = 0;  // the lines were in flight already
     std::uint64_t redundant_drains = 0;
     std::uint64_t violations = 0;
     void add(const Counters &other);
@@ -41,7 +43,7 @@ class Verifier {
     std::string check_use(Scratch &scratch, const Dump &dump, std::size_t index);
     std::string check_space(Scratch &scratch, std::size_t index);
     std::string match(const Dump &found, const Position &position, std::size_t &index) const;
-    std::uint64_t expected_free_blocks(std::size_t index);
+    const Space &expected_space(std::size_t index);
     std::uint64_t metadata_hash(const Scratch &scratch) const;
     std::uint64_t live_hash(const Scratch &scratch) const;
     bool is_journal(MediaBlock block) const;
@@ -54,7 +56,7 @@ class Verifier {
     Counters &counters_;
     std::unordered_set<std::uint64_t> metadata_images_;
     std::unordered_set<std::uint64_t> checked_;
-    std::map<std::size_t, std::uint64_t> free_blocks_;
+    std::map<std::size_t, Space> space_;
 };
 
 } // namespace daxpin::crash

@@ -79,6 +79,7 @@ void PersistenceModel::flush(std::uint64_t offset, std::uint64_t length, unsigne
     const std::uint64_t grain = domain_ == Domain::page ? page_bytes : unit_bytes_;
     const std::uint64_t end = round_down(offset + length + grain - 1, grain);
     bool useful = false;
+    bool repeated = false;
     for (auto it = units_.lower_bound(round_down(offset, grain));
          it != units_.end() && it->first < end; ++it) {
         Unit &unit = it->second;
@@ -86,10 +87,12 @@ void PersistenceModel::flush(std::uint64_t offset, std::uint64_t length, unsigne
             useful = useful || (!store.nontemporal && !store.flushed);
             store.flushed = true;
         }
+        repeated = repeated || unit.flushed[thread] == unit.stores.size();
         unit.flushed[thread] = unit.stores.size();
         in_flight_[thread].insert(it->first);
     }
-    redundant_flushes_ += !useful;
+    repeated_flushes_ += !useful && repeated;
+    redundant_flushes_ += !useful && !repeated;
 }
 
 bool PersistenceModel::is_empty(const Unit &unit) {

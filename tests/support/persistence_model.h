@@ -52,8 +52,10 @@ class PersistenceModel {
     // The bytes of the unit that undecided stores wrote.
     std::bitset<unit_bytes_max> undecided_bytes(std::uint64_t unit) const;
 
-    // Flushes that found nothing to write back, drains that had nothing to wait for.
+    // Flushes that found nothing to write back, and those whose lines this thread had flushed
+    // since its last drain (as when several records share a line); drains with nothing to wait for.
     std::uint64_t redundant_flushes() const { return redundant_flushes_; }
+    std::uint64_t repeated_flushes() const { return repeated_flushes_; }
     std::uint64_t redundant_drains() const { return redundant_drains_; }
 
   private:
@@ -87,6 +89,7 @@ class PersistenceModel {
     std::set<std::uint64_t> changed_;
     std::uint32_t groups_ = 0;
     std::uint64_t redundant_flushes_ = 0;
+    std::uint64_t repeated_flushes_ = 0;
     std::uint64_t redundant_drains_ = 0;
 };
 
