@@ -9,6 +9,7 @@ Environment: DAXPIN_BUILD, the build folder; DAXPIN_TEST_DIR, where volumes are 
 /dev/shm, with the persistence domain assumed to be cache_line).
 """
 
+import argparse
 import contextlib
 import hashlib
 import os
@@ -321,7 +322,6 @@ def run_all(shared, arguments):
 
 
 def parse_arguments():
-    import argparse
     parser = argparse.ArgumentParser()
     parser.add_argument("--separate", action="store_true", help="metadata and data on two devices")
     parser.add_argument("--only", help="only the rules that contain this text")

@@ -5,14 +5,20 @@
 Started by root, it becomes uid 1000 first.
 """
 
+import ctypes
 import errno
 import os
+import shutil
+import stat
 import sys
+import tempfile
 
 import pinning
-from harness import MIB, case, expect, expect_equal, expect_errno, mount_line, run
+from harness import (MIB, SKIPPED_EXIT, Skip, case, expect, expect_equal, expect_errno, mount_line,
+                     program, run, run_command)
 
 USER = 1000
+CLONE_NEWNS = 0x00020000
 
 
 @case("ordinary user: files, pins and kill -9 work as for root", size=64 * MIB)
@@ -38,14 +44,53 @@ def restricted(volume):
     expect("nosuid" in options and "nodev" in options, f"options {options}")
 
 
-def become_user():
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(USER, USER, USER)
-        os.setresuid(USER, USER, USER)
-    os.environ.pop("XDG_RUNTIME_DIR", None)
+def lend_programs(folder):
+    """The build folder may be out of an ordinary user's reach; the programs are copied out."""
+    for name in ("daxpinfs", "mkfs.daxpinfs", "fsck.daxpinfs"):
+        shutil.copy(program(name), folder)
+    os.chmod(folder, 0o755)
+    os.environ["DAXPIN_BUILD"] = str(folder)
+
+
+def open_fuse_device(folder):
+    """Gives everybody /dev/fuse, as Debian's udev rule does, in a mount namespace of our own."""
+    if os.stat("/dev/fuse").st_mode & 0o006 == 0o006:
+        return
+    node = os.path.join(folder, "fuse")
+    os.mknod(node, stat.S_IFCHR | 0o666, os.stat("/dev/fuse").st_rdev)
+    os.chmod(node, 0o666)
+    if ctypes.CDLL(None).unshare(CLONE_NEWNS) != 0:
+        raise Skip("/dev/fuse is root's alone, and there are no private mount namespaces")
+    run_command("mount", "--make-rprivate", "/")
+    run_command("mount", "--bind", node, "/dev/fuse")
+
+
+def become_user(folder):
+    lend_programs(folder)
+    open_fuse_device(folder)
+    os.setgroups([])
+    os.setresgid(USER, USER, USER)
+    os.setresuid(USER, USER, USER)
+
+
+def main():
+    if os.geteuid() != 0:
+        return run()
+    # Not on /dev/shm: device nodes may be forbidden there.
+    with tempfile.TemporaryDirectory(prefix="daxpin-user-") as folder:
+        child = os.fork()
+        if child == 0:
+            status = SKIPPED_EXIT
+            try:
+                become_user(folder)
+                status = run()
+            except (Skip, OSError) as reason:
+                print(f"skipped: {reason}")
+            finally:
+                sys.stdout.flush()
+                os._exit(status)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 if __name__ == "__main__":
-    become_user()
-    sys.exit(run())
+    sys.exit(main())
