@@ -98,9 +98,12 @@ void op_write_buf(fuse_req_t raw, fuse_ino_t inode, fuse_bufvec *data, off_t off
     dispatch(raw, [&](Filesystem &fs) -> Result<CountReply> {
         std::vector<std::byte> own;
         DAXPIN_TRY_ASSIGN(const auto bytes, gather(*data, own));
+        // What the flags are now, not when the file was opened. A page that was dirtied through a
+        // mapping goes where it belongs, through whichever handle the kernel has at hand.
+        const bool append = (info->flags & O_APPEND) != 0 && info->writepage == 0;
         DAXPIN_TRY_ASSIGN(const auto written,
                           fs.volume.write(InodeNumber{inode}, info->fh,
-                                          static_cast<std::uint64_t>(offset), bytes));
+                                          static_cast<std::uint64_t>(offset), bytes, append));
         return CountReply{written};
     });
 }

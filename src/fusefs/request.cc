@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "fusefs/request.h"
 
-#include "base/log.h"
 #include "fusefs/caller.h"
+#include "fusefs/limited_log.h"
 
-#include <atomic>
 #include <cerrno>
-#include <ctime>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
 
@@ -41,18 +39,6 @@ fuse_file_info to_file_info(const volume::OpenReply &open) {
     info.direct_io = open.direct ? 1 : 0;
     info.keep_cache = open.keep_cache ? 1 : 0;
     return info;
-}
-
-// Says what went wrong with a device or on it, but not as fast as somebody may ask for it.
-void log_failure(const Error &error) {
-    constexpr std::int64_t period_ms = 100;
-    static std::atomic<std::int64_t> next_ms{0};
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    const std::int64_t now_ms = now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
-    std::int64_t next = next_ms.load();
-    if (now_ms >= next && next_ms.compare_exchange_strong(next, now_ms + period_ms))
-        log(LogLevel::error, "request failed: " + describe(error));
 }
 
 // The kernel did not take a reply because its caller is gone.
@@ -92,7 +78,7 @@ namespace detail {
 
 void reply_error(fuse_req_t raw, const Error &error) {
     if (error.code == Errc::io || error.code == Errc::corrupt)
-        log_failure(error);
+        log_limited("request failed: " + describe(error));
     fuse_reply_err(raw, to_errno(error.code));
 }
 

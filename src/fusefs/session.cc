@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "fusefs/session.h"
 
-#include "base/assert.h"
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "fusefs/limited_log.h"
 #include "fusefs/mountpoint.h"
 #include "fusefs/operations.h"
 #include "fusefs/stderr_capture.h"
@@ -59,7 +59,7 @@ ssize_t write_reply(int fd, iovec *parts, int count, void *) {
     // ENOENT: the kernel has ended the request by itself.
     if (::write(fd, &header, sizeof header) < 0 && errno != ENOENT)
         return -1;
-    log(LogLevel::error, "read: a page of the medium cannot be read (media error)");
+    log_limited("read: a page of the medium cannot be read (media error)");
     return std::accumulate(parts, parts + count, ssize_t{0}, [](ssize_t sum, const iovec &part) {
         return sum + static_cast<ssize_t>(part.iov_len);
     });

@@ -213,18 +213,18 @@ Result<std::uint64_t> write_locked(Engine &engine, CachedInode &inode, std::uint
 }
 
 Result<std::uint64_t> Volume::write(InodeNumber number, Handle handle, std::uint64_t offset,
-                                    std::span<const std::byte> data) {
+                                    std::span<const std::byte> data, std::optional<bool> append) {
     Engine &engine = *impl_;
     DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     const ExclusiveLock lock(inode->mutex);
     DAXPIN_TRY(check_writer(*inode, handle));
     const OpenFile *file = find_handle(*inode, handle);
-    const bool append = file != nullptr && file->append;
-    if (append)
+    const bool at_end = append.value_or(file != nullptr && file->append);
+    if (at_end)
         offset = inode->attributes.size;
     DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(*inode));
-    DAXPIN_TRY(immutable::check_write(state, offset, data.size(), append));
+    DAXPIN_TRY(immutable::check_write(state, offset, data.size(), at_end));
     return write_locked(engine, *inode, offset, data);
 }
 

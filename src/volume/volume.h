@@ -90,9 +90,12 @@ class Volume {
     void release_directory(InodeNumber inode);
     Result<ReadReply> read(InodeNumber inode, Handle handle, std::uint64_t offset,
                            std::uint64_t length);
-    // Durable when it returns. `append` ignores offset. Returns the bytes written.
+    // Durable when it returns. Appending ignores offset: as the file was opened, or as `append`
+    // says (O_APPEND may come and go, and a dirty page goes to its place through any handle).
+    // Returns the bytes written.
     Result<std::uint64_t> write(InodeNumber inode, Handle handle, std::uint64_t offset,
-                                std::span<const std::byte> data);
+                                std::span<const std::byte> data,
+                                std::optional<bool> append = std::nullopt);
     Result<void> fallocate(InodeNumber inode, Handle handle, FallocateMode mode,
                            std::uint64_t offset, std::uint64_t length);
     Result<std::uint64_t> seek(InodeNumber inode, std::uint64_t offset, bool hole);

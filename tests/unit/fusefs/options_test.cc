@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "fusefs/options.h"
+
+#include "support/catch.h"
+
+using namespace daxpin;
+using namespace daxpin::fusefs;
+
+namespace {
+
+Result<DaemonOptions> parse(std::vector<const char *> arguments) {
+    return parse_options(arguments);
+}
+
+DaemonOptions parse_ok(const char *mount_options) {
+    auto options = parse({"/dev/dax0.0", "/mnt", "-o", mount_options});
+    if (!options)
+        FAIL(describe(options.error()));
+    return *options;
+}
+
+std::string refusal(const char *mount_options) {
+    const auto options = parse({"/dev/dax0.0", "/mnt", "-o", mount_options});
+    REQUIRE_FALSE(options);
+    CHECK(options.code() == Errc::invalid);
+    return options.error().text;
+}
+
+} // namespace
+
+TEST_CASE("options: device and mount point are the two arguments, in any place", "[fusefs]") {
+    const auto options = parse({"-f", "/dev/dax0.0", "-oro", "/mnt"});
+    REQUIRE(options);
+    CHECK(options->device == "/dev/dax0.0");
+    CHECK(options->mountpoint == "/mnt");
+    CHECK(options->foreground);
+    CHECK(options->volume.read_only);
+}
+
+TEST_CASE("options: what stands behind -- is no option", "[fusefs]") {
+    const auto options = parse({"-o", "", "--", "-device", "-dir"});
+    REQUIRE(options);
+    CHECK(options->device == "-device");
+    CHECK(options->mountpoint == "-dir");
+}
+
+TEST_CASE("options: defaults are those of the manual", "[fusefs]") {
+    const DaemonOptions options = parse_ok("defaults");
+    CHECK_FALSE(options.volume.read_only);
+    CHECK(options.volume.pin == volume::PinPolicy::owner);
+    CHECK(options.volume.atime == volume::Atime::relative);
+    CHECK(options.volume.dax);
+    CHECK_FALSE(options.suid);
+    CHECK_FALSE(options.dev);
+    CHECK_FALSE(options.allow_other.has_value());
+    CHECK_FALSE(options.domain.has_value());
+}
+
+TEST_CASE("options: keywords set what they name", "[fusefs]") {
+    const DaemonOptions options =
+        parse_ok("domain=cache_line,pin=cap,dax=off,noatime,suid,dev,threads=3,max_idle=2,"
+                 "fsname=pm,log=debug,allow_other,device=/a,device=/b");
+    CHECK(options.domain == device::Domain::cache_line);
+    CHECK(options.volume.pin == volume::PinPolicy::capability);
+    CHECK_FALSE(options.volume.dax);
+    CHECK(options.volume.atime == volume::Atime::none);
+    CHECK(options.suid);
+    CHECK(options.dev);
+    CHECK(worker_threads(options) == 3);
+    CHECK(options.max_idle == 2);
+    CHECK(options.fsname == "pm");
+    CHECK(options.log_level == LogLevel::debug);
+    CHECK(options.allow_other == true);
+    CHECK(options.more_devices == std::vector<std::string>{"/a", "/b"});
+}
+
+TEST_CASE("options: of contradicting words the last wins", "[fusefs]") {
+    CHECK_FALSE(parse_ok("ro,rw").volume.read_only);
+    CHECK(parse_ok("rw,ro").volume.read_only);
+    CHECK(parse_ok("noatime,atime=strictatime").volume.atime == volume::Atime::strict);
+    CHECK(parse_ok("allow_other,noallow_other").allow_other == false);
+}
+
+TEST_CASE("options: a backslash keeps a comma in a path", "[fusefs]") {
+    CHECK(parse_ok("device=/a\\,b,ro").more_devices == std::vector<std::string>{"/a,b"});
+    CHECK(split_mount_options("a\\\\,b,,c\\") == std::vector<std::string>{"a\\", "b", "c\\"});
+}
+
+TEST_CASE("options: words of mount(8) and fstab are ignored", "[fusefs]") {
+    const DaemonOptions options =
+        parse_ok("_netdev,nofail,noauto,user,x-systemd.automount,X-foo=1,user_id=0,group_id=0");
+    CHECK(options.passed_on.empty());
+}
+
+TEST_CASE("options: what kernel and libfuse know is passed on", "[fusefs]") {
+    CHECK(parse_ok("noexec,context=system_u").passed_on ==
+          std::vector<std::string>{"noexec", "context=system_u"});
+}
+
+TEST_CASE("options: an unknown one is named", "[fusefs]") {
+    CHECK_THAT(refusal("rw,frobnicate=1"), Catch::Contains("frobnicate=1"));
+    CHECK(parse_ok("rw,frobnicate=1,sloppy").device == "/dev/dax0.0");
+}
+
+TEST_CASE("options: a wrong value is named with what is allowed", "[fusefs]") {
+    CHECK_THAT(refusal("domain=soft"), Catch::Contains("soft") && Catch::Contains("cache_line"));
+    CHECK_THAT(refusal("pin=everybody"), Catch::Contains("everybody") && Catch::Contains("owner"));
+    CHECK_THAT(refusal("dax=broker"), Catch::Contains("broker") && Catch::Contains("open or off"));
+    CHECK_THAT(refusal("pin"), Catch::Contains("pin needs a value"));
+    CHECK_THAT(refusal("ro=1"), Catch::Contains("ro takes no value"));
+    for (const char *threads : {"threads=0", "threads=1025", "threads=2x", "threads=-1"})
+        CHECK_THAT(refusal(threads), Catch::Contains("1 to 1024"));
+}
+
+TEST_CASE("options: missing and surplus arguments are errors", "[fusefs]") {
+    CHECK_FALSE(parse({}));
+    CHECK_FALSE(parse({"/dev/dax0.0"}));
+    CHECK_FALSE(parse({"/dev/dax0.0", "/mnt", "/more"}));
+    CHECK_FALSE(parse({"/dev/dax0.0", "/mnt", "-o"}));
+    CHECK_FALSE(parse({"/dev/dax0.0", "/mnt", "--frobnicate"}));
+    CHECK(parse({"--help"})->help);
+    CHECK(parse({"-V"})->version);
+}
