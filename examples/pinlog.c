@@ -215,7 +215,8 @@ static int bench(struct log *log, const char *path)
 	}
 	close(fd);
 	unlink(beside);
-	printf("64 bytes made durable: store + persist %.3f us, pwrite + fsync %.1f us (%.0f times)\n",
+	printf("64 bytes made durable: store + persist %.3f us, "
+	       "pwrite + fsync %.1f us (%.0f times)\n",
 	       median(persist, ROUNDS), median(sync, ROUNDS),
 	       median(sync, ROUNDS) / median(persist, ROUNDS));
 	return 0;

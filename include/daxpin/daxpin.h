@@ -50,7 +50,7 @@ size_t daxpin_map_get_size(const struct daxpin_map *map);
  */
 int daxpin_persist(const struct daxpin_map *map, const void *address, size_t length);
 
-/* The two halves of daxpin_persist(): start the write-back of a range; wait for what was started. */
+/* Halves of daxpin_persist(): start the write-back of a range; wait for what was started. */
 int daxpin_flush(const struct daxpin_map *map, const void *address, size_t length);
 void daxpin_drain(const struct daxpin_map *map);
 

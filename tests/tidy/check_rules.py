@@ -94,7 +94,9 @@ class TextRules(unittest.TestCase):
         self.assertEqual(found(rule, {"src/base/a.cc": "y" * 100 + "\n"}), [])
 
     def test_unit_test_name(self):
-        self.assertEqual(len(found(rules.tests_mirror_sources, {"tests/unit/base/a.cc": ""})), 1)
+        rule = rules.tests_mirror_sources
+        self.assertEqual(len(found(rule, {"tests/unit/base/a.cc": 'TEST_CASE("x") {}\n'})), 1)
+        self.assertEqual(found(rule, {"tests/unit/base/helper.cc": "int x;\n"}), [])
 
 
 class LengthRules(unittest.TestCase):
