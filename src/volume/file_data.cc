@@ -95,10 +95,14 @@ Result<void> commit_attributes(Engine &engine, CachedInode &inode, const Attribu
 Result<void> finish_truncate(Engine &engine, CachedInode &inode) {
     while (inode.truncating) {
         DAXPIN_TRY_ASSIGN(const auto work, engine.unfinished->find(nullptr, inode.number));
-        if (work && work->kind == format::UnfinishedKind::truncate)
-            DAXPIN_TRY(engine.truncate_step(inode, *work));
-        else
+        if (!work) {
             inode.truncating = false;
+            break;
+        }
+        auto step = *work;
+        if (step.kind == format::UnfinishedKind::remove) // it lost its last name meanwhile
+            step.from = immutable::end_of(inode.attributes.size, owned_unit(engine, inode));
+        DAXPIN_TRY(engine.truncate_step(inode, step));
     }
     return {};
 }

@@ -23,12 +23,16 @@ Result<FileBlock> join_unfinished(Engine &engine, CachedInode &inode, FileBlock 
     if (!inode.truncating)
         return from;
     DAXPIN_TRY_ASSIGN(const auto work, engine.unfinished->find(nullptr, inode.number));
-    if (!work || work->kind != format::UnfinishedKind::truncate) {
-        inode.truncating = false;
-        return from;
-    }
-    return std::min(from, work->from);
+    if (work && work->kind == format::UnfinishedKind::truncate)
+        return std::min(from, work->from);
+    // Of a file without a name everything beyond its end is to go, and the end only sinks here.
+    inode.truncating = work.has_value();
+    return from;
 }
+
+// A file without a name has its one entry for its removal. What a crash leaves of a truncation
+// goes with it then; until then the inode's flag says that blocks are left beyond the end.
+bool has_entry_of_its_own(const Attributes &attributes) { return attributes.link_count > 0; }
 
 } // namespace
 
@@ -63,7 +67,7 @@ Result<bool> Engine::truncate_step(CachedInode &inode, const inode::Unfinished &
                               DAXPIN_TRY_ASSIGN(more,
                                                 free_blocks_step(tx, attributes, work.from,
                                                                  step_limit(), &inode.leases));
-                              if (!more)
+                              if (!more && has_entry_of_its_own(attributes))
                                   DAXPIN_TRY(unfinished->erase(tx, inode.number));
                               DAXPIN_TRY(table->store(tx, attributes));
                               return attributes;
@@ -91,9 +95,10 @@ Result<void> shrink(Engine &engine, CachedInode &inode, Attributes changed,
                                                                               &inode.leases));
                               const inode::Unfinished work{inode.number, attributes.generation,
                                                            format::UnfinishedKind::truncate, from};
-                              if (more)
+                              const bool entry = has_entry_of_its_own(attributes);
+                              if (more && entry)
                                   DAXPIN_TRY(engine.unfinished->put(tx, work));
-                              else if (inode.truncating)
+                              else if (inode.truncating && entry)
                                   DAXPIN_TRY(engine.unfinished->erase(tx, inode.number));
                               DAXPIN_TRY(engine.table->store(tx, attributes));
                               return attributes;
