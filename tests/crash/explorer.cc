@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "crash/explorer.h"
 
+#include "crash/fields.h"
 #include "crash/format_run.h"
 #include "crash/rules.h"
 
@@ -97,6 +98,8 @@ void Explorer::prepare() {
         return;
     }
     recording_ = record(workload_, start_, plan_.seed);
+    if (!plan_.drop_field.empty())
+        counters_.dropped_bytes += drop_field(recording_, plan_.drop_field);
     verifier_ = std::make_unique<Verifier>(workload_, start_, plan_.seed, recording_, counters_);
     check_ = [this](Scratch &scratch, const Position &position) {
         return verifier_->check(scratch, position);

@@ -16,9 +16,10 @@ namespace daxpin::crash {
 struct Plan {
     StateBudget states;
     StateBudget nested_states{.exhaustive_bits = 3, .states_max = 8, .random_samples = 2};
-    unsigned nested_every = 16; // of the states visited, so many are crashed in recovery; 0 = none
+    unsigned nested_every = 32; // of the states visited, so many are crashed in recovery; 0 = none
     std::uint64_t seed = 1;
     bool stop_at_first = false;
+    std::string drop_field = {}; // taken out of every record (fields.h); empty for none
 };
 
 class Explorer {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // crash-suite: crashes a volume everywhere and looks at what is left.
+#include "crash/fields.h"
 #include "crash/runner.h"
 
 #include <algorithm>
@@ -20,6 +21,7 @@ struct Arguments {
     std::string start;
     std::optional<Token> replay;
     bool list = false;
+    bool list_fields = false;
 };
 
 const char usage[] = "usage: crash-suite [options]\n"
@@ -32,7 +34,9 @@ const char usage[] = "usage: crash-suite [options]\n"
                      "  --quick          few states; for tests of the suite itself\n"
                      "  --stop           end at the first violation\n"
                      "  --replay TOKEN   exactly one state\n"
-                     "  --list           names of workloads and starts\n";
+                     "  --list           names of workloads and starts\n"
+                     "  --drop-field F   take a field out of every record: the suite must notice\n"
+                     "  --list-fields    the names of those fields\n";
 
 [[noreturn]] void refuse(const char *text) {
     std::fprintf(stderr, "crash-suite: %s\n%s", text, usage);
@@ -50,6 +54,8 @@ Arguments parse(int argc, char **argv) {
                                      {"stop", no_argument, nullptr, 'x'},
                                      {"replay", required_argument, nullptr, 'r'},
                                      {"list", no_argument, nullptr, 'L'},
+                                     {"drop-field", required_argument, nullptr, 'd'},
+                                     {"list-fields", no_argument, nullptr, 'D'},
                                      {nullptr, 0, nullptr, 0}};
     Arguments arguments;
     Plan &plan = arguments.runner.plan;
@@ -77,8 +83,8 @@ Arguments parse(int argc, char **argv) {
             plan.nested_every = 4;
             break;
         case 'q':
-            plan.states = {.exhaustive_bits = 4, .states_max = 12, .random_samples = 4};
-            plan.nested_every = 64;
+            plan.states = {.exhaustive_bits = 2, .states_max = 6, .random_samples = 2};
+            plan.nested_every = 512;
             break;
         case 'x':
             plan.stop_at_first = true;
@@ -90,6 +96,12 @@ Arguments parse(int argc, char **argv) {
             break;
         case 'L':
             arguments.list = true;
+            break;
+        case 'd':
+            plan.drop_field = optarg;
+            break;
+        case 'D':
+            arguments.list_fields = true;
             break;
         default:
             refuse("unknown option");
@@ -153,6 +165,8 @@ void print(const Counters &counters, std::uint64_t seed, double seconds) {
     line("redundant flushes", counters.redundant_flushes);
     line("flushes of lines in flight already", counters.repeated_flushes);
     line("redundant drains", counters.redundant_drains);
+    if (counters.dropped_bytes > 0)
+        line("bytes of records dropped", counters.dropped_bytes);
     line("violations", counters.violations);
     std::printf("%-44s %12.1f\n", "seconds", seconds);
 }
@@ -163,6 +177,15 @@ int main(int argc, char **argv) {
     const Arguments arguments = parse(argc, argv);
     if (arguments.list)
         return list();
+    if (arguments.list_fields) {
+        for (const auto &name : field_names())
+            std::printf("%s\n", name.c_str());
+        return 0;
+    }
+    const std::string &field = arguments.runner.plan.drop_field;
+    const auto names = field_names();
+    if (!field.empty() && std::find(names.begin(), names.end(), field) == names.end())
+        refuse("no such field");
     if (arguments.replay)
         return replay_one(arguments);
     const auto jobs = chosen_jobs(arguments);

@@ -44,8 +44,8 @@ void print_violation(const RunnerOptions &options, const std::string &token,
 
 void work(const std::vector<Job> &jobs, const RunnerOptions &options, Shared &shared,
           Shared::Worker &self) {
-    std::size_t shown = 0;
     for (;;) {
+        std::size_t shown = 0;
         const std::size_t number = shared.next_job++;
         if (number >= jobs.size())
             return;

@@ -18,8 +18,8 @@ struct Job {
 struct RunnerOptions {
     unsigned processes = 2;
     Plan plan;
-    std::string replay_command;            // printed with each token
-    std::size_t violations_shown_max = 20; // by each process
+    std::string replay_command;           // printed with each token
+    std::size_t violations_shown_max = 3; // of each pair
 };
 
 // Runs all jobs; violations are printed as they are found.

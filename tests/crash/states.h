@@ -11,9 +11,9 @@
 namespace daxpin::crash {
 
 struct StateBudget {
-    unsigned exhaustive_bits = 5; // up to so many units: every subset of them
-    std::size_t states_max = 32;  // at one moment, beyond the exhaustive ones
-    unsigned random_samples = 8;  // with torn units
+    unsigned exhaustive_bits = 4; // up to so many units: every subset of them
+    std::size_t states_max = 16;  // at one moment, beyond the exhaustive ones
+    unsigned random_samples = 4;  // with torn units
 };
 
 // Brings `scratch` (whose reference is what is durable) into every state chosen and calls

@@ -52,8 +52,10 @@ bool data_is_mixture(const Dump &found, const Dump &before, const Dump &after) {
     return true;
 }
 
+// Punching and zeroing overwrite the parts of blocks at the edges of their range in place.
 bool writes_in_place(Op op) {
-    return op == Op::write || op == Op::append || op == Op::copy || op == Op::mapped_write;
+    return op == Op::write || op == Op::append || op == Op::copy || op == Op::mapped_write ||
+           op == Op::fallocate;
 }
 
 } // namespace
@@ -70,6 +72,7 @@ void Counters::add(const Counters &other) {
     redundant_flushes += other.redundant_flushes;
     repeated_flushes += other.repeated_flushes;
     redundant_drains += other.redundant_drains;
+    dropped_bytes += other.dropped_bytes;
     violations += other.violations;
 }
 

@@ -24,6 +24,7 @@ struct Counters {
     std::uint64_t redundant_flushes = 0; // found nothing to write back
     std::uint64_t repeated_flushes = 0;  // the lines were in flight already
     std::uint64_t redundant_drains = 0;
+    std::uint64_t dropped_bytes = 0; // of records, by Plan::drop_field
     std::uint64_t violations = 0;
     void add(const Counters &other);
 };
