@@ -8,6 +8,7 @@
 #include <memory>
 #include <sstream>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 namespace daxpin::fusefs {
 namespace {
@@ -112,10 +113,14 @@ Result<std::string> check_mountpoint(const std::string &path) {
     auto resolved = real_path(path);
     if (!resolved)
         return mountpoint_error(path, to_errno(resolved.code()));
-    if (lists_mount(read_mountinfo(), *resolved))
-        return Error{Errc::busy, "mount point " + path + " is busy: something is mounted there; " +
-                                     "unmount it first: umount " + path};
-    return resolved;
+    if (!lists_mount(read_mountinfo(), *resolved))
+        return resolved;
+    // The kernel may still remember the attributes of a mount whose daemon is dead.
+    struct statvfs st_fs {};
+    if (::statvfs(resolved->c_str(), &st_fs) != 0)
+        return mountpoint_error(path, errno);
+    return Error{Errc::busy, "mount point " + path + " is busy: something is mounted there; " +
+                                 "unmount it first: umount " + path};
 }
 
 Result<std::string> check_device_path(const std::string &path) {
