@@ -58,6 +58,9 @@ InodeRef InodeCache::insert(const Attributes &attributes) {
     const MutexLock lock(inode->load_mutex);
     inode->attributes = attributes;
     inode->type = attributes.mode & S_IFMT;
+    // What need not be looked for: it has neither pins nor unfinished truncations.
+    inode->pins.emplace();
+    inode->truncating = false;
     inode->loaded.store(true, std::memory_order_release);
     return inode;
 }
