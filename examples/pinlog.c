@@ -126,12 +126,17 @@ static int64_t log_each(const struct log *log, void (*visit)(const char *text, u
 static int create(const char *path, const char *bytes)
 {
 	struct log_header header = { MAGIC, 0 };
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_DIRECT, 0644);
+	char *end;
+	long long size = strtoll(bytes, &end, 0);
+	int fd;
 
+	if (*end != '\0' || size < (long long)sizeof(header))
+		return fail(bytes, "not a number of bytes that holds a log");
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_DIRECT, 0644);
 	if (fd < 0)
 		return fail(path, strerror(errno));
 	if (pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-	    ftruncate(fd, strtoll(bytes, NULL, 0)) != 0) {
+	    ftruncate(fd, size) != 0) {
 		close(fd);
 		return fail(path, strerror(errno));
 	}

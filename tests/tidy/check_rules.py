@@ -152,7 +152,7 @@ class PageRules(unittest.TestCase):
 
     def test_program(self):
         rule = rules.every_program_has_a_page
-        meson = {"src/fusefs/meson.build": "executable('daxpinfs', files('a.cc'),\n  install: true)\n"}
+        meson = {"src/fusefs/meson.build": "executable('daxpinfs', f('a'.g(h())),\n  install: true)\n"}
         self.assertEqual(len(found(rule, meson)), 1)
         self.assertEqual(found(rule, {**meson, "docs/man/daxpinfs.8.scd": ""}), [])
         self.assertEqual(found(rule, {"src/base/meson.build": "executable('x', 'x.cc')\n"}), [])

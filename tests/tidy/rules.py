@@ -186,14 +186,21 @@ def every_public_function_has_a_page(tree):
             yield f"include/daxpin/daxpin.h: {name} has no docs/man/{name}.3.scd"
 
 
-INSTALLED_PROGRAM = re.compile(r"executable\(\s*'([^']+)'((?:[^()]|\([^()]*\))*)\)", re.DOTALL)
+def calls(text, function):
+    """The text between the parentheses of each call, however deep those inside are nested."""
+    for start in re.finditer(rf"\b{function}\(", text):
+        depth, position = 1, start.end()
+        while depth and position < len(text):
+            depth += {"(": 1, ")": -1}.get(text[position], 0)
+            position += 1
+        yield text[start.end():position - 1]
 
 
 def installed_programs(tree):
     for path, text in tree.under("src", "examples", suffixes=("meson.build",)):
-        for program in INSTALLED_PROGRAM.finditer(text):
-            if re.search(r"\binstall:\s*true", program.group(2)):
-                yield path, program.group(1)
+        for call in calls(text, "executable"):
+            if re.search(r"\binstall:\s*true", call):
+                yield path, re.match(r"\s*'([^']+)'", call).group(1)
 
 
 def every_program_has_a_page(tree):
