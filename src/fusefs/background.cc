@@ -9,8 +9,8 @@
 namespace daxpin::fusefs {
 namespace {
 
-constexpr unsigned look_period_ms = 20;  // between two looks at the ring while requests come
-constexpr unsigned idle_after_ms = 1000; // without a request
+constexpr unsigned look_period_ms = 20; // between two looks at the ring while requests come
+constexpr unsigned idle_after_ms = 300; // without a request
 
 } // namespace
 

@@ -9,6 +9,7 @@
 #include "fusefs/protect.h"
 #include "fusefs/session.h"
 
+#include <cstring>
 #include <fmt/format.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -79,17 +80,25 @@ Result<device::DeviceTable> open_devices(const DaemonOptions &options, const Pat
     return device::open_volume_devices(paths.device, how);
 }
 
-void log_devices(const volume::Volume &volume, const device::DeviceTable &devices, bool dax) {
+void log_device(unsigned index, const device::DeviceInfo &info) {
+    log(info.domain_assumed ? LogLevel::warning : LogLevel::info,
+        fmt::format("device {}: {}, {} bytes, mapping unit {}, domain {}{}", index, info.path,
+                    info.size, info.mapping_unit, device::to_string(info.domain),
+                    info.domain_assumed ? " (assumed: the option domain= says so)" : ""));
+    if (info.domain == device::Domain::none)
+        log(LogLevel::warning,
+            fmt::format("volatile memory: {} loses everything with the power", info.path));
+}
+
+void log_volume(volume::Volume &volume, bool dax) {
+    const format::Superblock &superblock = volume.superblock();
+    const device::DeviceTable &devices = volume.devices();
     log(LogLevel::info,
-        fmt::format("volume {} '{:.64}'", uuid_text(volume.superblock().volume_uuid),
-                    volume.superblock().text));
-    for (unsigned i = 0; i < devices.count(); ++i) {
-        const device::DeviceInfo &info = devices.at(i).info();
-        log(info.domain_assumed ? LogLevel::warning : LogLevel::info,
-            fmt::format("device {}: {}, {} bytes, mapping unit {}, domain {}{}", i, info.path,
-                        info.size, info.mapping_unit, device::to_string(info.domain),
-                        info.domain_assumed ? " (assumed: the option domain= says so)" : ""));
-    }
+        fmt::format(
+            "volume {} '{:.64}'", uuid_text(superblock.volume_uuid),
+            std::string_view(superblock.text, ::strnlen(superblock.text, format::label_text_max))));
+    for (unsigned i = 0; i < devices.count(); ++i)
+        log_device(i, devices.at(i).info());
     if (devices.count() == 1 && dax)
         log(LogLevel::warning,
             fmt::format("single device: whoever may open {} can change all data and metadata; "
@@ -98,7 +107,7 @@ void log_devices(const volume::Volume &volume, const device::DeviceTable &device
 }
 
 void log_start(volume::Volume &volume, const DaemonOptions &options, const Paths &paths) {
-    log_devices(volume, volume.devices(), options.volume.dax);
+    log_volume(volume, options.volume.dax);
     if (const std::uint64_t replayed = volume.records_replayed(); replayed != 0)
         log(LogLevel::info, fmt::format("recovery: {} journal records replayed", replayed));
     log(LogLevel::info, fmt::format("mounted {} on {}{}, pid {}", paths.device, paths.mountpoint,
