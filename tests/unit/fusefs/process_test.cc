@@ -5,7 +5,10 @@
 
 #include "support/catch.h"
 
+#include <csignal>
 #include <cstdio>
+#include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace daxpin;
@@ -24,6 +27,29 @@ TEST_CASE("caller: nobody we can see has no capability", "[fusefs]") {
     CHECK_FALSE(effective_capabilities(-1));
     CHECK_FALSE(effective_capabilities(0x7fffffff));
     CHECK_FALSE(make_caller(0, 0, 0, 0).capable(0));
+}
+
+TEST_CASE("caller: capabilities of another user namespace do not count", "[fusefs]") {
+    int ready[2];
+    REQUIRE(::pipe(ready) == 0);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) { // root of a namespace of its own: it has every capability there
+        const char unshared = ::unshare(CLONE_NEWUSER) == 0 ? 1 : 0;
+        static_cast<void>(::write(ready[1], &unshared, 1) == 1);
+        for (;;)
+            ::pause();
+    }
+    char unshared = 0;
+    REQUIRE(::read(ready[0], &unshared, 1) == 1);
+    if (unshared == 1)
+        CHECK_FALSE(effective_capabilities(child));
+    else
+        WARN("this system allows no user namespaces");
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    ::close(ready[0]);
+    ::close(ready[1]);
 }
 
 TEST_CASE("exit status: follows mount(8)", "[fusefs]") {
