@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "helpers.h"
+#include "verify.h"
 
 using namespace daxpin;
 using namespace daxpin::test;
@@ -35,6 +36,7 @@ TEST_CASE("attributes: what is set is there, also after a mount", "[volume]") {
     CHECK(after.ctime_ns > before.ctime_ns);
     CHECK(after.btime_ns == before.btime_ns);
     CHECK(after.generation == before.generation);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("attributes: `now` is the volume's clock", "[volume]") {
@@ -47,6 +49,7 @@ TEST_CASE("attributes: `now` is the volume's clock", "[volume]") {
     CHECK(after.atime_ns / 1'000'000'000 == 4);
     CHECK(after.ctime_ns == after.atime_ns);
     CHECK(after.mtime_ns != after.atime_ns);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("attributes: a new owner takes setuid, setgid and capabilities away", "[volume]") {
@@ -75,6 +78,7 @@ TEST_CASE("attributes: a new owner takes setuid, setgid and capabilities away", 
     arm.mode = 02755;
     set(volume, dir, arm);
     CHECK(set(volume, dir, change).mode == (S_IFDIR | 02755));
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("attributes: +i and +a refuse changes and change nothing", "[volume]") {
@@ -95,6 +99,7 @@ TEST_CASE("attributes: +i and +a refuse changes and change nothing", "[volume]")
         CHECK(volume.set_attributes(root_caller(), file, now).has_value() ==
               (flag == format::inode_flag_append));
     }
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("attributes: only files have a size to set", "[volume]") {
@@ -105,6 +110,7 @@ TEST_CASE("attributes: only files have a size to set", "[volume]") {
     CHECK(fails(volume.set_attributes(root_caller(), root_dir, change), Errc::is_directory));
     const auto fifo = make_node(volume, root_dir, "fifo", S_IFIFO | 0644);
     CHECK(fails(volume.set_attributes(root_caller(), fifo, change), Errc::invalid));
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("flags: unknown ones and odd hints are refused, the pin's is not touched", "[volume]") {
@@ -121,6 +127,7 @@ TEST_CASE("flags: unknown ones and odd hints are refused, the pin's is not touch
     CHECK(stat_of(volume, file).flags == 0);
     must(volume.set_flags(caller, file, format::inode_flag_noatime, {}));
     CHECK(stat_of(volume, file).align_hint == 1U << 21);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("xattrs: set, read, list, remove; modes of setxattr hold", "[volume]") {
@@ -145,6 +152,7 @@ TEST_CASE("xattrs: set, read, list, remove; modes of setxattr hold", "[volume]")
     must(again.remove_xattr(caller, file, "user.a"));
     CHECK(fails(again.get_xattr(caller, file, "user.a"), Errc::no_attribute));
     CHECK(fails(again.remove_xattr(caller, file, "user.a"), Errc::no_attribute));
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("xattrs: foreign namespaces and the daemon's own names are not stored", "[volume]") {
@@ -160,4 +168,5 @@ TEST_CASE("xattrs: foreign namespaces and the daemon's own names are not stored"
     CHECK(fails(volume.get_xattr(caller, root_dir, "user.daxpin.pin"), Errc::no_attribute));
     CHECK(fails(set("user." + std::string(251, 'x')), Errc::range));
     must(set("user." + std::string(250, 'x')));
+    CHECK(fsck_findings(fixture) == "");
 }

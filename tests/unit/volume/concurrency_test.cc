@@ -3,6 +3,7 @@
 // Several threads on the same few names. What each of them may see is open; that the volume is
 // whole afterwards is not. Meant to run under ThreadSanitizer too.
 #include "helpers.h"
+#include "verify.h"
 
 #include <functional>
 #include <set>
@@ -72,6 +73,7 @@ TEST_CASE("concurrency: renames of directories keep a tree", "[volume][threads]"
     });
     std::set<std::uint64_t> found;
     check_whole(volume, root_dir, root_dir, found);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("concurrency: creating, linking and removing the same names", "[volume][threads]") {
@@ -119,6 +121,7 @@ TEST_CASE("concurrency: creating, linking and removing the same names", "[volume
     });
     std::set<std::uint64_t> found;
     check_whole(volume, root_dir, root_dir, found);
+    CHECK(fsck_findings(fixture) == "");
     for (const auto dir : {a, b})
         for (const auto &name : names_in(volume, dir)) {
             const auto number = must(peek(volume, dir, name)).number;
@@ -130,5 +133,6 @@ TEST_CASE("concurrency: creating, linking and removing the same names", "[volume
     volume.forget(a, 1000);
     volume.forget(b, 1000);
     finish_background(volume);
+    CHECK(fsck_findings(fixture) == "");
     CHECK(must(volume.statistics()).free_blocks == before);
 }

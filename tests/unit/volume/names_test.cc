@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "helpers.h"
+#include "verify.h"
 
 #include <algorithm>
 #include <set>
@@ -21,6 +22,7 @@ TEST_CASE("names: a created node is found, before and after a mount", "[volume]"
         fixture.remount();
     }
     CHECK(fixture->records_replayed() == 0);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("names: link counts of directories count subdirectories, sizes count entries",
@@ -37,6 +39,7 @@ TEST_CASE("names: link counts of directories count subdirectories, sizes count e
     unlink(volume, dir, "file");
     CHECK(stat_of(volume, dir).link_count == 2);
     CHECK(stat_of(volume, dir).size == 0);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("names: what Linux refuses as a name is refused", "[volume]") {
@@ -54,6 +57,7 @@ TEST_CASE("names: what Linux refuses as a name is refused", "[volume]") {
     CHECK(fails(make(std::string(255, 'x')), Errc::exists));
     CHECK(fails(volume.lookup(root_dir, std::string(256, 'x')), Errc::name_too_long));
     CHECK(fails(volume.make_node(root_caller(), root_dir, "odd", node(0644)), Errc::invalid));
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("names: dot leads to the directory, dot-dot to its parent", "[volume]") {
@@ -64,6 +68,7 @@ TEST_CASE("names: dot leads to the directory, dot-dot to its parent", "[volume]"
     CHECK(must(peek(volume, dir, "..")).number == root_dir);
     CHECK(must(peek(volume, root_dir, "..")).number == root_dir);
     CHECK(fails(volume.lookup(make_file(volume, root_dir, "file"), "x"), Errc::not_directory));
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("unlink: directories and files are told apart", "[volume]") {
@@ -76,6 +81,7 @@ TEST_CASE("unlink: directories and files are told apart", "[volume]") {
     CHECK(fails(volume.remove_directory(root_caller(), root_dir, "dir"), Errc::not_empty));
     CHECK(fails(volume.unlink(root_caller(), dir, "none"), Errc::not_found));
     CHECK(names_in(volume, dir) == Names{"file"});
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("unlink: a removed directory takes no new entries", "[volume]") {
@@ -87,6 +93,7 @@ TEST_CASE("unlink: a removed directory takes no new entries", "[volume]") {
     CHECK(stat_of(volume, dir).link_count == 0);
     volume.forget(dir, 1);
     CHECK(fails(volume.attributes(dir), Errc::stale));
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("link: two names are one inode until the last is gone", "[volume]") {
@@ -105,6 +112,7 @@ TEST_CASE("link: two names are one inode until the last is gone", "[volume]") {
     CHECK(fails(volume.link(root_caller(), file, dir, "again"), Errc::not_found));
     volume.forget(file, 2);
     CHECK(fails(volume.attributes(file), Errc::stale));
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("symlink: the target comes back, short and long", "[volume]") {
@@ -127,6 +135,7 @@ TEST_CASE("symlink: the target comes back, short and long", "[volume]") {
     link.target = longest;
     CHECK(fails(volume.make_node(root_caller(), root_dir, "x", link), Errc::name_too_long));
     CHECK(fails(volume.read_link(root_dir), Errc::invalid));
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("create: a setgid directory hands down its group, its hints too", "[volume]") {
@@ -152,6 +161,7 @@ TEST_CASE("create: a setgid directory hands down its group, its hints too", "[vo
     }
     volume::NewNode fifo = node(S_IFIFO | 0600);
     CHECK(must(volume.make_node(user, dir, "fifo", fifo)).flags == 0);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("chattr: +i and +a rule over names", "[volume]") {
@@ -180,6 +190,7 @@ TEST_CASE("chattr: +i and +a rule over names", "[volume]") {
             refuses(volume.rename(caller, dir, "more", dir, "file", volume::RenameMode::exchange)));
     }
     CHECK(names_in(volume, dir) == Names{"file", "more"});
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("list: every entry once, in steps of any size, while entries come and go", "[volume]") {
@@ -213,6 +224,7 @@ TEST_CASE("list: every entry once, in steps of any size, while entries come and 
         CHECK(seen.count(name) == 1);
     CHECK(seen.count(".") == 1);
     CHECK(seen.count("..") == 1);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("list: with attributes each entry taken is looked up", "[volume]") {
@@ -239,4 +251,5 @@ TEST_CASE("list: with attributes each entry taken is looked up", "[volume]") {
     must(volume.list(root_dir, 0, true, visit));
     unlink(volume, root_dir, "refused");
     CHECK(fails(volume.attributes(refused), Errc::stale));
+    CHECK(fsck_findings(fixture) == "");
 }

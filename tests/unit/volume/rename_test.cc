@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "helpers.h"
+#include "verify.h"
 
 using namespace daxpin;
 using namespace daxpin::test;
@@ -22,6 +23,7 @@ TEST_CASE("rename: the new name leads to the inode, the old one nowhere", "[volu
     const auto after = stat_of(fixture.volume(), file);
     CHECK(after.ctime_ns > before.ctime_ns);
     CHECK(after.mtime_ns == before.mtime_ns);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("rename: a replaced file loses its name, a replaced directory its life", "[volume]") {
@@ -43,6 +45,7 @@ TEST_CASE("rename: a replaced file loses its name, a replaced directory its life
     CHECK(stat_of(volume, empty).link_count == 0);
     CHECK(stat_of(volume, root_dir).link_count == 3);
     CHECK(stat_of(volume, root_dir).size == 2);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("rename: kinds that do not fit are refused", "[volume]") {
@@ -68,6 +71,7 @@ TEST_CASE("rename: kinds that do not fit are refused", "[volume]") {
     CHECK(fails(volume.rename(caller, root_dir, "file", root_dir, "x", RenameMode::exchange),
                 Errc::not_found));
     CHECK(names_in(volume, root_dir) == Names{"dir", "file", "full"});
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("rename: a directory never comes to lie below itself", "[volume]") {
@@ -86,6 +90,7 @@ TEST_CASE("rename: a directory never comes to lie below itself", "[volume]") {
     rename(volume, b, "c", root_dir, "c");
     CHECK(stat_of(volume, c).parent == root_dir);
     CHECK(must(peek(volume, c, "..")).number == root_dir);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("rename: moved directories take their links along", "[volume]") {
@@ -109,6 +114,7 @@ TEST_CASE("rename: moved directories take their links along", "[volume]") {
     CHECK(stat_of(volume, a).size == 1);
     CHECK(stat_of(volume, b).size == 2);
     CHECK(must(peek(volume, b, "file")).number == file);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("rename: exchange swaps two names in one directory", "[volume]") {
@@ -132,6 +138,7 @@ TEST_CASE("rename: exchange swaps two names in one directory", "[volume]") {
     CHECK(listed_type("y") == S_IFREG >> 12);
     CHECK(stat_of(volume, root_dir).link_count == 3);
     CHECK(stat_of(volume, x).link_count == 1);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("rename: between two names of one inode nothing happens", "[volume]") {
@@ -147,6 +154,7 @@ TEST_CASE("rename: between two names of one inode nothing happens", "[volume]") 
     CHECK(names_in(volume, root_dir) == Names{"a", "b"});
     CHECK(stat_of(volume, file).link_count == 2);
     CHECK(stat_of(volume, file).ctime_ns == before.ctime_ns);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("rename: a whiteout takes the old name", "[volume]") {
@@ -160,4 +168,5 @@ TEST_CASE("rename: a whiteout takes the old name", "[volume]") {
     CHECK(left.rdev == 0);
     CHECK(must(peek(volume, dir, "file")).number == file);
     CHECK(stat_of(volume, root_dir).size == 2);
+    CHECK(fsck_findings(fixture) == "");
 }

@@ -3,6 +3,7 @@
 // Files without a name: kept while used, freed afterwards, in one step or many, in this mount or
 // the next.
 #include "helpers.h"
+#include "verify.h"
 
 using namespace daxpin;
 using namespace daxpin::test;
@@ -46,6 +47,7 @@ TEST_CASE("removal: an open file without a name lives until it is closed", "[vol
     CHECK(stat_of(volume, number).link_count == 0);
     volume.release(number, file.open.handle);
     CHECK(fails(volume.attributes(number), Errc::stale));
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("removal: every block comes back, of small files and large ones", "[volume]") {
@@ -68,6 +70,7 @@ TEST_CASE("removal: every block comes back, of small files and large ones", "[vo
         CHECK(fails(volume.attributes(number), Errc::stale));
         CHECK(free_blocks(volume) == before);
     }
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("removal: what the last mount left undone is done after the next", "[volume]") {
@@ -87,6 +90,7 @@ TEST_CASE("removal: what the last mount left undone is done after the next", "[v
     finish_background(fixture.volume());
     CHECK(free_blocks(fixture.volume()) == before);
     CHECK(names_in(fixture.volume(), root_dir).empty());
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("unnamed: a file without a name goes unless it is given one", "[volume]") {
@@ -110,6 +114,7 @@ TEST_CASE("unnamed: a file without a name goes unless it is given one", "[volume
     finish_background(fixture.volume());
     CHECK(must(peek(fixture.volume(), root_dir, "kept")).number == kept.attributes.number);
     CHECK(stat_of(fixture.volume(), kept.attributes.number).link_count == 1);
+    CHECK(fsck_findings(fixture) == "");
 }
 
 TEST_CASE("space: unlink and rmdir work on a full volume", "[volume]") {
@@ -140,4 +145,5 @@ TEST_CASE("space: unlink and rmdir work on a full volume", "[volume]") {
     CHECK(names_in(volume, root_dir).empty());
     CHECK(stat_of(volume, root_dir).link_count == 2);
     make_file(volume, root_dir, "room again");
+    CHECK(fsck_findings(fixture) == "");
 }
