@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <numeric>
+#include <poll.h>
 #include <span>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -114,12 +115,16 @@ void add_options(Arguments &arguments, const DaemonOptions &options, const std::
         arguments.add("-d");
 }
 
-// Ends requests that wait for an answer nobody will give. Best effort: fusectl may be missing.
-void abort_connection(unsigned number) {
+// True if the kernel has ended the connection, as umount(8) does.
+bool is_disconnected(int fd) {
+    pollfd polled{fd, 0, 0};
+    return ::poll(&polled, 1, 0) == 1 && (polled.revents & POLLERR) != 0;
+}
+
+// What ends the requests of connection `number`. Best effort: fusectl may not be mounted.
+UniqueFd open_abort_file(unsigned number) {
     const std::string path = "/sys/fs/fuse/connections/" + std::to_string(number) + "/abort";
-    const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (fd && ::write(fd.get(), "1", 1) != 1)
-        log(LogLevel::debug, "the FUSE connection could not be aborted");
+    return UniqueFd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
 }
 
 } // namespace
@@ -144,8 +149,9 @@ Result<void> Session::mount(const std::string &path) {
     StderrCapture capture;
     if (fuse_session_mount(session_, path.c_str()) != 0)
         return Error{Errc::unsupported, "mount on " + path + " failed: " + capture.finish()};
-    mounted_on_ = path;
     capture.finish();
+    mounted_on_ = path;
+    connection_ = mounted_minor(read_mountinfo(), path);
     fuse_set_log_func(log_libfuse);
     fuse_custom_io io{};
     io.read = read_request;
@@ -177,10 +183,14 @@ Result<void> Session::run(unsigned threads, unsigned max_idle) {
 void Session::unmount() {
     if (mounted_on_.empty())
         return;
-    const auto connection = mounted_minor(read_mountinfo(), mounted_on_);
+    // Opened while the mount stands: afterwards its number may be another filesystem's.
+    UniqueFd abort;
+    if (connection_ && !is_disconnected(fuse_session_fd(session_)))
+        abort = open_abort_file(*connection_);
     fuse_session_unmount(session_);
-    if (connection)
-        abort_connection(*connection);
+    // Nobody answers any more: what waits, the notifier perhaps, shall not wait for ever.
+    if (abort && ::write(abort.get(), "1", 1) != 1)
+        log(LogLevel::debug, "the FUSE connection could not be aborted");
     fuse_remove_signal_handlers(session_);
     mounted_on_.clear();
 }

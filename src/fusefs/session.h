@@ -7,6 +7,7 @@
 #include "fusefs/fuse.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace daxpin::fusefs {
@@ -39,6 +40,7 @@ class Session {
 
     fuse_session *session_;
     std::string mounted_on_;
+    std::optional<unsigned> connection_; // its number in /sys/fs/fuse/connections
 };
 
 } // namespace daxpin::fusefs
