@@ -326,8 +326,10 @@ Result<DaemonOptions> parse_options(std::span<const char *const> arguments) {
 unsigned worker_threads(const DaemonOptions &options) {
     constexpr unsigned least = 8;
     constexpr unsigned most = 64;
+    // While one request waits for a file to be closed, another thread must hear of the close.
+    constexpr unsigned needed = 2;
     if (options.threads != 0)
-        return options.threads;
+        return std::max(options.threads, needed);
     return std::clamp(2 * std::thread::hardware_concurrency(), least, most);
 }
 

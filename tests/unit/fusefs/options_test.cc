@@ -74,6 +74,12 @@ TEST_CASE("options: keywords set what they name", "[fusefs]") {
     CHECK(options.more_devices == std::vector<std::string>{"/a", "/b"});
 }
 
+TEST_CASE("options: two threads serve in any case", "[fusefs]") {
+    CHECK(worker_threads(parse_ok("threads=1")) == 2);
+    CHECK(worker_threads(parse_ok("threads=2")) == 2);
+    CHECK(worker_threads(parse_ok("rw")) >= 8);
+}
+
 TEST_CASE("options: of contradicting words the last wins", "[fusefs]") {
     CHECK_FALSE(parse_ok("ro,rw").volume.read_only);
     CHECK(parse_ok("rw,ro").volume.read_only);
