@@ -51,8 +51,6 @@ class Walker {
         if (first < place.low || (place.high && last >= *place.high))
             return "keys " + to_string(first) + " to " + to_string(last) +
                    " outside the range its parent gives it";
-        if (!leaf && first != place.low)
-            return "first key " + to_string(first) + " is not the one in its parent";
         return std::nullopt;
     }
 
@@ -71,9 +69,11 @@ class Walker {
             std::optional<Key> high = place.high;
             if (i + 1 < node.count())
                 high = node.child(i + 1).key;
-            if (child.key >= to_ || (high && *high <= from_))
+            // The first child's key is no bound: it holds everything from the node's own on.
+            const Key low = i == 0 ? place.low : child.key;
+            if (low >= to_ || (high && *high <= from_))
                 continue;
-            visit({MediaBlock{child.block}, node.level() - 1, child.key, high,
+            visit({MediaBlock{child.block}, node.level() - 1, low, high,
                    place.done + i * share, share});
         }
     }
