@@ -110,6 +110,10 @@ Result<void> Oracle::make(const Operation &operation) {
         file->mode = 0120777;
         file->target = operation.other;
     }
+    if (!is_link && (file->is_directory() || (file->mode & 0170000) == 0100000)) {
+        file->flags = to.directory->flags & format::inode_flag_dax; // hints are inherited
+        file->align_hint = to.directory->align_hint;
+    }
     ++file->names;
     to.directory->entries[to.name] = file;
     return {};
