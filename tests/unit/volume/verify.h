@@ -11,4 +11,12 @@ namespace daxpin::test {
 // Open files and references may be held; notes on unfinished work do not count.
 std::string fsck_findings(VolumeFixture &fixture);
 
+// What lies on media, as fsck counts it on a copy.
+struct Contents {
+    std::uint64_t inodes;
+    std::uint64_t unfinished;
+    std::uint64_t tree_nodes;
+};
+Contents contents_of(VolumeFixture &fixture);
+
 } // namespace daxpin::test
