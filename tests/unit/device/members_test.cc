@@ -56,7 +56,9 @@ TEST_CASE("members: any member finds the others, in index order", "[members]") {
                                          first.file("data", 2 * file_bytes),
                                          second.file("more", file_bytes)};
     make_volume(paths);
-    make_volume({first.file("other", file_bytes), first.file("other2", file_bytes)}, 2);
+    make_volume({first.file("other", file_bytes), first.file("other2", file_bytes),
+                 first.file("other3", file_bytes)},
+                2);
     OpenOptions options;
     SECTION("in a searched directory") {
         options.search_directories = {second.path()};
@@ -108,6 +110,18 @@ TEST_CASE("members: a copy beside the original is not taken by chance", "[member
     fs::remove(directory.path() + "/backup");
     fs::create_symlink(paths[1], directory.path() + "/link");
     CHECK(volume_text(paths[0]).empty());
+}
+
+TEST_CASE("members: what the user named counts more than a copy found in a search", "[members]") {
+    const TempDirectory directory;
+    const std::vector<std::string> paths{directory.file("meta", file_bytes),
+                                         directory.file("data", file_bytes),
+                                         directory.file("more", file_bytes)};
+    make_volume(paths);
+    fs::copy_file(paths[1], directory.path() + "/backup");
+    OpenOptions options;
+    options.more_paths = {paths[1]};
+    CHECK(volume_text(paths[0], options).empty());
 }
 
 TEST_CASE("members: a device that the superblock does not know is refused", "[members]") {
