@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <mutex>
+#include <ucontext.h>
 
 namespace daxpin::device {
 
@@ -41,8 +42,12 @@ void handle_sigbus(int signal, siginfo_t *info, void *context) {
     constexpr std::size_t page_mask = 4095;
     if (guard && is_access && address < guard->end &&
         reinterpret_cast<std::size_t>(address) >=
-            (reinterpret_cast<std::size_t>(guard->begin) & ~page_mask))
+            (reinterpret_cast<std::size_t>(guard->begin) & ~page_mask)) {
+        // The jump restores no mask, and whoever wraps handlers (ThreadSanitizer does) may have
+        // blocked SIGBUS for this one: the next fault would then be the last.
+        ::pthread_sigmask(SIG_SETMASK, &static_cast<ucontext_t *>(context)->uc_sigmask, nullptr);
         siglongjmp(guard->back, 1);
+    }
     if (info->si_code != BUS_MCEERR_AO) // nobody has touched that page yet
         pass_on(signal, info, context);
 }

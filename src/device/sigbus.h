@@ -33,7 +33,7 @@ template <typename Access>
     SigbusGuard guard;
     guard.begin = begin;
     guard.end = begin + length;
-    // The handler runs with SIGBUS unblocked, so the mask need not be saved.
+    // The handler restores the mask itself: saving it here would cost a system call each time.
     if (sigsetjmp(guard.back, 0) != 0) {
         sigbus_guard = nullptr;
         return false;
