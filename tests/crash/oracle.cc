@@ -306,6 +306,8 @@ Result<void> Oracle::change_data(const Operation &operation, std::uint64_t count
     }
     const bool append = operation.op == Op::append;
     const std::uint64_t offset = append ? file->data.size() : operation.offset;
+    if (file->pinned_whole && offset + count > file->data.size())
+        return Errc::pinned;
     put(*file, offset, content(operation.version, append ? 0 : operation.offset, count));
     return {};
 }
