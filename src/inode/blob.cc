@@ -73,6 +73,7 @@ Result<std::vector<MediaBlock>> store_content(btree::Tree::Transaction &tx,
                                               std::span<const std::byte> content) {
     const auto &devices = tx.units().journal().devices();
     std::vector<MediaBlock> blocks;
+    tx.units().stores_data();
     while (!content.empty()) {
         DAXPIN_TRY_ASSIGN(const auto block, tx.allocate_unit());
         const auto part = content.first(std::min<std::size_t>(content.size(), block_size));
@@ -80,7 +81,6 @@ Result<std::vector<MediaBlock>> store_content(btree::Tree::Transaction &tx,
         blocks.push_back(block);
         content = content.subspan(part.size());
     }
-    tx.units().data_stored();
     return blocks;
 }
 

@@ -46,7 +46,7 @@ void compare_units(const UnitBytes &was, const UnitBytes &is, Found found) {
 } // namespace
 
 Transaction::~Transaction() {
-    release_units();
+    abort();
 }
 
 std::byte *Transaction::find(MediaBlock unit) {
@@ -181,14 +181,19 @@ Result<void> Transaction::write_homes(const std::vector<Range> &ranges) {
     return {};
 }
 
+Result<void> Transaction::drain_stores() {
+    if (!std::exchange(drain_first_, false))
+        return {};
+    auto drained = journal_.devices().drain();
+    if (!drained)
+        journal_.fail();
+    return drained;
+}
+
 Result<Sequence> Transaction::append_and_write_home(const std::vector<Range> &ranges) {
     auto record = build_record(ranges);
     DAXPIN_TRY(journal_.reserve(record.size()));
-    if (drain_first_)
-        if (auto drained = journal_.devices().drain(); !drained) {
-            journal_.fail();
-            return std::move(drained).error();
-        }
+    DAXPIN_TRY(drain_stores());
     DAXPIN_TRY_ASSIGN(const auto sequence,
                       journal_.append(record, static_cast<std::uint32_t>(ranges.size())));
     // From here on nothing may fail but the device itself.
@@ -213,11 +218,7 @@ Result<Sequence> Transaction::commit() {
         return sequence;
     }
     // Nothing of ours changed; data stored in place must still be durable.
-    if (drain_first_)
-        if (auto drained = journal_.devices().drain(); !drained) {
-            journal_.fail();
-            return std::move(drained).error();
-        }
+    DAXPIN_TRY(drain_stores());
     abort();
     return journal_.head();
 }
@@ -229,8 +230,10 @@ void Transaction::release_units() {
 }
 
 void Transaction::abort() {
+    // What went to blocks that stay free must not reach media at some later time, when they may
+    // be somebody else's. A failure has failed the journal.
+    static_cast<void>(drain_stores());
     release_units();
-    drain_first_ = false;
 }
 
 void Transaction::await_retry() {

@@ -46,8 +46,9 @@ class Transaction {
     // Drops the copy: the block is being freed, its content is of no interest.
     void discard(MediaBlock unit);
 
-    // Data or blob blocks were stored non-temporally by this thread: drain before the record.
-    void data_stored() { drain_first_ = true; }
+    // Says, before the first such store, that this thread stores data or blob blocks: they are
+    // drained before the record, or when the transaction is given up.
+    void stores_data() { drain_first_ = true; }
 
     // Bytes of ring that the changes so far would take, roughly, from above.
     std::uint64_t estimated_bytes() const;
@@ -58,9 +59,8 @@ class Transaction {
     // ERRORS: before the record is durable: no trace is left; io with the journal failed after.
     Result<Sequence> commit();
 
-    // Releases everything; then waits for the unit that caused Errc::retry.
-    void abort();
-    void await_retry();
+    void abort();       // releases everything
+    void await_retry(); // the same; then waits for the unit that caused Errc::retry
 
     Journal &journal() { return journal_; }
 
@@ -79,6 +79,7 @@ class Transaction {
 
     Result<std::byte *> load_locked(MediaBlock unit);
     Result<void> write_fresh_units();
+    Result<void> drain_stores();
     Result<std::vector<Range>> differences() const;
     std::vector<std::byte> build_record(const std::vector<Range> &ranges) const;
     Result<Sequence> append_and_write_home(const std::vector<Range> &ranges);

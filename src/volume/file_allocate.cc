@@ -164,6 +164,7 @@ Result<FileBlock> punch_step(Engine &engine, CachedInode &inode, BlockRange rang
         const auto changed,
         engine.transact(
             [&](Transaction &tx) -> Result<Attributes> {
+                tx.units().stores_data();
                 Attributes attributes = inode.attributes;
                 attributes.mtime_ns = times.mtime_ns;
                 attributes.ctime_ns = times.ctime_ns;
@@ -174,7 +175,6 @@ Result<FileBlock> punch_step(Engine &engine, CachedInode &inode, BlockRange rang
                 for (const MediaRun &run : removed.runs)
                     free_run(engine, tx, attributes, run, &inode.leases);
                 next = removed.next;
-                tx.units().data_stored();
                 DAXPIN_TRY(engine.table->store(tx, attributes));
                 return attributes;
             },
@@ -217,7 +217,7 @@ Result<void> clear_range(Engine &engine, CachedInode &inode, BlockRange range,
         last = extents.size() < limit.runs || extents.back().end() >= range.end();
         const FileBlock end = last ? range.end() : extents.back().end();
         DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
-            tx.units().data_stored();
+            tx.units().stores_data();
             if (at < end)
                 DAXPIN_TRY(map.mark_unwritten(tx, at, end - at));
             return last ? engine.table->store(tx, changed) : Result<void>{};

@@ -84,7 +84,7 @@ Result<void> commit_attributes(Engine &engine, CachedInode &inode, const Attribu
                                alloc::Purpose purpose) {
     DAXPIN_TRY(engine.transact(
         [&](Transaction &tx) {
-            tx.units().data_stored();
+            tx.units().stores_data();
             return engine.table->store(tx, changed);
         },
         purpose));

@@ -5,7 +5,7 @@
 //
 // Unless said otherwise the caller holds begin_change() and the inode's lock exclusively, and
 // stores go past the cache or are flushed, so that the next drain of this thread makes them
-// durable: Transaction::units().data_stored() sees to that before the record.
+// durable: Transaction::units().stores_data() sees to that before the record.
 #pragma once
 
 #include "volume/impl.h"

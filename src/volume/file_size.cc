@@ -32,7 +32,9 @@ Result<FileBlock> join_unfinished(Engine &engine, CachedInode &inode, FileBlock 
 
 // A file without a name has its one entry for its removal. What a crash leaves of a truncation
 // goes with it then; until then the inode's flag says that blocks are left beyond the end.
-bool has_entry_of_its_own(const Attributes &attributes) { return attributes.link_count > 0; }
+bool has_entry_of_its_own(const Attributes &attributes) {
+    return attributes.link_count > 0;
+}
 
 } // namespace
 

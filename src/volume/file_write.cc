@@ -163,11 +163,11 @@ Result<std::uint64_t> WriteStep::fill(std::uint64_t align, alloc::Reservation *r
     DAXPIN_TRY_ASSIGN(const auto changed,
                       engine_.transact(
                           [&](Transaction &tx) -> Result<Attributes> {
+                              tx.units().stores_data();
                               DAXPIN_TRY(plan(tx, align));
                               const auto written_end = std::min(end(), planned_end_.bytes());
                               Attributes attributes = changed_attributes(written_end);
                               DAXPIN_TRY(enter(tx, attributes));
-                              tx.units().data_stored();
                               return attributes;
                           },
                           alloc::Purpose::ordinary, reservation));

@@ -70,9 +70,9 @@ class UnitPreparation {
 template <typename Body> Result<void> UnitPreparation::step(Body &&body) {
     DAXPIN_TRY_ASSIGN(const auto changed, engine_.transact(
                                               [&](Transaction &tx) -> Result<Attributes> {
+                                                  tx.units().stores_data();
                                                   Attributes attributes = inode_.attributes;
                                                   DAXPIN_TRY(body(tx, attributes));
-                                                  tx.units().data_stored();
                                                   DAXPIN_TRY(engine_.table->store(tx, attributes));
                                                   return attributes;
                                               },

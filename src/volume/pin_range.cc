@@ -39,9 +39,9 @@ bool overlaps(const std::vector<BlockRange> &pins, BlockRange range) {
 template <typename Change> Result<void> commit_pins(Engine &engine, CachedInode &inode,
                                                     const Attributes &changed, Change &&change) {
     DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
+        tx.units().stores_data();
         auto table = engine.pin_table(inode.number);
         DAXPIN_TRY(change(tx, table));
-        tx.units().data_stored();
         return engine.table->store(tx, changed);
     }));
     inode.attributes = changed;
