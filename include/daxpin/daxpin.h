@@ -34,8 +34,7 @@ struct daxpin_map;
  * file of a daxpin filesystem), EBUSY (the file is open in cached mode elsewhere), ENOLCK,
  * EACCES (the device may not be opened by the caller), ENOTTY (another filesystem), ENOMEM.
  */
-int daxpin_map_new(struct daxpin_map **map, int fd, uint64_t offset, size_t length,
-                   unsigned flags);
+int daxpin_map_new(struct daxpin_map **map, int fd, uint64_t offset, size_t length, unsigned flags);
 
 /* Unmaps, which ends the lease; sets *map to NULL. A null *map is fine. */
 int daxpin_map_delete(struct daxpin_map **map);

@@ -15,117 +15,117 @@
 #define DAXPIN_PREPARE 0x1u
 
 /* struct daxpin_status.flags */
-#define DAXPIN_STATUS_PINNED    0x1u  /* some range is pinned */
-#define DAXPIN_STATUS_WHOLE     0x2u  /* the whole file is, size included */
+#define DAXPIN_STATUS_PINNED 0x1u     /* some range is pinned */
+#define DAXPIN_STATUS_WHOLE 0x2u      /* the whole file is, size included */
 #define DAXPIN_STATUS_READ_ONLY 0x4u  /* the mount is read-only */
-#define DAXPIN_STATUS_DIRECT    0x8u  /* opens are direct */
+#define DAXPIN_STATUS_DIRECT 0x8u     /* opens are direct */
 #define DAXPIN_STATUS_PREPARING 0x10u /* a PREPARE is running */
 
 /* struct daxpin_lease.access */
-#define DAXPIN_LEASE_READ  1u
+#define DAXPIN_LEASE_READ 1u
 #define DAXPIN_LEASE_WRITE 2u
 
 /* struct daxpin_extent.flags */
 #define DAXPIN_EXTENT_UNWRITTEN 0x1u
 
 /* struct daxpin_device.granularity */
-#define DAXPIN_GRANULARITY_BYTE       1u /* visible is durable (eADR) */
+#define DAXPIN_GRANULARITY_BYTE 1u       /* visible is durable (eADR) */
 #define DAXPIN_GRANULARITY_CACHE_LINE 2u /* write back the line, then a store fence */
-#define DAXPIN_GRANULARITY_PAGE       3u /* msync */
-#define DAXPIN_GRANULARITY_NONE       4u /* volatile memory */
+#define DAXPIN_GRANULARITY_PAGE 3u       /* msync */
+#define DAXPIN_GRANULARITY_NONE 4u       /* volatile memory */
 
 struct daxpin_range { /* PIN, UNPIN, SYNC; offset 0 and length 0 mean the whole file */
-	__aligned_u64 offset;
-	__aligned_u64 length;
-	__aligned_u64 align; /* PIN: bytes, 0 = what the device needs; else zero */
-	__u32 flags;         /* PIN: DAXPIN_PREPARE */
-	__u32 reserved[5];
+    __aligned_u64 offset;
+    __aligned_u64 length;
+    __aligned_u64 align; /* PIN: bytes, 0 = what the device needs; else zero */
+    __u32 flags;         /* PIN: DAXPIN_PREPARE */
+    __u32 reserved[5];
 };
 
 struct daxpin_extend {
-	__aligned_u64 length; /* the file's new size */
-	__u32 flags;
-	__u32 reserved[5];
+    __aligned_u64 length; /* the file's new size */
+    __u32 flags;
+    __u32 reserved[5];
 };
 
 struct daxpin_generation {
-	__aligned_u64 mount_id; /* random, new at each mount */
-	__aligned_u64 counter;
+    __aligned_u64 mount_id; /* random, new at each mount */
+    __aligned_u64 counter;
 };
 
 struct daxpin_status {
-	__u32 flags; /* DAXPIN_STATUS_* */
-	__u32 lease_count;
-	__aligned_u64 pinned_bytes;
-	struct daxpin_generation generation;
-	__aligned_u64 prepare_done;  /* bytes */
-	__aligned_u64 prepare_total; /* bytes, 0 when none runs */
-	__u32 reserved[8];
+    __u32 flags; /* DAXPIN_STATUS_* */
+    __u32 lease_count;
+    __aligned_u64 pinned_bytes;
+    struct daxpin_generation generation;
+    __aligned_u64 prepare_done;  /* bytes */
+    __aligned_u64 prepare_total; /* bytes, 0 when none runs */
+    __u32 reserved[8];
 };
 
 struct daxpin_lease {
-	__aligned_u64 offset;
-	__aligned_u64 length;
-	__u32 access; /* DAXPIN_LEASE_* */
-	__u32 flags;  /* DAXPIN_PREPARE */
-	__aligned_u64 id; /* out */
-	struct daxpin_generation generation; /* out */
-	__u32 reserved[8];
+    __aligned_u64 offset;
+    __aligned_u64 length;
+    __u32 access;                        /* DAXPIN_LEASE_* */
+    __u32 flags;                         /* DAXPIN_PREPARE */
+    __aligned_u64 id;                    /* out */
+    struct daxpin_generation generation; /* out */
+    __u32 reserved[8];
 };
 
 struct daxpin_release {
-	__aligned_u64 id;
-	__u32 flags;
-	__u32 reserved[3];
+    __aligned_u64 id;
+    __u32 flags;
+    __u32 reserved[3];
 };
 
 struct daxpin_extent {
-	__aligned_u64 file_offset;
-	__aligned_u64 device_offset;
-	__aligned_u64 length;
-	__u32 device;
-	__u32 flags; /* DAXPIN_EXTENT_* */
+    __aligned_u64 file_offset;
+    __aligned_u64 device_offset;
+    __aligned_u64 length;
+    __u32 device;
+    __u32 flags; /* DAXPIN_EXTENT_* */
 };
 
 #define DAXPIN_EXTENTS_MAX 255
 
 struct daxpin_extents {
-	__aligned_u64 cursor; /* in: file offset to start at; out: where to go on, ~0 at the end */
-	struct daxpin_generation generation; /* in and out; in zero = any */
-	__u32 count; /* out */
-	__u32 flags;
-	__u32 reserved[4];
-	struct daxpin_extent extents[DAXPIN_EXTENTS_MAX]; /* out */
+    __aligned_u64 cursor; /* in: file offset to start at; out: where to go on, ~0 at the end */
+    struct daxpin_generation generation; /* in and out; in zero = any */
+    __u32 count;                         /* out */
+    __u32 flags;
+    __u32 reserved[4];
+    struct daxpin_extent extents[DAXPIN_EXTENTS_MAX]; /* out */
 };
 
 /* struct daxpin_device.flags, out; zero on the way in */
-#define DAXPIN_DEVICE_ASSUMED  0x1u /* the granularity is an option's, not the platform's word */
+#define DAXPIN_DEVICE_ASSUMED 0x1u  /* the granularity is an option's, not the platform's word */
 #define DAXPIN_DEVICE_METADATA 0x2u /* holds metadata: whoever may open it is trusted with it */
-#define DAXPIN_DEVICE_DATA     0x4u /* holds file data */
+#define DAXPIN_DEVICE_DATA 0x4u     /* holds file data */
 
 struct daxpin_device {
-	__u32 index; /* in */
-	__u32 flags; /* DAXPIN_DEVICE_* */
-	__u32 count;       /* devices of the volume */
-	__u32 granularity; /* DAXPIN_GRANULARITY_* */
-	__aligned_u64 size;         /* bytes */
-	__aligned_u64 mapping_unit; /* bytes */
-	__s32 numa_node;            /* -1 = unknown */
-	__u32 reserved[1];
-	__u8 volume_uuid[16];
-	__u8 uuid[16];
-	char path[4096]; /* NUL-terminated */
+    __u32 index;                /* in */
+    __u32 flags;                /* DAXPIN_DEVICE_* */
+    __u32 count;                /* devices of the volume */
+    __u32 granularity;          /* DAXPIN_GRANULARITY_* */
+    __aligned_u64 size;         /* bytes */
+    __aligned_u64 mapping_unit; /* bytes */
+    __s32 numa_node;            /* -1 = unknown */
+    __u32 reserved[1];
+    __u8 volume_uuid[16];
+    __u8 uuid[16];
+    char path[4096]; /* NUL-terminated */
 };
 
 #define DAXPIN_IOC_MAGIC 0xDA
-#define DAXPIN_IOC_PIN     _IOW(DAXPIN_IOC_MAGIC, 1, struct daxpin_range)
-#define DAXPIN_IOC_UNPIN   _IOW(DAXPIN_IOC_MAGIC, 2, struct daxpin_range)
-#define DAXPIN_IOC_EXTEND  _IOW(DAXPIN_IOC_MAGIC, 3, struct daxpin_extend)
-#define DAXPIN_IOC_STATUS  _IOWR(DAXPIN_IOC_MAGIC, 4, struct daxpin_status)
-#define DAXPIN_IOC_LEASE   _IOWR(DAXPIN_IOC_MAGIC, 5, struct daxpin_lease)
+#define DAXPIN_IOC_PIN _IOW(DAXPIN_IOC_MAGIC, 1, struct daxpin_range)
+#define DAXPIN_IOC_UNPIN _IOW(DAXPIN_IOC_MAGIC, 2, struct daxpin_range)
+#define DAXPIN_IOC_EXTEND _IOW(DAXPIN_IOC_MAGIC, 3, struct daxpin_extend)
+#define DAXPIN_IOC_STATUS _IOWR(DAXPIN_IOC_MAGIC, 4, struct daxpin_status)
+#define DAXPIN_IOC_LEASE _IOWR(DAXPIN_IOC_MAGIC, 5, struct daxpin_lease)
 #define DAXPIN_IOC_RELEASE _IOW(DAXPIN_IOC_MAGIC, 6, struct daxpin_release)
 #define DAXPIN_IOC_EXTENTS _IOWR(DAXPIN_IOC_MAGIC, 7, struct daxpin_extents)
-#define DAXPIN_IOC_DEVICE  _IOWR(DAXPIN_IOC_MAGIC, 8, struct daxpin_device)
-#define DAXPIN_IOC_SYNC    _IOW(DAXPIN_IOC_MAGIC, 9, struct daxpin_range)
+#define DAXPIN_IOC_DEVICE _IOWR(DAXPIN_IOC_MAGIC, 8, struct daxpin_device)
+#define DAXPIN_IOC_SYNC _IOW(DAXPIN_IOC_MAGIC, 9, struct daxpin_range)
 
 #endif

@@ -12,39 +12,39 @@ namespace daxpin {
 
 // Every way an operation can fail. to_errno() maps each to the errno a client sees.
 enum class Errc {
-    not_found,          // ENOENT
-    exists,             // EEXIST
-    not_directory,      // ENOTDIR
-    is_directory,       // EISDIR
-    not_empty,          // ENOTEMPTY
-    name_too_long,      // ENAMETOOLONG
-    no_space,           // ENOSPC
-    quota,              // EDQUOT
-    file_too_big,       // EFBIG
-    too_many_links,     // EMLINK
-    too_big,            // E2BIG
-    range,              // ERANGE: the buffer is too small for the value
-    no_attribute,       // ENODATA
-    no_data,            // ENXIO: SEEK_DATA / SEEK_HOLE beyond the last data
-    invalid,            // EINVAL
-    not_permitted,      // EPERM
-    access,             // EACCES
-    bad_handle,         // EBADF
-    busy,               // EBUSY
-    pinned,             // ETXTBSY: a pin or a write lease forbids the change
-    no_lease,           // ENOLCK
-    stale,              // ESTALE
-    cross_device,       // EXDEV
-    read_only,          // EROFS
-    unsupported,        // EOPNOTSUPP
-    not_a_tty,          // ENOTTY: unknown ioctl
-    overflow,           // EOVERFLOW
-    io,                 // EIO: the device failed
-    corrupt,            // EIO (EUCLEAN in tools): a checksum or an invariant does not hold
-    out_of_memory,      // ENOMEM
-    interrupted,        // EINTR
-    missing,            // ENODEV: a device of the volume was not found
-    retry,              // internal: a unit lock was contended; the transaction starts again
+    not_found,      // ENOENT
+    exists,         // EEXIST
+    not_directory,  // ENOTDIR
+    is_directory,   // EISDIR
+    not_empty,      // ENOTEMPTY
+    name_too_long,  // ENAMETOOLONG
+    no_space,       // ENOSPC
+    quota,          // EDQUOT
+    file_too_big,   // EFBIG
+    too_many_links, // EMLINK
+    too_big,        // E2BIG
+    range,          // ERANGE: the buffer is too small for the value
+    no_attribute,   // ENODATA
+    no_data,        // ENXIO: SEEK_DATA / SEEK_HOLE beyond the last data
+    invalid,        // EINVAL
+    not_permitted,  // EPERM
+    access,         // EACCES
+    bad_handle,     // EBADF
+    busy,           // EBUSY
+    pinned,         // ETXTBSY: a pin or a write lease forbids the change
+    no_lease,       // ENOLCK
+    stale,          // ESTALE
+    cross_device,   // EXDEV
+    read_only,      // EROFS
+    unsupported,    // EOPNOTSUPP
+    not_a_tty,      // ENOTTY: unknown ioctl
+    overflow,       // EOVERFLOW
+    io,             // EIO: the device failed
+    corrupt,        // EIO (EUCLEAN in tools): a checksum or an invariant does not hold
+    out_of_memory,  // ENOMEM
+    interrupted,    // EINTR
+    missing,        // ENODEV: a device of the volume was not found
+    retry,          // internal: a unit lock was contended; the transaction starts again
 };
 
 int to_errno(Errc code) noexcept;

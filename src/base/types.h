@@ -20,8 +20,14 @@ struct BlockCount {
     constexpr std::uint64_t bytes() const { return value * block_size; }
     constexpr BlockCount operator+(BlockCount other) const { return {value + other.value}; }
     constexpr BlockCount operator-(BlockCount other) const { return {value - other.value}; }
-    constexpr BlockCount &operator+=(BlockCount other) { value += other.value; return *this; }
-    constexpr BlockCount &operator-=(BlockCount other) { value -= other.value; return *this; }
+    constexpr BlockCount &operator+=(BlockCount other) {
+        value += other.value;
+        return *this;
+    }
+    constexpr BlockCount &operator-=(BlockCount other) {
+        value -= other.value;
+        return *this;
+    }
 };
 
 // A block of a file, counted from its start.

@@ -40,10 +40,10 @@ enum class StoreKind { cached, nontemporal };
 
 struct DeviceInfo {
     std::string path;
-    std::uint64_t size = 0;          // bytes, a multiple of block_size
-    std::uint64_t mapping_unit = 0;  // bytes: alignment and granularity of mmap
+    std::uint64_t size = 0;         // bytes, a multiple of block_size
+    std::uint64_t mapping_unit = 0; // bytes: alignment and granularity of mmap
     Domain domain = Domain::none;
-    bool domain_assumed = false;     // set by an option, not told by the platform
+    bool domain_assumed = false; // set by an option, not told by the platform
     bool read_only = false;
     int numa_node = -1;
 };

@@ -31,8 +31,8 @@ class DeviceTable {
     Result<void> read(MediaBlock block, std::uint64_t offset, std::span<std::byte> out) const;
     Result<void> copy(MediaBlock block, std::uint64_t offset, std::span<const std::byte> in,
                       StoreKind kind) const;
-    Result<void> set(MediaBlock block, std::uint64_t offset, std::byte value,
-                     std::uint64_t length, StoreKind kind) const;
+    Result<void> set(MediaBlock block, std::uint64_t offset, std::byte value, std::uint64_t length,
+                     StoreKind kind) const;
     void flush(MediaBlock block, std::uint64_t offset, std::uint64_t length) const;
     const std::byte *address(MediaBlock block) const {
         return devices_[block.device()]->view().data() + block.block() * block_size;

@@ -15,9 +15,9 @@ namespace daxpin::device {
 
 struct OpenOptions {
     bool read_only = false;
-    bool exclusive = true;               // take the in-use lock; false only to look (dump)
-    std::optional<Domain> domain;        // override of what the platform says
-    std::vector<std::string> more_paths; // further devices given by the user
+    bool exclusive = true;                       // take the in-use lock; false only to look (dump)
+    std::optional<Domain> domain;                // override of what the platform says
+    std::vector<std::string> more_paths;         // further devices given by the user
     std::vector<std::string> search_directories; // also looked through for members
 };
 

@@ -61,8 +61,8 @@ struct DeviceEntry {
     le64 block_count;
     le64 mapping_unit; // bytes
     le32 role;
-    le32 group_count;   // bitmap chunks of this device
-    le64 bitmap_start;  // block on device 0 of its first chunk; the others follow
+    le32 group_count;  // bitmap chunks of this device
+    le64 bitmap_start; // block on device 0 of its first chunk; the others follow
     std::byte reserved[16];
 };
 DAXPIN_ON_MEDIA(DeviceEntry, 64);
@@ -78,11 +78,11 @@ struct Superblock {
     le32 block_bytes; // 4096
     le16 device_count;
     le16 reserved0;
-    le64 ring_start;     // first block of the journal ring, on device 0
+    le64 ring_start; // first block of the journal ring, on device 0
     le64 ring_blocks;
-    le64 tail_cell_a;    // blocks on device 0, each holding one copy of the tail cell
+    le64 tail_cell_a; // blocks on device 0, each holding one copy of the tail cell
     le64 tail_cell_b;
-    le64 root;           // block on device 0 of the tree's root; it never moves
+    le64 root;              // block on device 0 of the tree's root; it never moves
     std::byte hash_key[16]; // for directory and attribute names
     le64 created_ns;
     char text[label_text_max];
@@ -97,8 +97,8 @@ inline constexpr std::uint64_t tail_cell_magic = 0x3143544e49505844; // "DXPINTC
 
 struct TailCell {
     le64 magic;
-    le64 counter; // the valid copy with the higher one rules
-    le64 tail;    // sequence of the oldest record that recovery needs
+    le64 counter;        // the valid copy with the higher one rules
+    le64 tail;           // sequence of the oldest record that recovery needs
     std::byte epoch[16]; // secret key of the record checksums
     std::byte reserved[20];
     le32 crc; // CRC-32C of the 60 bytes before
@@ -135,14 +135,14 @@ DAXPIN_ON_MEDIA(RecordEntry, 16);
 
 // ---- Checked units: 4 KiB blocks that begin with a CRC-32C of the 4092 bytes after it --------
 
-inline constexpr std::uint32_t node_magic = 0x4e54;     // "TN"
+inline constexpr std::uint32_t node_magic = 0x4e54;       // "TN"
 inline constexpr std::uint32_t bitmap_magic = 0x504d4244; // "DBMP"
 
 struct NodeHeader {
     le32 crc;
-    le16 magic; // node_magic
-    le16 level; // 0 = leaf
-    le64 self;  // MediaBlock of this unit
+    le16 magic;      // node_magic
+    le16 level;      // 0 = leaf
+    le64 self;       // MediaBlock of this unit
     le16 count;      // slots of a leaf, children of an inner node (> 0 there)
     le16 heap_start; // leaf: offset of the lowest item; the heap ends at 4096
     le16 heap_dead;  // leaf: bytes of removed items within the heap
@@ -207,11 +207,11 @@ inline constexpr std::uint64_t unfinished_table = 2;
 inline constexpr std::uint64_t first_free_inode = 16;
 inline constexpr std::uint64_t inode_max = (std::uint64_t{1} << 60) - 1;
 
-inline constexpr std::uint32_t inode_flag_immutable = 1; // chattr +i
-inline constexpr std::uint32_t inode_flag_append = 2;    // chattr +a
-inline constexpr std::uint32_t inode_flag_noatime = 4;   // chattr +A
-inline constexpr std::uint32_t inode_flag_nodump = 8;    // chattr +d
-inline constexpr std::uint32_t inode_flag_dax = 16;      // chattr +x: DAX hint
+inline constexpr std::uint32_t inode_flag_immutable = 1;     // chattr +i
+inline constexpr std::uint32_t inode_flag_append = 2;        // chattr +a
+inline constexpr std::uint32_t inode_flag_noatime = 4;       // chattr +A
+inline constexpr std::uint32_t inode_flag_nodump = 8;        // chattr +d
+inline constexpr std::uint32_t inode_flag_dax = 16;          // chattr +x: DAX hint
 inline constexpr std::uint32_t inode_flag_pinned_whole = 32; // size frozen too
 
 struct InodeItem {
@@ -228,8 +228,8 @@ struct InodeItem {
     le64 btime_ns;
     le32 rdev; // device nodes: Linux's encoding of dev_t in 32 bits
     le32 flags;
-    le64 parent;     // directories: inode number of the parent
-    le64 align_hint; // bytes, 0 or a power of two
+    le64 parent;              // directories: inode number of the parent
+    le64 align_hint;          // bytes, 0 or a power of two
     std::byte lease_boot[16]; // boot id of the last lease, zero if none
     std::byte reserved[48];
 };

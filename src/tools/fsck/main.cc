@@ -121,9 +121,8 @@ int check_all(const Options &options) {
         const auto opened = check_volume(left.front(), others, options);
         status |= opened.status;
         std::erase_if(left, [&](const std::string &path) {
-            return std::ranges::any_of(opened.members, [&](const std::string &member) {
-                return same_file(path, member);
-            });
+            return std::ranges::any_of(
+                opened.members, [&](const std::string &member) { return same_file(path, member); });
         });
         if (!options.json)
             print(opened.checked, options);

@@ -73,8 +73,8 @@ class Walker {
             const Key low = i == 0 ? place.low : child.key;
             if (low >= to_ || (high && *high <= from_))
                 continue;
-            visit({MediaBlock{child.block}, node.level() - 1, low, high,
-                   place.done + i * share, share});
+            visit({MediaBlock{child.block}, node.level() - 1, low, high, place.done + i * share,
+                   share});
         }
     }
 
