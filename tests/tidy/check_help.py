@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every long option that a program's --help shows stands in its man page.
+"""Every long option that a program's --help shows stands in its man page and is completed.
 
 usage: check_help.py ROOT PROGRAM...
 """
@@ -11,9 +11,9 @@ import subprocess
 import sys
 
 
-def missing_options(help_text, page):
+def missing_options(help_text, text):
     options = sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", help_text)))
-    return [o for o in options if not re.search(rf"(?<![\w-]){re.escape(o)}(?![\w-])", page)]
+    return [o for o in options if not re.search(rf"(?<![\w-]){re.escape(o)}(?![\w-])", text)]
 
 
 def help_text(program, *command):
@@ -35,13 +35,18 @@ def check(root, program):
     pages = [p for p in (pathlib.Path(root, f"docs/man/{name}.{s}.scd") for s in (1, 8)) if p.exists()]
     if not pages:
         return [f"{name} has no man page"]
+    completion = pathlib.Path(root, "scripts/completions", name)
+    if not completion.exists():
+        return [f"{name} has no bash completion"]
     # scdoc escapes a dash here and there; the reader of the page does not see it.
-    page = pages[0].read_text().replace("\\", "")
-    text = help_text(program)
-    found = [f"{name}: {o} is not in {pages[0].name}" for o in missing_options(text, page)]
-    for command in subcommands(text):
-        found += [f"{name} {command}: {o} is not in {pages[0].name}"
-                  for o in missing_options(help_text(program, command), page)]
+    texts = {pages[0].name: pages[0].read_text().replace("\\", ""),
+             f"completions/{name}": completion.read_text()}
+    whole = help_text(program)
+    found = []
+    for command in ((), *((c,) for c in subcommands(whole))):
+        options_of = help_text(program, *command) if command else whole
+        found += [f"{' '.join((name, *command))}: {option} is not in {where}"
+                  for where, text in texts.items() for option in missing_options(options_of, text)]
     return found
 
 
@@ -51,7 +56,7 @@ def main():
         found = check(sys.argv[1], program)
         failed += bool(found)
         print("not ok" if found else "ok", "- the page of", pathlib.Path(program).name,
-              "names every option of --help")
+              "and its completion name every option of --help")
         for line in found:
             print("   ", line)
     print(f"{len(sys.argv) - 2 - failed} passed, {failed} failed, 0 skipped")
