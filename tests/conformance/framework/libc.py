@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""System calls as the C library has them, for what the os module lacks or will not pass on:
+bad pointers, unknown flags, RENAME_EXCHANGE, fallocate modes.
+
+Every function here raises OSError with the errno. int becomes a 64-bit argument, str and bytes a
+string; BAD_POINTER points nowhere.
+"""
+
+import ctypes
+import os
+
+LIBRARY = ctypes.CDLL(None, use_errno=True)
+BAD_POINTER = ctypes.c_void_p(16)
+
+AT_FDCWD = -100
+AT_SYMLINK_NOFOLLOW = 0x100
+AT_REMOVEDIR = 0x200
+AT_SYMLINK_FOLLOW = 0x400
+AT_EMPTY_PATH = 0x1000
+CLONE_NEWNS = 0x20000
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 32, 4096, 16384, 1 << 19
+RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
+UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
+FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, FALLOC_COLLAPSE_RANGE = 1, 2, 8
+FALLOC_ZERO_RANGE, FALLOC_INSERT_RANGE = 16, 32
+
+
+def argument(value):
+    if isinstance(value, int):
+        return ctypes.c_long(value)
+    if isinstance(value, (str, bytes)):
+        return ctypes.c_char_p(os.fsencode(value))
+    return value
+
+
+def call(name, *arguments):
+    """Calls the C function; its result, or OSError."""
+    function = getattr(LIBRARY, name)
+    function.restype = ctypes.c_int if name in INT_FUNCTIONS else ctypes.c_ssize_t
+    ctypes.set_errno(0)
+    result = function(*map(argument, arguments))
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+# What returns int leaves the upper half of the register undefined.
+INT_FUNCTIONS = frozenset("""
+    access chdir chmod chown close faccessat fallocate fchdir fchmod fchmodat fchown fchownat
+    fcntl fdatasync flock fstatat fstatvfs fsync ftruncate lchown link linkat lstat mkdir mkdirat
+    mkfifo mkfifoat mknod mknodat mount msync open openat posix_fallocate rename renameat renameat2
+    rmdir setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr stat statvfs symlink
+    symlinkat truncate umount2 unlink unlinkat unshare utimensat
+""".split())
+
+
+def unshare(flags):
+    call("unshare", flags)
+
+
+def mount(source, target, kind, flags):
+    call("mount", source or "none", target, kind, flags, None)
+
+
+def umount(target):
+    call("umount2", target, 0)
+
+
+class Timespec(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
+
+
+def utimensat(directory, path, times, flags=0):
+    """times: ((atime seconds, nanoseconds), (mtime seconds, nanoseconds)) or None: now."""
+    pair = (Timespec * 2)(*(Timespec(*time) for time in times)) if times else None
+    call("utimensat", directory, path, pair, flags)
+
+
+def renameat2(source, target, flags, source_directory=AT_FDCWD, target_directory=AT_FDCWD):
+    call("renameat2", source_directory, source, target_directory, target, flags)
+
+
+def fallocate(descriptor, mode, offset, length):
+    call("fallocate", descriptor, mode, offset, length)
