@@ -5,11 +5,11 @@ import errno
 import os
 
 from .framework import libc
-from .framework.apart import ANOTHER
 from .framework.at_rules import AtCall, at_rules, opened
-from .framework.checks import (Skip, absent, changes, check, equal, fails, keeps, present)
+from .framework.checks import Skip, absent, changes, check, equal, fails, keeps, present
 from .framework.deletion import Deletion, deletion_rules
 from .framework.files import ALL_KINDS, LEAF_KINDS, counts_directory_links, make
+from .framework.mounts import MountedOver
 from .framework.paths import PathCall, path_rules
 from .framework.registry import case
 
@@ -68,18 +68,8 @@ def root_directory():
 
 @case("rmdir/EBUSY-mount-point/directory", root=True)
 def mount_point():
-    """A mount point of the caller's own namespace."""
     os.mkdir("dir")
-
-    def steps():
-        try:
-            libc.unshare(libc.CLONE_NEWNS)
-            libc.mount(None, "/", None, libc.MS_REC | libc.MS_SLAVE)
-            libc.mount("dir", "dir", None, libc.MS_BIND)
-        except PermissionError:
-            raise Skip("may not mount") from None
-        fails(errno.EBUSY, os.rmdir, "dir")
-    ANOTHER.runs(steps)
+    MountedOver("dir").fails(errno.EBUSY, os.rmdir, "dir")
     present("dir")
 
 

@@ -19,10 +19,13 @@ from . import libc
 from .checks import Failure, Skip, Tally, error_name, verdict
 
 
+TOOLS = ("apart.py", "checks.py", "contextlib.py", "libc.py")
+
+
 def place(error):
-    """file:line of the innermost frame outside the framework."""
+    """file:line of the innermost frame that belongs to a case."""
     frames = traceback.extract_tb(error.__traceback__)
-    outside = [frame for frame in frames if "/framework/" not in frame.filename] or frames
+    outside = [frame for frame in frames if os.path.basename(frame.filename) not in TOOLS] or frames
     return f"{os.path.basename(outside[-1].filename)}:{outside[-1].lineno}"
 
 

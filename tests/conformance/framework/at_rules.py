@@ -19,7 +19,7 @@ from .registry import add
 class AtCall:
     name: str
     act: Callable                      # act(descriptor, path)
-    target: Optional[str] = "regular"  # as in PathCall
+    target: Optional[str] = "regular"  # this and the others as in PathCall
     leaves: bool = True
     argument: str = ""
     others: Callable = nothing

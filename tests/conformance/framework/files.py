@@ -95,14 +95,23 @@ def counts_directory_links():
         os.rmdir("links-probe")
 
 
+def unlock(descriptor):
+    """Makes the directories below one searchable again, however deep they are."""
+    for name in os.listdir(descriptor):
+        if stat.S_ISDIR(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
+            os.chmod(name, 0o700, dir_fd=descriptor)
+            inner = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=descriptor)
+            unlock(inner)
+            os.close(inner)
+
+
 def remove_tree(path):
     """Removes what a case made, whatever modes it left."""
     os.chmod(path, 0o700)
     if os.geteuid() != 0:
-        for folder, folders, _ in os.walk(path):
-            for name in folders:
-                if not os.path.islink(os.path.join(folder, name)):
-                    os.chmod(os.path.join(folder, name), 0o700)
+        descriptor = os.open(path, os.O_RDONLY)
+        unlock(descriptor)
+        os.close(descriptor)
     shutil.rmtree(path)
 
 

@@ -32,7 +32,7 @@ class PathCall:
     target: Optional[str] = "regular"  # the kind of file it wants there; None: it makes one
     leaves: bool = True               # whether something is at the path afterwards
     follows: bool = True              # a symbolic link at the end of the path
-    writes: bool = True               # refused below a read-only mount
+    writes: Optional[bool] = True     # refused below a read-only mount; None: not asked
     parent: bool = False              # needs permission to write the directory
     argument: str = ""                # which path, if the call has several: "-source"
     others: Callable = nothing        # makes other files it needs, for a user (None: root)
@@ -88,7 +88,7 @@ def path_rules(call):
 def optional_rules(call, register):
     if call.target:
         register("ENOENT-missing", missing)
-        if call.target != "directory":
+        if call.target not in ("directory", "symlink"):
             register("ENOTDIR-trailing-slash", trailing_slash)
     if call.target and call.follows:
         register("ENOENT-dangling", dangling)
@@ -97,7 +97,8 @@ def optional_rules(call, register):
     if call.parent:
         for who in ("owner", "group", "other"):
             register(f"EACCES-write-parent-{who}", no_write, root=True, who=who)
-    register("EROFS" if call.writes else "works-read-only", read_only, root=True)
+    if call.writes is not None:
+        register("EROFS" if call.writes else "works-read-only", read_only, root=True)
     if call.raw:
         register("EFAULT", bad_pointer)
 
