@@ -4,7 +4,6 @@
 import errno
 import fcntl
 import os
-import shutil
 import subprocess
 
 from .framework import libc
@@ -16,6 +15,7 @@ from .framework.creation import Creation, creation_rules
 from .framework.enospc import full_case
 from .framework.files import ALL_KINDS, LEAF_KINDS, make, read, write
 from .framework.paths import PathCall, path_rules
+from .framework.programs import program, start
 from .framework.registry import case
 
 ACCESS = {"read": os.O_RDONLY, "write": os.O_WRONLY, "both": os.O_RDWR}
@@ -141,20 +141,6 @@ def device():
             equal(os.read(descriptor, 4), b"", "bytes read")
     except PermissionError:
         raise Skip("mounted nodev") from None
-
-
-def program(path):
-    """A program of the test directory's own that runs until it is stopped."""
-    shutil.copy(shutil.which("sleep"), path)
-    os.chmod(path, 0o755)
-    return path
-
-
-def start(path):
-    try:
-        return subprocess.Popen(["sleep", "60"], executable=os.path.abspath(path))
-    except PermissionError:
-        raise Skip("mounted noexec") from None
 
 
 @case("open/ETXTBSY-{how}/regular", how=("write", "both", "truncate"))
