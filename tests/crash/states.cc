@@ -87,7 +87,7 @@ std::size_t form_of(const Recipe &recipe, std::uint64_t i) {
     using Kind = Recipe::Kind;
     switch (recipe.kind) {
     case Kind::mask:
-        return recipe.a >> i & 1;
+        return i < 64 ? recipe.a >> i & 1 : 0; // beyond 64 units only `none` is a mask
     case Kind::one:
         return i == recipe.a;
     case Kind::all_but:
