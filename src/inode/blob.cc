@@ -78,6 +78,9 @@ Result<std::vector<MediaBlock>> store_content(btree::Tree::Transaction &tx,
         DAXPIN_TRY_ASSIGN(const auto block, tx.allocate_unit());
         const auto part = content.first(std::min<std::size_t>(content.size(), block_size));
         DAXPIN_TRY(devices.copy(block, 0, part, device::StoreKind::nontemporal));
+        // Nothing of what was in the block before stays readable in a metadata block.
+        DAXPIN_TRY(devices.set(block, part.size(), std::byte{0}, block_size - part.size(),
+                               device::StoreKind::nontemporal));
         blocks.push_back(block);
         content = content.subspan(part.size());
     }
