@@ -8,8 +8,14 @@
 namespace daxpin::journal {
 
 Geometry geometry_of(const format::Superblock &superblock) {
-    return {superblock.ring_start, superblock.ring_blocks, superblock.tail_cell_a,
-            superblock.tail_cell_b};
+    return {superblock.devices[0].block_count, superblock.ring_start, superblock.ring_blocks,
+            superblock.tail_cell_a, superblock.tail_cell_b};
+}
+
+bool Geometry::may_be_unit(std::uint64_t block) const {
+    const bool in_ring = block >= ring_start && block < ring_start + ring_blocks;
+    return block > 0 && block + 1 < block_count && !in_ring && block != tail_cell_a &&
+           block != tail_cell_b;
 }
 
 Journal::Journal(device::DeviceTable &devices, const Geometry &geometry, Env &env)

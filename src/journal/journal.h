@@ -7,7 +7,7 @@
 // Sequences are 64-bit byte positions that never restart. Sees bytes only, never calls up.
 //
 // Thread-safe. Crash rule: recovery replays every record from the tail to the first that does
-// not verify. Layout: docs/format.md, "Journal". Reasons: docs/design/0001-journal.md.
+// not verify. Layout: docs/format.md, "Journal". Reasons: docs/design/0001-one-commit-path.md.
 #pragma once
 
 #include "base/checksum.h"
@@ -23,10 +23,13 @@ namespace daxpin::journal {
 using Sequence = std::uint64_t;
 
 struct Geometry {
-    std::uint64_t ring_start = 0; // block on device 0
+    std::uint64_t block_count = 0; // of device 0
+    std::uint64_t ring_start = 0;  // block on device 0
     std::uint64_t ring_blocks = 0;
     std::uint64_t tail_cell_a = 0; // blocks on device 0
     std::uint64_t tail_cell_b = 0;
+    // True if the block holds something that records may change: neither of the above, nor a label.
+    bool may_be_unit(std::uint64_t block) const;
     std::uint64_t ring_bytes() const { return ring_blocks * block_size; }
     // The longest record, header included.
     std::uint64_t record_bytes_max() const { return ring_bytes() / 8; }

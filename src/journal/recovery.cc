@@ -5,7 +5,8 @@
 #include "journal/ring.h"
 #include "journal/tail_cell.h"
 
-#include <set>
+#include <algorithm>
+#include <map>
 
 namespace daxpin::journal {
 
@@ -45,19 +46,33 @@ Result<Found> find_records(const Ring &ring, const Geometry &geometry, Sequence 
     return found;
 }
 
-Result<void> check_outcomes(const Found &found, const device::DeviceTable &devices,
-                            std::set<MediaBlock> &touched) {
+// The units that records touch, as they will be.
+using Overlay = std::map<MediaBlock, UnitBytes>;
+
+// Applies the records in memory and verifies the outcome, so that damage is found before anything
+// is written: a newest record that does not verify any more may have gone home already, and
+// replaying those before it would put homes back that it had changed.
+Result<Overlay> apply(const Found &found, const device::DeviceTable &devices,
+                      const Geometry &geometry) {
+    Overlay overlay;
     for (const auto &record : found.records)
         DAXPIN_TRY(for_each_outcome(
             record.bytes,
-            [&](MediaBlock block, std::uint64_t, std::span<const std::byte>) -> Result<void> {
-                if (block.device() != 0 || block.block() == 0 ||
-                    !devices.contains({block, BlockCount{1}}))
+            [&](MediaBlock block, std::uint64_t offset,
+                std::span<const std::byte> bytes) -> Result<void> {
+                if (block.device() != 0 || !geometry.may_be_unit(block.block()))
                     return damaged("a record names a block that holds no metadata");
-                touched.insert(block);
+                const auto [unit, fresh] = overlay.try_emplace(block);
+                if (fresh)
+                    DAXPIN_TRY(devices.read(block, 0, unit->second));
+                std::ranges::copy(bytes, unit->second.begin() + static_cast<long>(offset));
                 return {};
             }));
-    return {};
+    for (const auto &[block, unit] : overlay)
+        if (!is_intact(unit))
+            return damaged("metadata block " + std::to_string(block.block()) +
+                           " would have a wrong checksum");
+    return overlay;
 }
 
 Result<void> replay(const Found &found, const device::DeviceTable &devices,
@@ -77,14 +92,6 @@ Result<void> replay(const Found &found, const device::DeviceTable &devices,
     return devices.metadata().drain();
 }
 
-// Replay computes no checksums, so whatever it touched must verify now.
-Result<void> check_units(const std::set<MediaBlock> &touched, Units &units) {
-    UnitBytes bytes;
-    for (const auto unit : touched)
-        DAXPIN_TRY(units.load(unit, bytes));
-    return {};
-}
-
 } // namespace
 
 Result<std::unique_ptr<Journal>> Journal::open(device::DeviceTable &devices,
@@ -100,8 +107,7 @@ Result<void> Journal::recover() {
     epoch_ = cells.ruling.epoch;
     const Ring ring(devices_, geometry_, epoch_);
     DAXPIN_TRY_ASSIGN(const auto found, find_records(ring, geometry_, cells.ruling.tail));
-    std::set<MediaBlock> touched;
-    DAXPIN_TRY(check_outcomes(found, devices_, touched));
+    DAXPIN_TRY_ASSIGN(const auto overlay, apply(found, devices_, geometry_));
     durable_tail_ = cells.ruling.tail;
     head_ = found.stop;
     cell_counter_ = cells.ruling.counter;
@@ -116,7 +122,8 @@ Result<void> Journal::recover() {
         report_.tail_cell_restored = true;
     }
     DAXPIN_TRY(replay(found, devices_, report_));
-    DAXPIN_TRY(check_units(touched, units_));
+    for (const auto &[block, unit] : overlay)
+        units_.set_verified(block, true);
     env_.random(epoch_);
     DAXPIN_TRY(write_tail_cells(head_));
     durable_tail_ = head_;

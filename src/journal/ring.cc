@@ -59,11 +59,11 @@ Result<std::optional<Ring::Record>> Ring::record_after(Sequence end) const {
 }
 
 Result<bool> Ring::any_header_beyond(Sequence stop, Sequence to) const {
-    for (auto position = stop + format::record_align; position < to;
-         position += format::record_align) {
+    for (auto position = stop; position < to; position += format::record_align) {
         DAXPIN_TRY_ASSIGN(const auto header, header_at(position));
-        const bool torn_newest =
-            header && header->previous_end == stop && position == next_lap(stop);
+        // The newest record may be torn behind a whole header.
+        const bool torn_newest = header && header->previous_end == stop &&
+                                 (position == stop || position == next_lap(stop));
         if (header && !torn_newest)
             return true;
     }
@@ -88,6 +88,8 @@ void seal_record(std::span<std::byte> record, std::uint32_t entry_count, Sequenc
 Result<void> for_each_outcome(std::span<const std::byte> record, const OutcomeVisitor &visit) {
     RecordHeader header;
     std::memcpy(&header, record.data(), sizeof header);
+    if (header.entry_count == 0)
+        return Error{Errc::corrupt, "a journal record is empty"};
     auto rest = record.subspan(sizeof header);
     for (std::uint32_t i = 0; i < header.entry_count; ++i) {
         RecordEntry entry;

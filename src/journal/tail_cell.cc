@@ -42,6 +42,9 @@ Result<TailCells> read_tail_cells(const device::DeviceTable &devices, const Geom
                                     "fsck.daxpinfs"};
     if (!a || !b)
         return TailCells{a ? *a : *b, false};
+    if (a->counter == b->counter && *a != *b)
+        return Error{Errc::corrupt, "the copies of the journal's tail cell contradict each other: "
+                                    "run fsck.daxpinfs"};
     return TailCells{a->counter >= b->counter ? *a : *b, a->counter == b->counter};
 }
 

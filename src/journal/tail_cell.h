@@ -14,6 +14,7 @@ struct TailState {
     std::uint64_t counter = 0;
     Sequence tail = 0;
     HashKey epoch{};
+    friend bool operator==(const TailState &, const TailState &) = default;
 };
 
 struct TailCells {

@@ -48,6 +48,12 @@ bool acquire_exclusive(std::atomic<std::uint32_t> &word, unsigned rounds) {
 
 } // namespace
 
+bool is_intact(const UnitBytes &unit) {
+    le32 stored;
+    std::memcpy(&stored, unit.data(), sizeof stored);
+    return crc32c(std::span<const std::byte>(unit).subspan(sizeof stored)) == stored;
+}
+
 Units::Units(const device::DeviceTable &devices)
     : devices_(devices), unit_count_(devices.metadata().info().size / block_size),
       chunks_((unit_count_ + chunk_words - 1) / chunk_words) {}
@@ -107,9 +113,7 @@ Result<void> Units::load(MediaBlock unit, UnitBytes &out) {
     auto &state = word(unit);
     if ((state.load(std::memory_order_relaxed) & verified_bit) != 0)
         return {};
-    le32 stored;
-    std::memcpy(&stored, out.data(), sizeof stored);
-    if (crc32c(std::span<const std::byte>(out).subspan(sizeof stored)) != stored)
+    if (!is_intact(out))
         return Error{Errc::corrupt,
                      "metadata block " + std::to_string(unit.block()) + " has a wrong checksum"};
     state.fetch_or(verified_bit, std::memory_order_relaxed);

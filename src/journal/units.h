@@ -24,6 +24,8 @@ namespace daxpin::journal {
 
 using UnitBytes = std::array<std::byte, block_size>;
 
+bool is_intact(const UnitBytes &unit); // its checksum holds
+
 class Units {
   public:
     explicit Units(const device::DeviceTable &devices);

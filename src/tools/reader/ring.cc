@@ -67,7 +67,7 @@ Ring::Verdict Ring::next(Walk &walk, RecordHeader &header) const {
         return header.previous_end == walk.stop ? here : Verdict::none;
     if (here == Verdict::unreadable || walk.stop % bytes_ == 0)
         return here;
-    const auto there = verify((walk.stop / bytes_ + 1) * bytes_, header);
+    const auto there = verify(next_lap(walk.stop), header);
     if (there == Verdict::record && header.previous_end != walk.stop)
         return Verdict::none;
     return there;
@@ -99,6 +99,8 @@ void Ring::collect_patches(Walk &walk, const RecordHeader &header) const {
     const std::uint64_t seat = header.sequence % bytes_;
     const std::uint64_t end = seat + header.length;
     std::uint64_t at = seat + sizeof header;
+    if (header.entry_count == 0)
+        walk.damage.push_back(at_position("empty record", header.sequence));
     for (std::uint32_t i = 0; i < header.entry_count; ++i) {
         RecordEntry entry{};
         const bool read_well =
@@ -124,7 +126,7 @@ void Ring::look_beyond(Walk &walk, std::uint64_t tail) const {
         const auto window =
             std::span(buffer).first(std::min({buffer.size(), bytes_ - seat, end - from}));
         if (read(seat, window)) {
-            look_at_window(walk, from, tail, window);
+            look_at_window(walk, from, window);
         } else {
             walk.unreadable.push_back(at_position("cannot read the journal", from));
         }
@@ -132,16 +134,15 @@ void Ring::look_beyond(Walk &walk, std::uint64_t tail) const {
     }
 }
 
-void Ring::look_at_window(Walk &walk, std::uint64_t from, std::uint64_t tail,
-                          std::span<const std::byte> window) const {
+void Ring::look_at_window(Walk &walk, std::uint64_t from, std::span<const std::byte> window) const {
     for (std::size_t i = 0; i + sizeof(RecordHeader) <= window.size(); i += format::record_align) {
         const std::uint64_t sequence = from + i;
         RecordHeader header;
         std::memcpy(&header, window.data() + i, sizeof header);
-        // The newest record may be torn behind a whole header; one that names the stop as the
-        // end of the record before it is that newest one.
-        if (!header_holds(header, sequence) || header.previous_end == walk.stop ||
-            sequence + header.length > tail + bytes_)
+        // The newest record may be torn behind a whole header.
+        const bool torn_newest = header.previous_end == walk.stop &&
+                                 (sequence == walk.stop || sequence == next_lap(walk.stop));
+        if (torn_newest || !header_holds(header, sequence))
             continue;
         walk.damage.push_back(at_position("a record was lost", walk.stop) +
                               at_position(": another one stands beyond it,", sequence));

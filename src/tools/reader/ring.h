@@ -56,14 +56,17 @@ class Ring {
   private:
     enum class Verdict { record, none, unreadable };
 
+    std::uint64_t next_lap(std::uint64_t sequence) const {
+        return (sequence / bytes_ + 1) * bytes_;
+    }
+
     Verdict verify(std::uint64_t sequence, format::RecordHeader &header) const;
     bool header_holds(const format::RecordHeader &header, std::uint64_t sequence) const;
     Verdict verify_payload(std::uint64_t seat, const format::RecordHeader &header) const;
     Verdict next(Walk &walk, format::RecordHeader &header) const;
     void collect_patches(Walk &walk, const format::RecordHeader &header) const;
     void look_beyond(Walk &walk, std::uint64_t tail) const;
-    void look_at_window(Walk &walk, std::uint64_t from, std::uint64_t tail,
-                        std::span<const std::byte> window) const;
+    void look_at_window(Walk &walk, std::uint64_t from, std::span<const std::byte> window) const;
 
     const device::Device &device_;
     std::uint64_t start_;
