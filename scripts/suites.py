@@ -29,12 +29,14 @@ SANITIZER_ENVIRONMENT = {
 
 @dataclass
 class Stage:
-    """One way of building, and the suites that are run on it. Without targets all is built."""
+    """One way of building, and the suites that are run on it. Without targets all is built;
+    with tests_only, the programs of these suites."""
     name: str
     folder: str
     compilers: tuple = ("gcc", "g++")
     options: tuple = ()
     targets: tuple = ()
+    tests_only: bool = False
     suites: tuple = ()
     samples: dict = field(default_factory=dict)  # suite -> (its one test to run, arguments)
     environment: dict = field(default_factory=dict)
@@ -46,7 +48,8 @@ STAGES = (
           about="every suite on the default build"),
     Stage("sanitize", "build-asan", options=("-Db_sanitize=address,undefined", "-Db_lundef=false",
                                              "-Doptimization=1", "-Dman=false"),
-          suites=("unit", "crash"), samples={"crash": ("crash-suite", "--quick")},
+          tests_only=True, suites=("unit", "crash"),
+          samples={"crash": ("crash-suite", "--quick --start wrap")},
           environment=SANITIZER_ENVIRONMENT,
           about="unit, and a sample of crash, under AddressSanitizer and UBSan"),
     Stage("tsan", "build-tsan", options=("-Db_sanitize=thread", "-Db_lundef=false",
@@ -91,6 +94,19 @@ def compiler_environment(stage):
     return {"CC": ccache + c, "CXX": ccache + cxx}
 
 
+def targets(stage):
+    """What ninja is to build; nothing means everything."""
+    if not stage.tests_only:
+        return stage.targets
+    listed = subprocess.run(["meson", "introspect", "--tests", stage.folder], cwd=ROOT,
+                            stdout=subprocess.PIPE, text=True, check=True)
+    folder = ROOT / stage.folder
+    programs = [pathlib.Path(test["cmd"][0]) for test in json.loads(listed.stdout)
+                if set(suite.split(":")[-1] for suite in test["suite"]) & set(stage.suites)]
+    return sorted({str(program.relative_to(folder)) for program in programs
+                   if program.is_relative_to(folder)})
+
+
 def build(stage):
     """Configures and compiles; a row, because a build that fails is a failure of the run."""
     started = time.monotonic()
@@ -103,8 +119,8 @@ def build(stage):
         setup.insert(2, "--reconfigure")
     log = ROOT / f"{stage.folder}.log"
     log.unlink(missing_ok=True)
-    good = run(setup, environment, log) and run(["ninja", "-C", stage.folder, *stage.targets],
-                                             environment, log)
+    good = run(setup, environment, log) and \
+        run(["ninja", "-C", stage.folder, *targets(stage)], environment, log)
     if folder.exists():
         log.replace(folder / "build.log")
     return Row(stage.name, "build", "build", passed=int(good), failed=int(not good),
