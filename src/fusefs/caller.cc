@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <sys/stat.h>
 
@@ -17,20 +18,34 @@ bool same_user_namespace(const std::string &process) {
            own.st_ino == other.st_ino;
 }
 
+// The value of a field of /proc/<thread>/status; nothing if the thread is gone or not ours to see.
+std::optional<std::string> status_field(pid_t thread, std::string_view field) {
+    std::ifstream status("/proc/" + std::to_string(thread) + "/status");
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with(field))
+            return line.substr(field.size());
+    return std::nullopt;
+}
+
 } // namespace
 
 std::optional<std::uint64_t> effective_capabilities(pid_t thread) {
+    if (thread <= 0 || !same_user_namespace("/proc/" + std::to_string(thread)))
+        return std::nullopt;
+    const auto value = status_field(thread, "CapEff:");
+    if (!value)
+        return std::nullopt;
+    return std::strtoull(value->c_str(), nullptr, 16);
+}
+
+bool has_supplementary_group(pid_t thread, gid_t group) {
     if (thread <= 0)
-        return std::nullopt;
-    const std::string process = "/proc/" + std::to_string(thread);
-    if (!same_user_namespace(process))
-        return std::nullopt;
-    std::ifstream status(process + "/status");
-    constexpr std::string_view field = "CapEff:";
-    for (std::string line; std::getline(status, line);)
-        if (line.starts_with(field))
-            return std::strtoull(line.c_str() + field.size(), nullptr, 16);
-    return std::nullopt;
+        return false;
+    std::istringstream groups(status_field(thread, "Groups:").value_or(""));
+    for (gid_t found = 0; groups >> found;)
+        if (found == group)
+            return true;
+    return false;
 }
 
 volume::Caller make_caller(uid_t uid, gid_t gid, mode_t umask, pid_t thread) {
@@ -41,6 +56,9 @@ volume::Caller make_caller(uid_t uid, gid_t gid, mode_t umask, pid_t thread) {
     caller.has_capability = [thread](int capability) {
         const auto capabilities = effective_capabilities(thread);
         return capabilities && (*capabilities >> capability & 1) != 0;
+    };
+    caller.has_group = [thread](std::uint32_t group) {
+        return has_supplementary_group(thread, group);
     };
     return caller;
 }

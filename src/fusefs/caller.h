@@ -14,11 +14,15 @@
 
 namespace daxpin::fusefs {
 
-// The caller of a request with these ids. Asks /proc only when a capability is asked for.
+// The caller of a request with these ids. Asks /proc only when it is asked for
+// a capability or a supplementary group.
 volume::Caller make_caller(uid_t uid, gid_t gid, mode_t umask, pid_t thread);
 
 // The effective capabilities (bit n = capability n) of a thread in the daemon's user namespace;
 // nothing if it is in another one, gone, 0 or not ours to look at.
 std::optional<std::uint64_t> effective_capabilities(pid_t thread);
+
+// False as well if the thread is gone, or 0 because it lives in another pid namespace.
+bool has_supplementary_group(pid_t thread, gid_t group);
 
 } // namespace daxpin::fusefs

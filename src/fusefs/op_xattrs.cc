@@ -5,6 +5,7 @@
 #include "fusefs/pin_attributes.h"
 #include "fusefs/request.h"
 
+#include <linux/capability.h>
 #include <span>
 #include <sys/xattr.h>
 
@@ -24,11 +25,9 @@ Result<inode::XattrMode> xattr_mode(int flags) {
     }
 }
 
-// Access control lists are not enforced, so none is taken: programs then go by the mode.
-Result<void> check_namespace(std::string_view name) {
-    if (name.starts_with("system."))
-        return Errc::unsupported;
-    return {};
+// The names of trusted.* are for administrators alone; the kernel leaves that to the filesystem.
+bool may_see(const volume::Caller &caller, std::string_view name) {
+    return !name.starts_with("trusted.") || caller.capable(CAP_SYS_ADMIN);
 }
 
 Result<std::vector<char>> get(Filesystem &fs, fuse_req_t raw, InodeNumber inode,
@@ -37,7 +36,6 @@ Result<std::vector<char>> get(Filesystem &fs, fuse_req_t raw, InodeNumber inode,
         DAXPIN_TRY_ASSIGN(const auto text, get_pin_attribute(fs.volume, inode, name));
         return std::vector<char>(text.begin(), text.end());
     }
-    DAXPIN_TRY(check_namespace(name));
     DAXPIN_TRY_ASSIGN(const auto value, fs.volume.get_xattr(caller(raw), inode, name));
     const auto *bytes = reinterpret_cast<const char *>(value.data());
     return std::vector<char>(bytes, bytes + value.size());
@@ -72,7 +70,8 @@ void op_listxattr(fuse_req_t raw, fuse_ino_t inode, size_t size) {
         DAXPIN_TRY_ASSIGN(const auto names, fs.volume.list_xattrs(InodeNumber{inode}));
         std::vector<char> bytes;
         for (const std::string &name : names)
-            bytes.insert(bytes.end(), name.c_str(), name.c_str() + name.size() + 1);
+            if (may_see(caller(raw), name))
+                bytes.insert(bytes.end(), name.c_str(), name.c_str() + name.size() + 1);
         return bytes;
     });
 }
@@ -85,7 +84,6 @@ void op_setxattr(fuse_req_t raw, fuse_ino_t inode, const char *name, const char 
                                          std::string_view(value, size)));
             return EmptyReply{};
         }
-        DAXPIN_TRY(check_namespace(name));
         DAXPIN_TRY_ASSIGN(const auto mode, xattr_mode(flags));
         DAXPIN_TRY(fs.volume.set_xattr(caller(raw), InodeNumber{inode}, name,
                                        std::as_bytes(std::span(value, size)), mode));
@@ -95,7 +93,6 @@ void op_setxattr(fuse_req_t raw, fuse_ino_t inode, const char *name, const char 
 
 void op_removexattr(fuse_req_t raw, fuse_ino_t inode, const char *name) {
     dispatch(raw, [&](Filesystem &fs) -> Result<EmptyReply> {
-        DAXPIN_TRY(check_namespace(name));
         const InodeNumber number{inode};
         if (is_pin_attribute(name))
             DAXPIN_TRY(remove_pin_attribute(fs.volume, caller(raw), number, name));

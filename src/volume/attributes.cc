@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Attributes and flags.
-#include "volume/impl.h"
+#include "volume/access_lists.h"
 
 #include <bit>
 #include <sys/stat.h>
@@ -68,8 +68,12 @@ Attributes changed_attributes(Engine &engine, const CachedInode &inode,
 }
 
 Result<void> store(Engine &engine, CachedInode &inode, const Attributes &changed) {
-    DAXPIN_TRY(engine.transact(
-        [&](Transaction &tx) -> Result<void> { return engine.table->store(tx, changed); }));
+    const bool permissions_change = ((changed.mode ^ inode.attributes.mode) & 0777U) != 0;
+    DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
+        if (permissions_change)
+            DAXPIN_TRY(follow_mode(engine, tx, inode.number, changed.mode));
+        return engine.table->store(tx, changed);
+    }));
     inode.attributes = changed;
     return {};
 }
@@ -128,10 +132,11 @@ Result<Attributes> Volume::set_attributes(const Caller &, InodeNumber number,
     if (takes_privileges(*inode, change))
         DAXPIN_TRY(drop_capabilities(*impl_, number));
     const Attributes changed = changed_attributes(*impl_, *inode, change);
+    // A mode that comes with a size takes privileges away, so it may well come first.
+    if (change.mode || !change.size)
+        DAXPIN_TRY(store(*impl_, *inode, changed));
     if (change.size)
         DAXPIN_TRY(impl_->change_size(*inode, changed, *change.size, handle));
-    else
-        DAXPIN_TRY(store(*impl_, *inode, changed));
     return inode->attributes;
 }
 

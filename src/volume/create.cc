@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Operations that make an inode or give one a further name.
+#include "volume/access_lists.h"
 #include "volume/names.h"
 
 #include <limits>
@@ -39,12 +40,12 @@ bool is_device(std::uint32_t mode) {
 
 // The attributes of a new inode below `parent`, with one name.
 Attributes new_attributes(Engine &engine, const Caller &caller, const Attributes &parent,
-                          const NewNode &node) {
+                          const NewNode &node, std::uint32_t mode) {
     const auto identity = engine.table->new_identity();
     Attributes made;
     made.number = identity.number;
     made.generation = identity.generation;
-    made.mode = node.mode;
+    made.mode = mode;
     made.uid = caller.uid;
     made.gid = caller.gid;
     made.rdev = is_device(node.mode) ? node.rdev : 0;
@@ -100,13 +101,16 @@ Result<InodeRef> make(Engine &engine, const Caller &caller, InodeNumber parent,
     DAXPIN_TRY(check_may_add(*directory));
     if (S_ISDIR(node.mode) && directory->attributes.link_count == link_count_max)
         return Errc::too_many_links;
-    const Attributes made = new_attributes(engine, caller, directory->attributes, node);
+    DAXPIN_TRY_ASSIGN(const auto inherited, inherit(engine, *directory, node.mode, caller.umask));
+    const Attributes made =
+        new_attributes(engine, caller, directory->attributes, node, inherited.mode);
     AttributeEdits edits;
     DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
         edits.restart();
         DAXPIN_TRY(add_entry(engine, tx, edits, *directory, name, made));
         if (made.is_symlink())
             DAXPIN_TRY(store_target(engine, tx, made.number, node.target));
+        DAXPIN_TRY(inherited.store(engine, tx, made.number));
         DAXPIN_TRY(engine.table->store(tx, made));
         return edits.store(*engine.table, tx);
     }));
@@ -150,15 +154,18 @@ Result<Volume::Created> Volume::create_unnamed(const Caller &caller, InodeNumber
     DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
     DAXPIN_TRY_ASSIGN(const auto directory, impl_->get_directory(parent));
     Attributes made;
+    Inherited inherited;
     {
-        const SharedLock lock(directory->mutex);
+        const ExclusiveLock lock(directory->mutex);
         DAXPIN_TRY(check_may_add(*directory));
-        made = new_attributes(*impl_, caller, directory->attributes, node);
+        DAXPIN_TRY_ASSIGN(inherited, inherit(*impl_, *directory, node.mode, caller.umask));
+        made = new_attributes(*impl_, caller, directory->attributes, node, inherited.mode);
     }
     made.link_count = 0;
     // In use before it is on media, or a background step might take it for an orphan.
     const auto inode = impl_->cache->insert(made);
     DAXPIN_TRY(impl_->transact([&](Transaction &tx) -> Result<void> {
+        DAXPIN_TRY(inherited.store(*impl_, tx, made.number));
         DAXPIN_TRY(impl_->table->store(tx, made));
         return impl_->unfinished->put(
             tx, {made.number, made.generation, format::UnfinishedKind::remove, FileBlock{0}});

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/sync.h"
+#include "inode/acl.h"
 #include "volume/types.h"
 
 #include <array>
@@ -73,6 +74,8 @@ struct CachedInode {
     std::map<Handle, OpenFile> handles;
     immutable::Leases leases;
     std::optional<std::vector<immutable::BlockRange>> pins; // nothing: not read yet
+    // A directory's default access control list; nothing: not read yet.
+    std::optional<std::optional<inode::Acl>> default_list;
     bool linkable = false; // created without a name; link() may give it one
 
     // --- the files half ---

@@ -36,6 +36,11 @@ struct Caller {
     // Tells whether the caller has a capability (CAP_FOWNER, CAP_LINUX_IMMUTABLE, ...) in the
     // daemon's user namespace. Asked only when it matters. Null = no capability.
     std::function<bool(int capability)> has_capability = {};
+    // Tells whether a group is among the supplementary ones. Null = there are none.
+    std::function<bool(std::uint32_t group)> has_group = {};
+    bool is_in_group(std::uint32_t group) const {
+        return group == gid || (has_group && has_group(group));
+    }
     bool capable(int capability) const { return has_capability && has_capability(capability); }
 };
 
@@ -82,7 +87,7 @@ struct AttributeChange {
 };
 
 struct NewNode {
-    std::uint32_t mode = 0; // type and permissions, umask applied
+    std::uint32_t mode = 0; // type and permissions as asked for
     std::uint32_t rdev = 0;
     std::string_view target = {}; // symbolic links
 };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Extended attributes. Who may see or set which namespace was checked by the kernel; the volume
-// checks +i and +a. The names below "user.daxpin." are the daemon's and never stored.
-#include "volume/impl.h"
+// Extended attributes, access control lists among them (access_lists.h). Who may see or set which
+// namespace was checked by the kernel; the volume checks +i and +a. The names below "user.daxpin."
+// are the daemon's and never stored.
+#include "volume/access_lists.h"
 
 #include <algorithm>
 
@@ -17,7 +18,7 @@ bool is_stored_namespace(std::string_view name) {
     for (const std::string_view prefix : {"user.", "trusted.", "security."})
         if (name.starts_with(prefix) && name.size() > prefix.size())
             return true;
-    return name == "system.posix_acl_access" || name == "system.posix_acl_default";
+    return is_access_list(name);
 }
 
 Result<void> check_name(std::string_view name) {
@@ -35,22 +36,18 @@ Result<void> check_frozen(const Attributes &attributes) {
 }
 
 // Runs change(tx, attributes of the inode), with ctime touched.
-template <typename Change> Result<void> change_xattrs(Engine &engine, InodeNumber number,
+template <typename Change> Result<void> change_xattrs(Engine &engine, CachedInode &inode,
                                                       alloc::Purpose purpose, Change &&change) {
-    DAXPIN_TRY_ASSIGN(const auto guard, engine.begin_change());
-    DAXPIN_TRY_ASSIGN(const auto inode, engine.get(number));
-    const ExclusiveLock lock(inode->mutex);
-    DAXPIN_TRY(check_frozen(inode->attributes));
-    Attributes changed = inode->attributes;
+    Attributes changed = inode.attributes;
     engine.touch(changed, touch_ctime);
-    auto set = engine.xattrs(number);
+    auto set = engine.xattrs(inode.number);
     DAXPIN_TRY(engine.transact(
         [&](Transaction &tx) -> Result<void> {
             DAXPIN_TRY(change(tx, set));
             return engine.table->store(tx, changed);
         },
         purpose));
-    inode->attributes = changed;
+    inode.attributes = changed;
     return {};
 }
 
@@ -65,13 +62,19 @@ Result<inode::Bytes> Volume::get_xattr(const Caller &, InodeNumber number, std::
     return impl_->xattrs(number).get(nullptr, name);
 }
 
-Result<void> Volume::set_xattr(const Caller &, InodeNumber number, std::string_view name,
+Result<void> Volume::set_xattr(const Caller &caller, InodeNumber number, std::string_view name,
                                std::span<const std::byte> value, inode::XattrMode mode) {
     if (name.starts_with(own_prefix))
         return Errc::invalid;
     DAXPIN_TRY(check_name(name));
+    DAXPIN_TRY_ASSIGN(const auto guard, impl_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    const ExclusiveLock lock(inode->mutex);
+    DAXPIN_TRY(check_frozen(inode->attributes));
+    if (is_access_list(name))
+        return set_list(*impl_, *inode, caller, name, value);
     return change_xattrs(
-        *impl_, number, alloc::Purpose::ordinary,
+        *impl_, *inode, alloc::Purpose::ordinary,
         [&](Transaction &tx, inode::XattrSet &set) { return set.set(tx, name, value, mode); });
 }
 
@@ -79,8 +82,14 @@ Result<void> Volume::remove_xattr(const Caller &, InodeNumber number, std::strin
     if (name.starts_with(own_prefix))
         return Errc::no_attribute;
     DAXPIN_TRY(check_name(name));
+    DAXPIN_TRY_ASSIGN(const auto guard, impl_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    const ExclusiveLock lock(inode->mutex);
+    DAXPIN_TRY(check_frozen(inode->attributes));
+    if (is_access_list(name))
+        return remove_list(*impl_, *inode, name);
     return change_xattrs(
-        *impl_, number, alloc::Purpose::release,
+        *impl_, *inode, alloc::Purpose::release,
         [&](Transaction &tx, inode::XattrSet &set) { return set.remove(tx, name); });
 }
 
