@@ -36,7 +36,7 @@ def argument(value):
 def call(name, *arguments):
     """Calls the C function; its result, or OSError."""
     function = getattr(LIBRARY, name)
-    function.restype = ctypes.c_int if name in INT_FUNCTIONS else ctypes.c_ssize_t
+    function.restype = ctypes.c_ssize_t if name in SIZE_FUNCTIONS else ctypes.c_int
     ctypes.set_errno(0)
     result = function(*map(argument, arguments))
     if result == -1:
@@ -45,13 +45,10 @@ def call(name, *arguments):
     return result
 
 
-# What returns int leaves the upper half of the register undefined.
-INT_FUNCTIONS = frozenset("""
-    access chdir chmod chown close faccessat fallocate fchdir fchmod fchmodat fchown fchownat
-    fcntl fdatasync flock fstatat fstatvfs fsync ftruncate lchown link linkat lstat mkdir mkdirat
-    mkfifo mkfifoat mknod mknodat mount msync open openat posix_fallocate rename renameat renameat2
-    rmdir setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr stat statvfs symlink
-    symlinkat truncate umount2 unlink unlinkat unshare utimensat
+# What returns ssize_t; all others return int, which leaves the upper half of the register undefined.
+SIZE_FUNCTIONS = frozenset("""
+    copy_file_range fgetxattr flistxattr getdents64 getxattr lgetxattr listxattr llistxattr pread
+    pwrite read readlink readlinkat write
 """.split())
 
 
