@@ -90,7 +90,7 @@ def at_once():
             equal(os.stat("file").st_size, number * 100, "size")
 
 
-@case("stat/EBADF/regular")
+@case("stat/fstat-EBADF/regular")
 def bad_descriptor():
     fails(errno.EBADF, os.fstat, 1 << 20)
 

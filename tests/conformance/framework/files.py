@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Files of every kind, and what the suite needs to know of the filesystem they are on."""
 
+import ctypes
 import errno
 import os
 import shutil
 import stat
+import struct
 
+from . import libc
 from .checks import Skip
 
 TYPES = {
@@ -17,6 +20,7 @@ PLAIN_KINDS = tuple(kind for kind in TYPES if kind != "symlink")     # chmod and
 LEAF_KINDS = tuple(kind for kind in TYPES if kind != "directory")    # unlink takes them
 OBSTACLES = ("regular", "fifo", "socket", "char", "block")           # no way leads through them
 SPECIAL_KINDS = ("fifo", "socket", "char", "block")
+TMPFS = 0x01021994   # of statfs
 NULL_DEVICE = os.makedev(1, 3)
 UNLIKELY_BLOCK_DEVICE = os.makedev(7, 4000)
 
@@ -84,6 +88,13 @@ def padded(path, length):
     """The same path, `length` bytes long: PATH_MAX counts the terminating zero as well."""
     missing = length - len(path)
     return "./" * (missing // 2) + "/" * (missing % 2) + path
+
+
+def filesystem_type():
+    """The magic number of the filesystem: the first word of struct statfs."""
+    status = ctypes.create_string_buffer(512)
+    libc.call("statfs", ".", status)
+    return struct.unpack_from("l", status)[0]
 
 
 def counts_directory_links():

@@ -80,3 +80,15 @@ def renameat2(source, target, flags, source_directory=AT_FDCWD, target_directory
 
 def fallocate(descriptor, mode, offset, length):
     call("fallocate", descriptor, mode, offset, length)
+
+
+def mmap(length, protection, flags, descriptor):
+    """The address of a new mapping, which lasts as long as the process."""
+    LIBRARY.mmap.restype = ctypes.c_void_p
+    ctypes.set_errno(0)
+    address = LIBRARY.mmap(None, ctypes.c_size_t(length), protection, flags, descriptor,
+                           ctypes.c_long(0))
+    if address == ctypes.c_void_p(-1).value:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return address
