@@ -10,6 +10,7 @@ from .framework import libc
 from .framework.apart import ALICE, BOB, Limited
 from .framework.at_rules import opened
 from .framework.checks import Skip, changes, check, equal, fails, keeps, mode_is
+from .framework.enospc import full_case
 from .framework.files import make, read, write
 from .framework.registry import case
 from .framework.sizes import PATTERN
@@ -224,6 +225,13 @@ def limit():
         Limited(1000).fails(errno.EFBIG, copy, source, target, 100, 0, 1000)
         equal(Limited(1000).does(copy, source, target, 5000, 0, 900), 100, "bytes copied")
     equal(os.stat("target").st_size, 1000, "size")
+
+
+@full_case("copy_file_range/ENOSPC/regular", prepare=lambda: write("source", PATTERN[:4096]))
+def no_space(number):
+    with pair() as (source, target):
+        equal(copy(source, target, 4096, 0, number * 4096), 4096, "bytes copied")
+        os.fsync(target)
 
 
 @case("copy_file_range/clears-setid/regular", root=True)

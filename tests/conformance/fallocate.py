@@ -7,6 +7,7 @@ import os
 from .framework.apart import ALICE, BOB, Limited
 from .framework.at_rules import opened
 from .framework.checks import Skip, changes, check, equal, fails, keeps, mode_is
+from .framework.enospc import full_case
 from .framework.files import make, read, write
 from .framework.libc import (FALLOC_COLLAPSE_RANGE, FALLOC_INSERT_RANGE, FALLOC_KEEP_SIZE,
                              FALLOC_PUNCH_HOLE, FALLOC_ZERO_RANGE, fallocate)
@@ -259,6 +260,12 @@ def no_space():
     os.truncate("file", min(size(), 8))
     equal(read("file")[:4], b"head", "contents")
     equal(read("file").strip(b"\0"), b"head", "contents")
+
+
+@full_case("fallocate/ENOSPC/regular", prepare=lambda: make("regular", "reserve"))
+def full(number):
+    with opened("reserve", os.O_RDWR) as descriptor:
+        fallocate(descriptor, 0, number * BLOCK, BLOCK)
 
 
 @case("fallocate/{mode}-clears-setid/regular", root=True, mode=("allocate", "punch", "zero"))

@@ -13,6 +13,7 @@ from .framework.apart import ALICE, ANOTHER
 from .framework.at_rules import opened
 from .framework.checks import changes, check, close_to_now, equal, fails
 from .framework.files import ALL_KINDS, TYPES, make
+from .framework.processes import meanwhile
 from .framework.registry import case
 
 MANY = 1500
@@ -209,19 +210,14 @@ def renaming():
 @case("readdir/another-process-changes-it/regular")
 def another_process():
     names = fill()
-    pid = os.fork()
-    if pid == 0:
+
+    def come_and_go():
         for number in range(400):
             make("regular", f"passing{number}")
             os.unlink(f"passing{number}")
-        os._exit(0)
-    rounds = 0
-    while os.waitpid(pid, os.WNOHANG)[0] == 0 or rounds < 2:
+    for _ in meanwhile(come_and_go):
         missing = names - names_of(Reader().rest())
         check(not missing, f"{len(missing)} names are missing: {sorted(missing)[:3]}")
-        rounds += 1
-        if rounds > 2 and not os.path.exists(f"/proc/{pid}"):
-            break
 
 
 @case("readdir/rewind-shows-{what}/regular", what=("new", "removed", "renamed"))

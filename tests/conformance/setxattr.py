@@ -260,6 +260,23 @@ def bad_descriptor():
         fails(errno.EBADF, os.setxattr, descriptor, NAME, b"1")
 
 
+@case("setxattr/ENOSPC-spares-the-others/regular")
+def no_space():
+    """Some filesystems have little room for the attributes of one file."""
+    make("regular", "file")
+    needs(NAME, "file")
+    for number in range(600):
+        try:
+            put("file", bytes([number % 256]) * 1000, f"{NAME}.{number}")
+        except OSError as error:
+            equal(error.errno in (errno.ENOSPC, errno.E2BIG, errno.EDQUOT), True, f"{error}: right")
+            for old in range(number):
+                equal(get("file", f"{NAME}.{old}"), bytes([old % 256]) * 1000, "value")
+            equal(len(names("file")), number, "number of names")
+            return
+    raise Skip("600 attributes of 1000 bytes still fit")
+
+
 @case("setxattr/capability-cleared-by-{change}/regular", root=True,
       change=("write", "truncate", "chown", "user-write"))
 def capability(change):

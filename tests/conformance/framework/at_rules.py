@@ -47,7 +47,8 @@ def opened(path, flags=os.O_RDONLY | os.O_DIRECTORY):
 def at_rules(call):
     kind = call.target or "regular"
     for rule, function, root in (
-            ("relative-to-descriptor", relative, False), ("relative-to-O_PATH", relative_path, False),
+            ("relative-to-descriptor", relative, False),
+            ("relative-to-O_PATH", relative_path, False),
             ("relative-to-AT_FDCWD", current, False), ("absolute-path", absolute, False),
             ("EBADF", bad_descriptor, False), ("ENOENT-removed-directory", removed, False),
             ("EACCES-search-descriptor", no_search, True)):

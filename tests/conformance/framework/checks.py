@@ -35,7 +35,12 @@ def check(condition, message):
 
 
 def equal(actual, expected, what="value"):
-    check(actual == expected, f"{what} is {actual!r}, expected {expected!r}")
+    check(actual == expected, f"{what} is {shown(actual)}, expected {shown(expected)}")
+
+
+def shown(anything):
+    text = repr(anything)
+    return text if len(text) <= 120 else f"{text[:100]}... ({len(text)} characters)"
 
 
 def mode_is(path, expected):

@@ -28,7 +28,7 @@ def parse(arguments):
     parser.add_argument("directory", nargs="?", help="on the filesystem to check")
     parser.add_argument("program", nargs="*", help="only these programs, e.g. chmod open; "
                         "there are: " + ", ".join(registry.program_names()))
-    parser.add_argument("--list", action="store_true", help="print the names of the cases, run none")
+    parser.add_argument("--list", action="store_true", help="print the cases, run none")
     parser.add_argument("--only", metavar="REGEX", help="only cases whose name it is found in")
     parser.add_argument("--json", metavar="FILE", help="write the results there, too")
     parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), metavar="N",

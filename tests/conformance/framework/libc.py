@@ -36,7 +36,8 @@ def argument(value):
 def call(name, *arguments):
     """Calls the C function; its result, or OSError."""
     function = getattr(LIBRARY, name)
-    function.restype = ctypes.c_ssize_t if name in SIZE_FUNCTIONS else ctypes.c_int
+    returns_size = name in SIZE_FUNCTIONS
+    function.restype = ctypes.c_ssize_t if returns_size else ctypes.c_int
     ctypes.set_errno(0)
     result = function(*map(argument, arguments))
     if result == -1:
@@ -45,7 +46,7 @@ def call(name, *arguments):
     return result
 
 
-# What returns ssize_t; all others return int, which leaves the upper half of the register undefined.
+# What returns ssize_t. All others return int, which leaves half of the register undefined.
 SIZE_FUNCTIONS = frozenset("""
     copy_file_range fgetxattr flistxattr getdents64 getxattr lgetxattr listxattr llistxattr pread
     pwrite read readlink readlinkat write

@@ -8,6 +8,23 @@ from .apart import describe
 from .checks import Failure, Tally, verdict
 
 
+def meanwhile(function):
+    """Runs the function in a child; yields while it runs, and once more when it has ended."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            function()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    ended, status = 0, 0
+    while not ended:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        yield
+    if status:
+        raise Failure(f"the other process ended with status {status:#x}")
+
+
 class Companion:
     """Forked when entered, gone when left. Steps are functions known before the fork, by name."""
 
