@@ -2,6 +2,7 @@
 //
 // Requests about attributes.
 #include "fusefs/operations.h"
+#include "fusefs/raw_request.h"
 #include "fusefs/request.h"
 
 namespace daxpin::fusefs {
@@ -31,6 +32,8 @@ volume::AttributeChange to_change(const struct stat &wanted, int to_set) {
         change.mtime_ns = to_ns(wanted.st_mtim);
     if (to_set & FUSE_SET_ATTR_CTIME)
         change.ctime_ns = to_ns(wanted.st_ctim);
+    // The kernel asks for no change at all for chown(2) with neither id: a new owner all the same.
+    change.kill_privileges = request_kills_set_id() || to_set == 0;
     return change;
 }
 

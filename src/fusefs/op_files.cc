@@ -2,11 +2,13 @@
 //
 // Requests about open files and their data.
 #include "fusefs/operations.h"
+#include "fusefs/raw_request.h"
 #include "fusefs/request.h"
 
 #include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <span>
 #include <unistd.h>
 
@@ -58,6 +60,17 @@ Result<std::span<const std::byte>> gather(fuse_bufvec &data, std::vector<std::by
     return std::span<const std::byte>(own).first(static_cast<std::size_t>(copied));
 }
 
+// Before WRITE and OPEN, of which the kernel says whether the caller keeps set-id bits.
+Result<void> drop_privileges(Filesystem &fs, fuse_ino_t inode) {
+    return fs.volume.drop_privileges(InodeNumber{inode}, [] { return !request_kills_set_id(); });
+}
+
+// Before other changes of content, of which it says nothing.
+Result<void> drop_privileges_of(Filesystem &fs, fuse_req_t raw, fuse_ino_t inode) {
+    return fs.volume.drop_privileges(InodeNumber{inode},
+                                     [&] { return caller(raw).capable(CAP_FSETID); });
+}
+
 } // namespace
 
 void op_create(fuse_req_t raw, fuse_ino_t parent, const char *name, mode_t mode,
@@ -72,6 +85,8 @@ void op_create(fuse_req_t raw, fuse_ino_t parent, const char *name, mode_t mode,
 
 void op_open(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info) {
     dispatch(raw, [&](Filesystem &fs) -> Result<FileReply> {
+        if (info->flags & O_TRUNC)
+            DAXPIN_TRY(drop_privileges(fs, inode));
         DAXPIN_TRY_ASSIGN(auto open, fs.volume.open_file(caller(raw), InodeNumber{inode},
                                                          to_request(info->flags)));
         return FileReply{InodeNumber{inode}, open};
@@ -98,6 +113,7 @@ void op_write_buf(fuse_req_t raw, fuse_ino_t inode, fuse_bufvec *data, off_t off
     dispatch(raw, [&](Filesystem &fs) -> Result<CountReply> {
         std::vector<std::byte> own;
         DAXPIN_TRY_ASSIGN(const auto bytes, gather(*data, own));
+        DAXPIN_TRY(drop_privileges(fs, inode));
         // What the flags are now, not when the file was opened. A page that was dirtied through a
         // mapping goes where it belongs, through whichever handle the kernel has at hand.
         const bool append = (info->flags & O_APPEND) != 0 && info->writepage == 0;
@@ -112,6 +128,7 @@ void op_fallocate(fuse_req_t raw, fuse_ino_t inode, int mode, off_t offset, off_
                   fuse_file_info *info) {
     dispatch(raw, [&](Filesystem &fs) -> Result<EmptyReply> {
         DAXPIN_TRY_ASSIGN(const auto what, fallocate_mode(mode));
+        DAXPIN_TRY(drop_privileges_of(fs, raw, inode));
         DAXPIN_TRY(fs.volume.fallocate(InodeNumber{inode}, info->fh, what,
                                        static_cast<std::uint64_t>(offset),
                                        static_cast<std::uint64_t>(length)));
@@ -138,6 +155,7 @@ void op_copy_file_range(fuse_req_t raw, fuse_ino_t from, off_t from_offset,
     dispatch(raw, [&](Filesystem &fs) -> Result<CountReply> {
         if (flags != 0)
             return Errc::invalid;
+        DAXPIN_TRY(drop_privileges_of(fs, raw, to));
         DAXPIN_TRY_ASSIGN(const auto copied,
                           fs.volume.copy_range(InodeNumber{from}, from_info->fh,
                                                static_cast<std::uint64_t>(from_offset),

@@ -6,6 +6,7 @@
 #include "fusefs/limited_log.h"
 #include "fusefs/mountpoint.h"
 #include "fusefs/operations.h"
+#include "fusefs/raw_request.h"
 #include "fusefs/stderr_capture.h"
 
 #include <cerrno>
@@ -45,12 +46,16 @@ __attribute__((format(printf, 2, 0))) void log_libfuse(fuse_log_level level, con
 // Both are points where libfuse cancels a worker that waits for a request: they must not be
 // noexcept.
 ssize_t read_request(int fd, void *buffer, size_t size, void *) {
-    return ::read(fd, buffer, size);
+    const ssize_t length = ::read(fd, buffer, size);
+    if (length > 0)
+        inspect_request({static_cast<const std::byte *>(buffer), static_cast<std::size_t>(length)});
+    return length;
 }
 
 // A reply that points at media the kernel cannot read: EFAULT, without a signal. The caller gets
 // EIO instead of waiting forever.
 ssize_t write_reply(int fd, iovec *parts, int count, void *) {
+    amend_reply({parts, static_cast<std::size_t>(count)});
     const ssize_t written = ::writev(fd, parts, count);
     if (written >= 0 || errno != EFAULT)
         return written;

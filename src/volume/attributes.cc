@@ -2,6 +2,7 @@
 //
 // Attributes and flags.
 #include "volume/access_lists.h"
+#include "volume/privileges.h"
 
 #include <bit>
 #include <sys/stat.h>
@@ -24,13 +25,6 @@ Result<void> check_frozen(const Attributes &attributes, const AttributeChange &c
     if ((change.atime_now || change.mtime_now) && (attributes.flags & format::inode_flag_immutable))
         return Errc::not_permitted;
     return {};
-}
-
-// setuid goes, setgid too if it means a group's rights and not mandatory locking.
-void drop_set_id(Attributes &attributes) {
-    attributes.mode &= ~std::uint32_t{S_ISUID};
-    if (attributes.mode & S_IXGRP)
-        attributes.mode &= ~std::uint32_t{S_ISGID};
 }
 
 void change_owner(Attributes &attributes, const AttributeChange &change) {
@@ -78,18 +72,6 @@ Result<void> store(Engine &engine, CachedInode &inode, const Attributes &changed
     return {};
 }
 
-// File capabilities go before the owner or the content changes, as in the kernel: a crash in
-// between leaves a file with less power, never one with too much.
-Result<void> drop_capabilities(Engine &engine, InodeNumber number) {
-    constexpr std::string_view name = "security.capability";
-    const auto present = engine.xattrs(number).get(nullptr, name);
-    if (!present && present.code() == Errc::no_attribute)
-        return {};
-    return engine.transact(
-        [&](Transaction &tx) -> Result<void> { return engine.xattrs(number).remove(tx, name); },
-        alloc::Purpose::release);
-}
-
 Result<void> check_new_size(Engine &engine, CachedInode &inode, std::uint64_t size) {
     if (inode.type == S_IFDIR)
         return Errc::is_directory;
@@ -129,8 +111,8 @@ Result<Attributes> Volume::set_attributes(const Caller &, InodeNumber number,
     DAXPIN_TRY(check_frozen(inode->attributes, change));
     if (change.size)
         DAXPIN_TRY(check_new_size(*impl_, *inode, *change.size));
-    if (takes_privileges(*inode, change))
-        DAXPIN_TRY(drop_capabilities(*impl_, number));
+    if (change.size || takes_privileges(*inode, change))
+        DAXPIN_TRY(drop_capabilities(*impl_, *inode));
     const Attributes changed = changed_attributes(*impl_, *inode, change);
     // A mode that comes with a size takes privileges away, so it may well come first.
     if (change.mode || !change.size)

@@ -76,7 +76,8 @@ struct CachedInode {
     std::optional<std::vector<immutable::BlockRange>> pins; // nothing: not read yet
     // A directory's default access control list; nothing: not read yet.
     std::optional<std::optional<inode::Acl>> default_list;
-    bool linkable = false; // created without a name; link() may give it one
+    std::optional<bool> has_capabilities; // file capabilities; nothing: nobody has looked
+    bool linkable = false;                // created without a name; link() may give it one
 
     // --- the files half ---
     unsigned direct_opens = 0; // PINs and LEASEs on their way: new opens are direct

@@ -4,36 +4,17 @@
 // blocks may still be mapped in this boot.
 #include "volume/lease_end.h"
 #include "volume/pin_prepare.h"
-
-#include <sys/stat.h>
+#include "volume/privileges.h"
 
 namespace daxpin::volume {
 namespace {
 
-constexpr std::string_view capability_xattr = "security.capability";
-
-// As write() does: stores through the mapping must not keep privileges.
-void clear_privileges(Attributes &attributes) {
-    attributes.mode &= ~static_cast<std::uint32_t>(S_ISUID);
-    if ((attributes.mode & S_IXGRP) != 0)
-        attributes.mode &= ~static_cast<std::uint32_t>(S_ISGID);
-}
-
-Result<void> remove_capability(Engine &engine, Transaction &tx, InodeNumber number) {
-    auto removed = engine.xattrs(number).remove(tx, capability_xattr);
-    if (!removed && removed.code() != Errc::no_attribute)
-        return removed;
-    return {};
-}
-
 // What a write through the mapping would have done, before it is done or after.
 Result<void> stamp(Engine &engine, CachedInode &inode, Attributes changed) {
+    DAXPIN_TRY(drop_capabilities(engine, inode));
     engine.touch(changed, touch_mtime | touch_ctime);
-    clear_privileges(changed);
-    DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
-        DAXPIN_TRY(remove_capability(engine, tx, inode.number));
-        return engine.table->store(tx, changed);
-    }));
+    drop_set_id(changed);
+    DAXPIN_TRY(engine.transact([&](Transaction &tx) { return engine.table->store(tx, changed); }));
     inode.attributes = changed;
     return {};
 }

@@ -82,7 +82,7 @@ struct AttributeChange {
     bool atime_now = false;
     bool mtime_now = false;
     // Take setuid, setgid and file capabilities away, as a truncation by an ordinary user does.
-    // A change of owner always does.
+    // A change of owner always does, and a change of size always takes the capabilities.
     bool kill_privileges = false;
 };
 

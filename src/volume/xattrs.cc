@@ -4,6 +4,7 @@
 // namespace was checked by the kernel; the volume checks +i and +a. The names below "user.daxpin."
 // are the daemon's and never stored.
 #include "volume/access_lists.h"
+#include "volume/privileges.h"
 
 #include <algorithm>
 
@@ -73,6 +74,8 @@ Result<void> Volume::set_xattr(const Caller &caller, InodeNumber number, std::st
     DAXPIN_TRY(check_frozen(inode->attributes));
     if (is_access_list(name))
         return set_list(*impl_, *inode, caller, name, value);
+    if (name == capability_name)
+        inode->has_capabilities.reset();
     return change_xattrs(
         *impl_, *inode, alloc::Purpose::ordinary,
         [&](Transaction &tx, inode::XattrSet &set) { return set.set(tx, name, value, mode); });

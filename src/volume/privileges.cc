@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "volume/privileges.h"
+
+#include <sys/stat.h>
+
+namespace daxpin::volume {
+
+namespace {
+
+std::uint32_t set_id_bits(const Attributes &attributes) {
+    const std::uint32_t group = attributes.mode & S_IXGRP ? S_ISGID : 0;
+    return attributes.mode & (S_ISUID | group);
+}
+
+// Most files have none, and that is remembered.
+bool is_plain(const CachedInode &inode) {
+    return !has_set_id(inode.attributes) && inode.has_capabilities == false;
+}
+
+Result<bool> drop_locked(Engine &engine, const InodeRef &inode,
+                         const std::function<bool()> &keeps_set_id) {
+    DAXPIN_TRY_ASSIGN(const auto guard, engine.begin_change());
+    const ExclusiveLock lock(inode->mutex);
+    DAXPIN_TRY(drop_capabilities(engine, *inode));
+    if (!has_set_id(inode->attributes) || keeps_set_id())
+        return false;
+    Attributes changed = inode->attributes;
+    drop_set_id(changed);
+    engine.touch(changed, touch_ctime);
+    DAXPIN_TRY(engine.transact([&](Transaction &tx) { return engine.table->store(tx, changed); }));
+    inode->attributes = changed;
+    return true;
+}
+
+} // namespace
+
+bool has_set_id(const Attributes &attributes) {
+    return set_id_bits(attributes) != 0;
+}
+
+void drop_set_id(Attributes &attributes) {
+    attributes.mode &= ~set_id_bits(attributes);
+}
+
+Result<void> drop_capabilities(Engine &engine, CachedInode &inode) {
+    if (inode.has_capabilities == false)
+        return {};
+    auto set = engine.xattrs(inode.number);
+    const auto present = set.get(nullptr, capability_name);
+    if (present || present.code() != Errc::no_attribute)
+        DAXPIN_TRY(engine.transact([&](Transaction &tx) { return set.remove(tx, capability_name); },
+                                   alloc::Purpose::release));
+    inode.has_capabilities = false;
+    return {};
+}
+
+Result<void> Volume::drop_privileges(InodeNumber number,
+                                     const std::function<bool()> &keeps_set_id) {
+    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    {
+        const SharedLock lock(inode->mutex);
+        if (is_plain(*inode))
+            return {};
+    }
+    DAXPIN_TRY_ASSIGN(const bool mode_changed, drop_locked(*impl_, inode, keeps_set_id));
+    if (CacheObserver *observer = impl_->observer.load(); observer && mode_changed)
+        observer->invalidate_attributes(number);
+    return {};
+}
+
+} // namespace daxpin::volume

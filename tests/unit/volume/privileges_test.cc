@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "volume/privileges.h"
+
+#include "helpers.h"
+#include "verify.h"
+
+using namespace daxpin;
+using namespace daxpin::test;
+using volume::AttributeChange;
+using volume::Volume;
+
+namespace {
+
+// A file with every privilege there is.
+InodeNumber armed_file(Volume &volume, std::uint32_t mode) {
+    const auto file = make_node(volume, root_dir, "file", S_IFREG | 0644);
+    AttributeChange arm;
+    arm.mode = mode;
+    must(volume.set_attributes(root_caller(), file, arm));
+    must(volume.set_xattr(root_caller(), file, volume::capability_name,
+                          std::vector<std::byte>(20, std::byte{1}), inode::XattrMode::any));
+    return file;
+}
+
+bool has_capabilities(Volume &volume, InodeNumber file) {
+    return volume.get_xattr(root_caller(), file, volume::capability_name).has_value();
+}
+
+class Observer final : public volume::CacheObserver {
+  public:
+    void invalidate_data(InodeNumber) override { ++data; }
+    void invalidate_attributes(InodeNumber) override { ++attributes; }
+    int data = 0, attributes = 0;
+};
+
+} // namespace
+
+TEST_CASE("privileges: new content takes them away, and the kernel is told", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    Observer observer;
+    volume.set_observer(&observer);
+    const auto file = armed_file(volume, 06755);
+    must(volume.drop_privileges(file, [] { return false; }));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 0755));
+    CHECK(!has_capabilities(volume, file));
+    CHECK(observer.attributes == 1);
+    must(volume.drop_privileges(file, [] { return false; }));
+    CHECK(observer.attributes == 1); // there was nothing left
+    volume.set_observer(nullptr);
+    fixture.remount();
+    CHECK(stat_of(fixture.volume(), file).mode == (S_IFREG | 0755));
+    CHECK(!has_capabilities(fixture.volume(), file));
+    CHECK(fsck_findings(fixture) == "");
+}
+
+TEST_CASE("privileges: CAP_FSETID keeps set-id bits, nobody keeps capabilities", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = armed_file(volume, 06755);
+    must(volume.drop_privileges(file, [] { return true; }));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 06755));
+    CHECK(!has_capabilities(volume, file));
+    CHECK(fsck_findings(fixture) == "");
+}
+
+TEST_CASE("privileges: setgid without group execute is none", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = armed_file(volume, 06745);
+    must(volume.drop_privileges(file, [] { return false; }));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 02745));
+    CHECK(fsck_findings(fixture) == "");
+}
+
+TEST_CASE("privileges: what was remembered of a file's capabilities follows changes", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = armed_file(volume, 0755);
+    const auto keeps = [] { return true; };
+    must(volume.drop_privileges(file, keeps));
+    must(volume.set_xattr(root_caller(), file, volume::capability_name,
+                          std::vector<std::byte>(20, std::byte{1}), inode::XattrMode::create));
+    must(volume.drop_privileges(file, keeps));
+    CHECK(!has_capabilities(volume, file));
+    CHECK(fsck_findings(fixture) == "");
+}
+
+TEST_CASE("privileges: a new size takes capabilities away", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = armed_file(volume, 04755);
+    AttributeChange change;
+    change.size = 100;
+    must(volume.set_attributes(root_caller(), file, change));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 04755));
+    CHECK(!has_capabilities(volume, file));
+    change.size = 50;
+    change.kill_privileges = true;
+    must(volume.set_attributes(root_caller(), file, change));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 0755));
+    CHECK(fsck_findings(fixture) == "");
+}
+
+TEST_CASE("privileges: a read-only volume keeps them", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = armed_file(volume, 04755);
+    must(volume.set_read_only(true));
+    CHECK(fails(volume.drop_privileges(file, [] { return false; }), Errc::read_only));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 04755));
+    CHECK(fsck_findings(fixture) == "");
+}
