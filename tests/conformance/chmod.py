@@ -14,9 +14,9 @@ from .framework.paths import PathCall, path_rules
 from .framework.registry import case
 
 path_rules(PathCall("chmod", lambda path: os.chmod(path, 0o640),
-                    raw=lambda pointer: libc.call("chmod", pointer, 0o640)))
+                    raw=lambda pointer: libc.call("chmod", pointer, 0o640), touches=True))
 path_rules(PathCall("chmod", lambda path: os.chmod(path, 0o750), target="directory",
-                    argument="-directory"))
+                    argument="-directory", touches=True))
 
 
 @case("chmod/sets-permissions/{kind}", kind=PLAIN_KINDS)
@@ -59,7 +59,8 @@ def updates_ctime(kind):
 def keeps_times(kind):
     make(kind, "file")
     with keeps("file", "mtime", "atime", "nlink", "size", "uid", "gid"):
-        os.chmod("file", 0o711)
+        os.chmod("file", 0o4715)
+    mode_is("file", 0o4715)
 
 
 @case("chmod/EPERM-not-owner/{kind}", root=True, kind=PLAIN_KINDS)
@@ -81,7 +82,7 @@ def owner_may(kind):
 
 @case("chmod/owner-outside-group-loses-setgid/{kind}", root=True, kind=PLAIN_KINDS)
 def loses_setgid(kind):
-    make(kind, "file")
+    make(kind, "file", 0o600)
     os.chown("file", ALICE.uid, BOB.gid)
     ALICE.does(os.chmod, "file", 0o2755)
     mode_is("file", 0o755)
@@ -132,6 +133,7 @@ def open_descriptor():
             os.chmod("file", 0)
             equal(file.write(b"still"), 5)
             equal(os.pread(file.fileno(), 5, 0), b"still")
+            fails(errno.EACCES, os.open, "file", os.O_RDONLY)
     ALICE.runs(steps)
 
 

@@ -25,12 +25,18 @@ def fchownat(descriptor, path, user, group, flags=0):
     libc.call("fchownat", descriptor, path, user, group, flags)
 
 
-path_rules(PathCall("chown", lambda path: os.chown(path, -1, -1),
+def take(path, chown=os.chown):
+    """What the owner may: to say again that it is theirs."""
+    chown(path, os.geteuid(), os.getegid())
+
+
+path_rules(PathCall("chown", take, touches=True,
                     raw=lambda pointer: libc.call("chown", pointer, -1, -1)))
-path_rules(PathCall("chown", lambda path: os.lchown(path, -1, -1), target="symlink",
+path_rules(PathCall("chown", lambda path: take(path, os.lchown), target="symlink", touches=True,
                     raw=lambda pointer: libc.call("lchown", pointer, -1, -1), follows=False,
                     argument="-lchown"))
-at_rules(AtCall("chown", lambda descriptor, path: fchownat(descriptor, path, -1, -1)))
+at_rules(AtCall("chown", lambda descriptor, path: fchownat(
+    descriptor, path, os.geteuid(), os.getegid()), touches=True))
 
 
 @case("chown/sets-both/{kind}", root=True, kind=ALL_KINDS)
@@ -136,6 +142,7 @@ def mandatory_lock_bit():
     make("regular", "file")
     os.chmod("file", 0o2745)
     os.chown("file", ALICE.uid, ALICE.gid)
+    equal(ids("file"), (ALICE.uid, ALICE.gid), "owner and group")
     mode_is("file", 0o2745)
 
 
@@ -146,6 +153,7 @@ def directory_keeps():
     os.chown("dir", ALICE.uid, ALICE.gid)
     mode_is("dir", 0o7755)
     MEMBER.does(os.chown, "dir", -1, EXTRA_GROUP)
+    equal(ids("dir"), (ALICE.uid, EXTRA_GROUP), "owner and group")
     mode_is("dir", 0o7755)
 
 
@@ -154,6 +162,7 @@ def keeps_bits(kind):
     make(kind, "file")
     os.chmod("file", 0o1641)
     os.chown("file", ALICE.uid, ALICE.gid)
+    equal(ids("file"), (ALICE.uid, ALICE.gid), "owner and group")
     mode_is("file", 0o1641)
 
 

@@ -18,8 +18,9 @@ def fchmodat(path, bits, flags=0, descriptor=libc.AT_FDCWD):
 
 
 path_rules(PathCall("fchmodat", lambda path: fchmodat(path, 0o640),
-                    raw=lambda pointer: fchmodat(pointer, 0o640)))
-at_rules(AtCall("fchmodat", lambda descriptor, path: fchmodat(path, 0o640, 0, descriptor)))
+                    raw=lambda pointer: fchmodat(pointer, 0o640), touches=True))
+at_rules(AtCall("fchmodat", lambda descriptor, path: fchmodat(path, 0o640, 0, descriptor),
+                touches=True))
 
 
 @case("fchmodat/sets-mode/{kind}", kind=PLAIN_KINDS)

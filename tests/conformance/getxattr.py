@@ -7,7 +7,7 @@ import os
 
 from .framework import libc
 from .framework.apart import ALICE
-from .framework.attributes import (NAME, TRUSTED, get, names, needs, probe, put, tolerant,
+from .framework.attributes import (NAME, TRUSTED, get, give, names, needs, probe, put,
                                    with_attribute)
 from .framework.checks import equal, fails, keeps
 from .framework.files import ALL_KINDS, make
@@ -18,7 +18,7 @@ BOTH = ("regular", "directory")
 
 
 for_buffer = ctypes.create_string_buffer(100)
-path_rules(PathCall("getxattr", tolerant(lambda path: os.getxattr(path, NAME)), others=probe,
+path_rules(PathCall("getxattr", lambda path: os.getxattr(path, NAME), others=probe, ready=give,
                     writes=False, raw=lambda pointer: libc.call("getxattr", pointer, NAME,
                                                                 for_buffer, 100)))
 

@@ -34,12 +34,12 @@ def make_source(owner):
 
 
 path_rules(PathCall("link", lambda path: link(path, "made"), argument="-source", follows=False,
-                    raw=lambda pointer: link(pointer, "made"), writes=None))
+                    raw=lambda pointer: link(pointer, "made"), writes=None, touches=True))
 path_rules(PathCall("link", lambda path: link("source", path), argument="-target", target=None,
                     raw=lambda pointer: link("source", pointer), others=make_source,
                     follows=False, parent=True, writes=None))
 at_rules(AtCall("link", lambda descriptor, path: linkat(path, "made", source_fd=descriptor),
-                argument="-source"))
+                argument="-source", touches=True))
 at_rules(AtCall("link", lambda descriptor, path: linkat(
     os.path.abspath("source"), path, target_fd=descriptor), argument="-target", target=None,
     others=make_source))

@@ -7,7 +7,7 @@ import os
 from .framework import libc
 from .framework.apart import ALICE
 from .framework.at_rules import opened
-from .framework.attributes import (NAME, TRUSTED, get, names, needs, probe, put, tolerant,
+from .framework.attributes import (NAME, TRUSTED, get, give, names, needs, probe, put,
                                    with_attribute)
 from .framework.checks import changes, equal, fails, keeps
 from .framework.files import make
@@ -16,8 +16,9 @@ from .framework.registry import case
 
 BOTH = ("regular", "directory")
 
-path_rules(PathCall("removexattr", tolerant(lambda path: os.removexattr(path, NAME)),
-                    others=probe, raw=lambda pointer: libc.call("removexattr", pointer, NAME)))
+path_rules(PathCall("removexattr", lambda path: os.removexattr(path, NAME), others=probe,
+                    ready=give, touches=True,
+                    raw=lambda pointer: libc.call("removexattr", pointer, NAME)))
 
 
 @case("removexattr/removes/{kind}", kind=BOTH)

@@ -339,6 +339,7 @@ def target_link(kind):
     make(kind, "file")
     os.rename("file", "link")
     check(is_kind("link", kind), f"not a {kind}")
+    absent("file")
     equal(read("target"), b"spared", "contents of the target")
 
 
@@ -353,6 +354,7 @@ def atomic():
             os.rename("new", "name")
     for _ in meanwhile(replace):
         check(read("name").isdigit(), "a name without a whole file")
+    equal(read("name"), b"299", "contents in the end")
 
 
 @case("rename/by-two-processes-at-once/regular")

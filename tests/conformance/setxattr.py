@@ -18,9 +18,11 @@ SIZES = (0, 1, 100, 255, 256, 1000, 3000, 4096, 16384, 65535, 65536)
 
 
 path_rules(PathCall("setxattr", lambda path: os.setxattr(path, NAME, b"1"), others=probe,
+                    touches=True,
                     raw=lambda pointer: libc.call("setxattr", pointer, NAME, b"1", 1, 0)))
 path_rules(PathCall("setxattr", lambda path: os.setxattr(path, NAME, b"1", follow_symlinks=False),
-                    others=probe, argument="-lsetxattr", target="directory", follows=False))
+                    others=probe, argument="-lsetxattr", target="directory", follows=False,
+                    touches=True))
 
 
 @case("setxattr/keeps-{size}-bytes/{kind}", size=SIZES, kind=BOTH)

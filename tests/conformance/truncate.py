@@ -14,7 +14,7 @@ from .framework.registry import case
 from .framework.sizes import Resize, size_rules
 
 path_rules(PathCall("truncate", lambda path: os.truncate(path, 10),
-                    raw=lambda pointer: libc.call("truncate", pointer, 10)))
+                    raw=lambda pointer: libc.call("truncate", pointer, 10), touches=True))
 size_rules(Resize("truncate", os.truncate))
 
 
@@ -79,4 +79,5 @@ def hard_links():
 def write_only():
     write("file", b"contents")
     ALICE.owns("file", 0o200)
-    ALICE.succeeds(os.truncate, "file", 1)
+    ALICE.does(os.truncate, "file", 1)
+    equal(os.stat("file").st_size, 1, "size")

@@ -66,6 +66,7 @@ def data_of_other_link():
     os.link("first", "second")
     with keeps("second", "mtime", "size", "ino"):
         os.unlink("first")
+    absent("first")
     equal(read("second"), b"contents", "contents")
 
 
@@ -87,6 +88,7 @@ def two_descriptors():
     write("file", b"contents")
     with open("file", "rb") as first, open("file", "r+b", buffering=0) as second:
         os.unlink("file")
+        absent("file")
         second.write(b"CONTENTS")
         equal(first.read(), b"CONTENTS", "contents")
 
@@ -106,6 +108,7 @@ def open_fifo():
     os.mkfifo("fifo")
     with opened("fifo", os.O_RDWR) as descriptor:
         os.unlink("fifo")
+        absent("fifo")
         os.write(descriptor, b"through")
         equal(os.read(descriptor, 7), b"through", "what came through")
 

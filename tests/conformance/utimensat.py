@@ -25,12 +25,13 @@ DATES = {
     "year-2200": 7_258_118_400, "year-2400": 13_569_465_600,
 }
 
-path_rules(PathCall("utimensat", lambda path: utimensat(HERE, path, SOME),
+path_rules(PathCall("utimensat", lambda path: utimensat(HERE, path, SOME), touches=True,
                     raw=lambda pointer: utimensat(HERE, pointer, SOME, NO_FOLLOW)
                     if pointer else fault()))
 path_rules(PathCall("utimensat", lambda path: utimensat(HERE, path, SOME, NO_FOLLOW),
-                    target="symlink", follows=False, argument="-no-follow"))
-at_rules(AtCall("utimensat", lambda descriptor, path: utimensat(descriptor, path, SOME)))
+                    target="symlink", follows=False, argument="-no-follow", touches=True))
+at_rules(AtCall("utimensat", lambda descriptor, path: utimensat(descriptor, path, SOME),
+                touches=True))
 
 
 def fault():
@@ -66,6 +67,7 @@ def updates_ctime(kind):
 def null(kind):
     make(kind, "file")
     utimensat(HERE, "file", SOME, NO_FOLLOW)
+    equal(stamps("file"), nanoseconds(SOME), "atime and mtime before")
     utimensat(HERE, "file", None, NO_FOLLOW)
     for stamp in stamps("file"):
         close_to_now(stamp, "time")
@@ -128,7 +130,7 @@ def clamped(date, found):
 def clamps(kind):
     """A date that cannot be kept becomes the nearest that can, never one before its turn."""
     make(kind, "file")
-    last = 0
+    last = (1 << 31) - 1
     for seconds in (1 << 31, 1 << 33, 9 * 10**9, 9_300_000_000, 1 << 34, 1 << 35, 1 << 36):
         utimensat(HERE, "file", ((seconds, 0), (seconds, 0)))
         mtime = int(os.lstat("file").st_mtime_ns // SECOND)
@@ -171,6 +173,7 @@ def writer_now(kind):
     make(kind, "file")
     utimensat(HERE, "file", SOME)
     ALICE.owns("file", 0o660 if kind != "directory" else 0o770)
+    equal(stamps("file"), nanoseconds(SOME), "atime and mtime before")
     FRIEND.does(utimensat, HERE, "file", None)
     close_to_now(os.lstat("file").st_mtime_ns, "mtime")
     utimensat(HERE, "file", SOME)

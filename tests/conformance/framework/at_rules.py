@@ -9,7 +9,7 @@ from typing import Callable, Optional
 
 from . import files
 from .apart import ALICE
-from .checks import absent, fails, present
+from .checks import absent, changes, fails, present
 from .libc import AT_FDCWD
 from .paths import nothing
 from .registry import add
@@ -21,6 +21,7 @@ class AtCall:
     act: Callable                      # act(descriptor, path)
     target: Optional[str] = "regular"  # this and the others as in PathCall
     leaves: bool = True
+    touches: bool = False
     argument: str = ""
     others: Callable = nothing
 
@@ -31,7 +32,10 @@ class AtCall:
                 os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
         self.others(owner)
 
-    def done(self, path):
+    def works(self, descriptor, name, path):
+        """The call succeeds by its descriptor and name, and it is the file at the path it meant."""
+        with changes(path, "ctime") if self.touches else contextlib.nullcontext():
+            self.act(descriptor, name)
         (present if self.leaves else absent)(path)
 
 
@@ -62,8 +66,7 @@ def relative(call, flags=0):
     os.mkdir("dir")
     call.prepare("dir/file")
     with opened("dir", flags | os.O_DIRECTORY) as descriptor:
-        call.act(descriptor, "file")
-    call.done("dir/file")
+        call.works(descriptor, "file", "dir/file")
 
 
 def relative_path(call):
@@ -72,14 +75,12 @@ def relative_path(call):
 
 def current(call):
     call.prepare("file")
-    call.act(AT_FDCWD, "file")
-    call.done("file")
+    call.works(AT_FDCWD, "file", "file")
 
 
 def absolute(call):
     call.prepare("file")
-    call.act(-1, os.path.abspath("file"))
-    call.done("file")
+    call.works(-1, os.path.abspath("file"), "file")
 
 
 def bad_descriptor(call):

@@ -48,17 +48,12 @@ def with_attribute(path, owner=None):
         os.chown(path, owner.uid, owner.gid)
 
 
-def tolerant(call):
-    """The file of the path rules has no attribute: ENODATA is an answer about the right file."""
-    def act(path):
-        try:
-            call(path)
-        except OSError as error:
-            if error.errno != errno.ENODATA:
-                raise
-    return act
-
-
 def probe(_owner):
     make("regular", "probe")
     needs(NAME, "probe")
+
+
+def give(path):
+    """The attribute, to a file that is there; a skip if there are no attributes."""
+    needs(NAME, path)
+    put(path)

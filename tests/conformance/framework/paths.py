@@ -5,6 +5,7 @@ a name may be, how many links are followed.
 path_rules(PathCall(...)) registers them for one call, or for one argument of a call with two.
 """
 
+import contextlib
 import errno
 import os
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Callable, Optional
 
 from . import files
 from .apart import ALICE, ReadOnly
-from .checks import Skip, absent, check, exists, fails, present
+from .checks import Skip, absent, changes, check, exists, fails, present
 from .libc import BAD_POINTER
 from .registry import add
 
@@ -20,8 +21,8 @@ PATH_MAX = 4096   # with the terminating zero
 LINKS_MAX = 40    # symbolic links followed in one walk
 
 
-def nothing(_owner):
-    """For calls that need no other file."""
+def nothing(_):
+    """For calls that need no other file, and targets that need no more."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,10 @@ class PathCall:
     follows: bool = True              # a symbolic link at the end of the path
     writes: Optional[bool] = True     # refused below a read-only mount; None: not asked
     parent: bool = False              # needs permission to write the directory
+    touches: bool = False             # moves the ctime of what is at the path
     argument: str = ""                # which path, if the call has several: "-source"
     others: Callable = nothing        # makes other files it needs, for a user (None: root)
+    ready: Callable = nothing         # what the target needs besides being there
     kind: Optional[str] = None        # in the name; if not the target's
 
     @property
@@ -48,14 +51,16 @@ class PathCall:
             files.make(self.target, path)
             if owner:
                 os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
+            self.ready(path)
         self.others(owner)
 
     def works(self, path, who=None):
         """The call succeeds, and the path is there, or gone, as it should be."""
-        if who:
-            who.does(self.act, path)
-        else:
-            self.act(path)
+        with changes(path, "ctime") if self.touches else contextlib.nullcontext():
+            if who:
+                who.does(self.act, path)
+            else:
+                self.act(path)
         (present if self.leaves else absent)(path)
 
 

@@ -99,6 +99,7 @@ def keeps_others(call):
     os.chmod("file", 0o641)
     with keeps("file", "mode", "uid", "gid", "nlink", "ino"):
         call.resize("file", 5)
+    equal(os.stat("file").st_size, 5, "size")
 
 
 def same_size(call):
@@ -117,6 +118,7 @@ def frees(call):
 def sparse(call):
     files.write("file", b"x")
     call.resize("file", 64 << 20)
+    equal(os.stat("file").st_size, 64 << 20, "size")
     check(os.stat("file").st_blocks * 512 < 8 << 20,
           f"64 MiB that were never written take {os.stat('file').st_blocks} blocks")
 
@@ -160,6 +162,7 @@ def root_keeps(call):
     files.write("file", PATTERN)
     os.chmod("file", 0o6777)
     call.resize("file", 10)
+    equal(os.stat("file").st_size, 10, "size")
     mode_is("file", 0o6777)
 
 
