@@ -102,7 +102,7 @@ Result<std::uint64_t> Volume::copy_range(InodeNumber from_number, Handle from_ha
     DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
     DAXPIN_TRY_ASSIGN(const InodeRef from, engine.get_regular(from_number));
     DAXPIN_TRY_ASSIGN(const InodeRef to, engine.get_regular(to_number));
-    access_file(engine, *from);
+    access_file_unexpectedly(engine, *from);
     const InodeLocks locks({from.get(), to.get()});
     if (from_handle != 0 && find_handle(*from, from_handle) == nullptr)
         return Errc::bad_handle;

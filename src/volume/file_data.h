@@ -74,8 +74,10 @@ Result<std::uint64_t> write_locked(Engine &engine, CachedInode &inode, std::uint
                                    alloc::Reservation *reservation = nullptr);
 
 // Updates atime if the mount options and the file ask for it; what cannot be stored is dropped.
-// REQUIRES: no lock held.
-void access_file(Engine &engine, CachedInode &inode);
+// True if it was updated. REQUIRES: no lock held.
+bool access_file(Engine &engine, CachedInode &inode);
+// The same where the kernel does not expect it, as it does of READ and READDIR: tells it.
+void access_file_unexpectedly(Engine &engine, CachedInode &inode);
 
 // Frees a run that was taken out of the map, and its share of attributes.block_count. While
 // somebody may map it (`leases` may be null) it is not reused.

@@ -50,7 +50,7 @@ Result<OpenReply> Volume::open_file(const Caller &, InodeNumber number,
     }
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     if (!request.write)
-        access_file(engine, *inode);
+        access_file_unexpectedly(engine, *inode);
     const ExclusiveLock lock(inode->mutex);
     return open_locked(engine, inode, request);
 }
@@ -93,7 +93,7 @@ void Volume::release(InodeNumber number, Handle handle) {
 Result<void> Volume::open_directory(InodeNumber number) {
     Engine &engine = *impl_;
     DAXPIN_TRY_ASSIGN(const InodeRef directory, engine.get_directory(number));
-    access_file(engine, *directory);
+    access_file_unexpectedly(engine, *directory);
     const ExclusiveLock lock(directory->mutex);
     directory->handles.emplace(engine.next_handle.fetch_add(1), OpenFile{directory.share()});
     return {};

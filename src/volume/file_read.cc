@@ -77,14 +77,18 @@ Result<void> touch_atime_now(Engine &engine, CachedInode &inode) {
 
 } // namespace
 
-void access_file(Engine &engine, CachedInode &inode) {
+bool access_file(Engine &engine, CachedInode &inode) {
     bool due;
     {
         const SharedLock lock(inode.mutex);
         due = atime_is_due(engine, inode.attributes);
     }
-    if (due)
-        static_cast<void>(touch_atime_now(engine, inode).has_value());
+    return due && touch_atime_now(engine, inode);
+}
+
+void access_file_unexpectedly(Engine &engine, CachedInode &inode) {
+    if (access_file(engine, inode))
+        engine.tell_attributes_changed(inode.number);
 }
 
 Result<ReadReply> Volume::read(InodeNumber number, Handle handle, std::uint64_t offset,

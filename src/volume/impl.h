@@ -99,6 +99,9 @@ class Engine {
     Result<immutable::FileState> file_state(CachedInode &inode);
     Result<const std::vector<immutable::BlockRange> *> pins(CachedInode &inode);
 
+    // The kernel's attributes of the inode are stale. REQUIRES: no lock held.
+    void tell_attributes_changed(InodeNumber number);
+
     // A lease of an earlier daemon in this boot may still be mapped: the inode's blocks must not
     // be reused before the next boot. REQUIRES: inode locked or unused.
     bool leased_before_mount(const Attributes &attributes) const;

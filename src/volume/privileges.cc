@@ -63,8 +63,8 @@ Result<void> Volume::drop_privileges(InodeNumber number,
             return {};
     }
     DAXPIN_TRY_ASSIGN(const bool mode_changed, drop_locked(*impl_, inode, keeps_set_id));
-    if (CacheObserver *observer = impl_->observer.load(); observer && mode_changed)
-        observer->invalidate_attributes(number);
+    if (mode_changed)
+        impl_->tell_attributes_changed(number);
     return {};
 }
 

@@ -158,6 +158,11 @@ Result<immutable::FileState> Engine::file_state(CachedInode &inode) {
     return state;
 }
 
+void Engine::tell_attributes_changed(InodeNumber number) {
+    if (CacheObserver *told = observer.load())
+        told->invalidate_attributes(number);
+}
+
 bool Engine::leased_before_mount(const Attributes &attributes) const {
     if (attributes.lease_boot != boot_id || boot_id == BootId{})
         return false;
