@@ -62,7 +62,12 @@ def main(arguments=None):
     Settings.full_dir = chosen.full_dir and os.path.abspath(chosen.full_dir)
     report = Report(len(cases), chosen.verbose)
     try:
-        Runner(os.path.abspath(chosen.directory), report).run(cases, max(1, chosen.jobs))
+        runner = Runner(os.path.abspath(chosen.directory), report)
+    except OSError as error:
+        print(f"SKIPPED: nothing can be made in {chosen.directory}: {error}")
+        return 77
+    try:
+        runner.run(cases, max(1, chosen.jobs))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

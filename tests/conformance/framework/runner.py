@@ -5,6 +5,7 @@ import os
 import pickle
 import select
 import signal
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -78,13 +79,18 @@ class Runner:
         while waiting or self.running:
             while waiting and len(self.running) < jobs:
                 self.start(waiting.pop())
-            self.collect()
+            if self.running:
+                self.collect()
 
     def start(self, case):
         self.count += 1
         folder = os.path.join(self.base, f"case{self.count}")
-        os.mkdir(folder)
-        os.chmod(folder, 0o777)
+        try:
+            os.mkdir(folder)
+            os.chmod(folder, 0o777)
+        except OSError as error:
+            self.report(Result(case.name, "failed", f"no directory to run in: {error}"))
+            return
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -126,7 +132,10 @@ class Runner:
             kill_group(job.pid)
             os.waitpid(job.pid, 0)
         self.running.clear()
-        files.remove_tree(self.base)
+        try:
+            files.remove_tree(self.base)
+        except OSError as error:
+            print(f"{self.base} is left behind: {error}", file=sys.stderr)
 
 
 def kill_group(pid):
