@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <optional>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -39,6 +40,24 @@ Error failed(const std::string &path, std::uint64_t size, int number) {
     return {from_errno(number), path + ": cannot be made: " + std::strerror(number)};
 }
 
+// While it lives fatal signals wait: none comes between making the file and knowing of it.
+class SignalsHeld {
+  public:
+    SignalsHeld() {
+        sigset_t held;
+        sigemptyset(&held);
+        for (const int signal : fatal_signals)
+            sigaddset(&held, signal);
+        sigprocmask(SIG_BLOCK, &held, &before_);
+    }
+    ~SignalsHeld() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+    SignalsHeld(const SignalsHeld &) = delete;
+    SignalsHeld &operator=(const SignalsHeld &) = delete;
+
+  private:
+    sigset_t before_;
+};
+
 // Asked first: filling a filesystem to find out that it is too small harms everybody on it, and
 // on tmpfs the whole machine.
 bool fits(int fd, std::uint64_t size) {
@@ -52,8 +71,6 @@ bool fits(int fd, std::uint64_t size) {
 
 ImageFile::ImageFile(std::string path) : path_(std::move(path)) {
     unfinished = path_.c_str();
-    for (const int signal : fatal_signals)
-        std::signal(signal, remove_and_die);
 }
 
 ImageFile::ImageFile(ImageFile &&other) noexcept {
@@ -87,10 +104,14 @@ Result<ImageFile> ImageFile::create(const std::string &path, std::uint64_t size,
                                     const std::function<void(double done)> &progress) {
     if (size > std::uint64_t{INT64_MAX})
         return failed(path, size, EFBIG);
+    std::optional<SignalsHeld> held(std::in_place);
+    for (const int signal : fatal_signals)
+        std::signal(signal, remove_and_die);
     const UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!fd)
         return failed(path, size, errno);
     ImageFile image(path);
+    held.reset();
     if (!fits(fd.get(), size))
         return failed(path, size, ENOSPC);
     for (std::uint64_t done = 0; done < size;) {
