@@ -5,11 +5,19 @@
 #include "fusefs/raw_request.h"
 #include "fusefs/request.h"
 
+#include <limits>
+
 namespace daxpin::fusefs {
 namespace {
 
+// A date beyond what 64 bits of nanoseconds hold becomes the nearest they do (1677 to 2262).
 std::int64_t to_ns(const timespec &time) {
-    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+    using Limits = std::numeric_limits<std::int64_t>;
+    std::int64_t ns;
+    if (__builtin_mul_overflow(std::int64_t{time.tv_sec}, std::int64_t{1'000'000'000}, &ns) ||
+        __builtin_add_overflow(ns, std::int64_t{time.tv_nsec}, &ns))
+        return time.tv_sec < 0 ? Limits::min() : Limits::max();
+    return ns;
 }
 
 volume::AttributeChange to_change(const struct stat &wanted, int to_set) {
