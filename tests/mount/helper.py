@@ -46,7 +46,9 @@ def enter_namespace():
     libc = __import__("ctypes").CDLL(None, use_errno=True)
     if libc.unshare(0x00020000) != 0:
         raise Skip("no private mount namespace here")
-    run_command("mount", "--make-rprivate", "/")
+    if subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL,
+                      check=False).returncode != 0:
+        raise Skip("the root is no mount point (a plain chroot): its mounts cannot be made private")
 
 
 def show_as_installed(root, scratch):
