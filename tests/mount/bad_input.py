@@ -4,13 +4,19 @@
 status, and not a byte changed."""
 
 import contextlib
+import errno
 import os
+import pathlib
 import shutil
+import struct
 import sys
 
-from harness import (MIB, Skip, Volume, case, expect, expect_equal, mount_line, program,
-                     require_root, run, run_command, wait_until)
+from harness import (MIB, Skip, Volume, case, expect, expect_equal, expect_errno, mount_line,
+                     program, require_root, run, run_command, wait_until)
 from refusals import make_image, run_refused, scratch
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "format"))
+from checksums import crc32c  # noqa: E402
 
 SUPERBLOCK_MIN = 64 * MIB
 
@@ -41,7 +47,7 @@ def wrong_kind():
         mount_refused(empty, folder / "mnt", empty)
 
 
-@case("damage: one label copy is survived; both, or an unknown feature, are refused", bare=True)
+@case("damage: one label copy is survived, both are refused", bare=True)
 def damaged_labels():
     with Volume(size=SUPERBLOCK_MIN) as volume:
         device = volume.devices[0]
@@ -54,6 +60,39 @@ def damaged_labels():
             with patched(device, {block: pattern for block in blocks}):
                 mount_refused(device, volume.mountpoint, device, unchanged=[device])
                 run_refused([program("fsck.daxpinfs"), "-n", device], 8, device)
+
+
+def with_features(superblock, word, bits):
+    """The superblock with these feature bits and the checksum that belongs to them."""
+    changed = bytearray(superblock)
+    struct.pack_into("<Q", changed, word, bits)
+    struct.pack_into("<I", changed, 8, 0)
+    struct.pack_into("<I", changed, 8, crc32c(bytes(changed)))
+    return bytes(changed)
+
+
+@case("an unknown feature: incompat is refused, ro_compat is read only, compat is nothing", bare=True)
+def unknown_features():
+    compat, ro_compat, incompat = 16, 24, 32  # where docs/format.md has them
+    with Volume(size=SUPERBLOCK_MIN) as volume:
+        device = volume.devices[0]
+        places = [block + 1024 for block in label_blocks(device)]
+        superblock = device.read_bytes()[places[0]:places[0] + 2048]
+        with patched(device, dict.fromkeys(places, with_features(superblock, incompat, 4))):
+            mount_refused(device, volume.mountpoint, "feature", unchanged=[device])
+            run_command(program("fsck.daxpinfs"), "-n", device, status=8)
+            run_refused([program("dump.daxpinfs"), "tree", device], 1, "feature")
+            run_command(program("dump.daxpinfs"), "superblock", device)
+        with patched(device, dict.fromkeys(places, with_features(superblock, ro_compat, 4))):
+            volume.mount()
+            with expect_errno(errno.EROFS):
+                volume.path("file").write_bytes(b"")
+            volume.unmount()
+        with patched(device, dict.fromkeys(places, with_features(superblock, compat, 4))):
+            volume.mount()
+            volume.path("file").write_bytes(b"")
+            volume.unmount()
+            volume.fsck()
 
 
 def label_blocks(device):

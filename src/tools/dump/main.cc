@@ -32,6 +32,8 @@ struct Options {
 };
 
 using Command = std::function<Result<void>(const dump::Context &)>;
+// Whether a command goes beyond what stands at fixed places: then it must know all features.
+enum class Reads { fixed_places, everything };
 
 // "17" is block 17 of device 0, "1:17" of device 1.
 Result<MediaBlock> parse_block(const std::string &text) {
@@ -79,19 +81,24 @@ class CommandLine {
 
     Options options;
     Command command;
+    Reads reads = Reads::everything;
 
   private:
-    CLI::App *add(const char *name, const char *help, Command run) {
+    CLI::App *add(const char *name, const char *help, Command run, Reads what = Reads::everything) {
         auto *sub = app_.add_subcommand(name, help);
         sub->add_option("DEVICE", options.device, "a device of the volume")->required();
-        sub->callback([this, run] { command = run; });
+        sub->callback([this, run, what] {
+            command = run;
+            reads = what;
+        });
         return sub;
     }
 
     void add_commands() {
-        add("superblock", "the superblock and the device table", dump::dump_superblock);
-        add("labels", "both labels of every device", dump::dump_labels);
-        add("cells", "both tail cells of the journal", dump::dump_cells);
+        add("superblock", "the superblock and the device table", dump::dump_superblock,
+            Reads::fixed_places);
+        add("labels", "both labels of every device", dump::dump_labels, Reads::fixed_places);
+        add("cells", "both tail cells of the journal", dump::dump_cells, Reads::fixed_places);
         add("ring", "the records that a mount would replay", [this](const auto &context) {
             return dump::dump_ring(context, options.entries);
         })->add_flag("--entries", options.entries, "and the bytes in each");
@@ -105,8 +112,9 @@ class CommandLine {
         add_number("inode", "attributes, extended attributes and pins", dump::dump_inode);
         add_number("directory", "the entries", dump::dump_directory);
         add_number("extents", "the map from file blocks to media", dump::dump_extents);
-        auto *sub = add("hex", "bytes of one block",
-                        [this](const auto &context) { return hex(context, options); });
+        auto *sub = add(
+            "hex", "bytes of one block",
+            [this](const auto &context) { return hex(context, options); }, Reads::fixed_places);
         sub->add_option("BLOCK", options.block, "BLOCK or DEVICE:BLOCK")->required();
         sub->add_option("--offset", options.offset, "first byte");
         sub->add_option("--length", options.length, "bytes; all that follow if not given");
@@ -139,6 +147,11 @@ Result<void> run(const CommandLine &line) {
                                                           "run fsck.daxpinfs"};
     if (const auto problems = reader::geometry_problems(*superblock, devices); !problems.empty())
         return Error{Errc::corrupt, line.options.device + ": " + problems.front()};
+    const std::uint64_t unknown = superblock->incompat & ~format::known_incompat;
+    if (unknown != 0 && line.reads == Reads::everything)
+        return Error{Errc::unsupported, line.options.device + ": unknown incompatible features " +
+                                            std::to_string(unknown) +
+                                            ": use a newer dump.daxpinfs"};
     const reader::View view(devices, *superblock, !line.options.no_replay);
     const auto out = line.options.json ? dump::make_json_output() : dump::make_text_output();
     return line.command({devices, view, *out, line.options.secrets});
