@@ -181,12 +181,6 @@ Result<void> check_features(const Device &device, const Superblock &superblock) 
                      fmt::format("{}: uses features this program does not know (incompat bit {}): "
                                  "use a newer daxpin",
                                  path, bit_names(unknown))};
-    const auto unknown = superblock.ro_compat & ~format::known_ro_compat;
-    if (unknown != 0 && !device.info().read_only)
-        return Error{Errc::unsupported,
-                     fmt::format("{}: uses features this program can only read (ro_compat bit {}): "
-                                 "mount it read-only (-o ro), or use a newer daxpin",
-                                 path, bit_names(unknown))};
     return {};
 }
 

@@ -48,10 +48,11 @@ class Journal {
     static Result<void> format(device::DeviceTable &devices, const Geometry &geometry, Env &env,
                                Sequence start = 0);
 
-    // Recovers: verifies, replays, drains homes, then installs a new epoch.
-    // ERRORS: corrupt if a record is damaged (nothing was written then); io.
-    static Result<std::unique_ptr<Journal>> open(device::DeviceTable &devices,
-                                                 const Geometry &geometry, Env &env);
+    // Recovers: verifies, replays, drains homes, then installs a new epoch. With `may_write` unset
+    // nothing is written, and there must be nothing to replay.
+    // ERRORS: corrupt if a record is damaged (nothing was written then); read_only; io.
+    static Result<std::unique_ptr<Journal>>
+    open(device::DeviceTable &devices, const Geometry &geometry, Env &env, bool may_write = true);
     ~Journal();
 
     const RecoveryReport &report() const { return report_; }
@@ -87,7 +88,8 @@ class Journal {
   private:
     Journal(device::DeviceTable &devices, const Geometry &geometry, Env &env);
 
-    Result<void> recover() NO_THREAD_SAFETY_ANALYSIS; // no other thread has the journal yet
+    Result<void>
+    recover(bool may_write) NO_THREAD_SAFETY_ANALYSIS; // no other thread has the journal yet
     Result<void> write_tail_cells(Sequence tail) REQUIRES(checkpoint_mutex_);
     Result<void> flush_homes(Sequence from, Sequence to);
 

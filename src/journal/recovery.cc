@@ -95,14 +95,13 @@ Result<void> replay(const Found &found, const device::DeviceTable &devices,
 } // namespace
 
 Result<std::unique_ptr<Journal>> Journal::open(device::DeviceTable &devices,
-                                               const Geometry &geometry, Env &env) {
+                                               const Geometry &geometry, Env &env, bool may_write) {
     std::unique_ptr<Journal> journal(new Journal(devices, geometry, env));
-    DAXPIN_TRY(journal->recover());
+    DAXPIN_TRY(journal->recover(may_write && !devices.metadata().info().read_only));
     return journal;
 }
 
-Result<void> Journal::recover() {
-    const bool read_only = devices_.metadata().info().read_only;
+Result<void> Journal::recover(bool may_write) {
     DAXPIN_TRY_ASSIGN(const auto cells, read_tail_cells(devices_, geometry_));
     epoch_ = cells.ruling.epoch;
     const Ring ring(devices_, geometry_, epoch_);
@@ -111,10 +110,11 @@ Result<void> Journal::recover() {
     durable_tail_ = cells.ruling.tail;
     head_ = found.stop;
     cell_counter_ = cells.ruling.counter;
-    if (read_only) {
+    if (!may_write) {
         if (!found.records.empty())
-            return Error{Errc::read_only, "the journal must be replayed and the device is "
-                                          "read-only: make it writable, or mount once writable"};
+            return Error{Errc::read_only,
+                         "the journal must be replayed and nothing may be written: "
+                         "mount it once writable"};
         return {};
     }
     if (!cells.both_agree) {

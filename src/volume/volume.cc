@@ -52,15 +52,20 @@ std::uint64_t largest_mapping_unit(const format::Superblock &superblock) {
 Result<void> Engine::start() {
     DAXPIN_TRY_ASSIGN(superblock, device::read_superblock(devices.metadata()));
     DAXPIN_TRY(check_members(devices, superblock));
-    const bool only_reading = options.read_only || !all_writable(devices) ||
-                              (superblock.ro_compat & ~format::known_ro_compat) != 0;
+    const bool known = (superblock.ro_compat & ~format::known_ro_compat) == 0;
+    if (!known && !options.read_only)
+        return Error{Errc::unsupported,
+                     devices.metadata().info().path +
+                         ": uses features this program can only read (ro_compat): mount it "
+                         "read-only (-o ro), or use a newer daxpin"};
+    const bool only_reading = options.read_only || !all_writable(devices) || !known;
     read_only_.store(only_reading);
     std::copy(std::begin(superblock.hash_key), std::end(superblock.hash_key), hash_key.begin());
     boot_id = env.boot_id();
     mount_id = env.random64();
     mapping_unit = largest_mapping_unit(superblock);
-    DAXPIN_TRY_ASSIGN(journal,
-                      journal::Journal::open(devices, journal::geometry_of(superblock), env));
+    DAXPIN_TRY_ASSIGN(
+        journal, journal::Journal::open(devices, journal::geometry_of(superblock), env, known));
     if (!only_reading)
         restore_labels(devices);
     DAXPIN_TRY_ASSIGN(allocator, alloc::Allocator::open(*journal, superblock));

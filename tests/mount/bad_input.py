@@ -84,10 +84,13 @@ def unknown_features():
             run_refused([program("dump.daxpinfs"), "tree", device], 1, "feature")
             run_command(program("dump.daxpinfs"), "superblock", device)
         with patched(device, dict.fromkeys(places, with_features(superblock, ro_compat, 4))):
-            volume.mount()
+            mount_refused(device, volume.mountpoint, "ro_compat", "-o ro", unchanged=[device])
+            before = device.read_bytes()
+            volume.mount("ro")
             with expect_errno(errno.EROFS):
                 volume.path("file").write_bytes(b"")
             volume.unmount()
+            expect(device.read_bytes() == before, "a mount that may only read has written")
         with patched(device, dict.fromkeys(places, with_features(superblock, compat, 4))):
             volume.mount()
             volume.path("file").write_bytes(b"")
