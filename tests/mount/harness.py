@@ -98,6 +98,13 @@ def require_program(name):
         raise Skip(f"{name} is not installed")
 
 
+def make_mounts_private():
+    """In a mount namespace of our own: what is mounted from now on is nobody else's."""
+    if subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL,
+                      check=False).returncode != 0:
+        raise Skip("the root is no mount point (a plain chroot): its mounts cannot be made private")
+
+
 def mount_line(mountpoint):
     """The mountinfo line of what is mounted there last, or None."""
     found = None

@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 
-from harness import (MIB, Skip, Volume, build_folder, case, expect, expect_equal, mount_line, program,
-                     require_root, run, run_command, test_dir, wait_until)
+from harness import (MIB, Skip, Volume, build_folder, case, expect, expect_equal,
+                     make_mounts_private, mount_line, program, require_root, run, run_command,
+                     test_dir, wait_until)
 
 HOLDING = (".img",)
 
@@ -46,9 +47,7 @@ def enter_namespace():
     libc = __import__("ctypes").CDLL(None, use_errno=True)
     if libc.unshare(0x00020000) != 0:
         raise Skip("no private mount namespace here")
-    if subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL,
-                      check=False).returncode != 0:
-        raise Skip("the root is no mount point (a plain chroot): its mounts cannot be made private")
+    make_mounts_private()
 
 
 def show_as_installed(root, scratch):
