@@ -21,4 +21,9 @@ struct Filesystem {
 // likes, the daemon alone changes them and says so. Seconds.
 inline constexpr double cache_timeout = 365.0 * 24 * 3600;
 
+// But not about a directory's attributes: docs/design/0004-directory-attributes.md.
+inline double attribute_timeout(const volume::Attributes &attributes) {
+    return attributes.is_directory() ? 1.0 : cache_timeout;
+}
+
 } // namespace daxpin::fusefs

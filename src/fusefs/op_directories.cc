@@ -37,7 +37,8 @@ class Packer {
         if (!dots) {
             plus.ino = attributes.number.value;
             plus.generation = attributes.generation;
-            plus.attr_timeout = plus.entry_timeout = cache_timeout;
+            plus.attr_timeout = attribute_timeout(attributes);
+            plus.entry_timeout = cache_timeout;
         }
         const std::size_t needed = fuse_add_direntry_plus(
             raw_, rest(), room(), terminated(entry.name), &plus, static_cast<off_t>(entry.cookie));

@@ -28,7 +28,7 @@ fuse_entry_param to_entry(const volume::Attributes &attributes) {
     entry.ino = attributes.number.value;
     entry.generation = attributes.generation;
     entry.attr = to_stat(attributes);
-    entry.attr_timeout = cache_timeout;
+    entry.attr_timeout = attribute_timeout(attributes);
     entry.entry_timeout = cache_timeout;
     return entry;
 }
@@ -104,7 +104,7 @@ void reply(fuse_req_t raw, Filesystem &fs, EntryReply &answer) {
 
 void reply(fuse_req_t raw, Filesystem &, AttributeReply &answer) {
     const struct stat st = to_stat(answer.attributes);
-    fuse_reply_attr(raw, &st, cache_timeout);
+    fuse_reply_attr(raw, &st, attribute_timeout(answer.attributes));
 }
 
 void reply(fuse_req_t raw, Filesystem &fs, CreateReply &answer) {
