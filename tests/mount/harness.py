@@ -24,6 +24,9 @@ import tempfile
 import time
 import traceback
 
+if "DAXPIN_BUILD" in os.environ:  # cases change the working directory
+    os.environ["DAXPIN_BUILD"] = os.path.abspath(os.environ["DAXPIN_BUILD"])
+
 SKIPPED_EXIT = 77
 MIB = 1 << 20
 
