@@ -64,17 +64,6 @@ def describe(path):
     return entry
 
 
-def mount_tree(mountpoint):
-    """path -> describe(path); mount with noatime, or looking changes what is seen."""
-    root = os.fsencode(mountpoint)
-    found = {b".": describe(root)}
-    for folder, folders, names in os.walk(root):
-        for name in folders + names:
-            path = os.path.join(folder, name)
-            found[os.path.relpath(path, root)] = describe(path)
-    return found
-
-
 def list_folder(fd, buffer):
     length = libc.syscall(SYS_getdents64, fd, buffer, len(buffer))
     if length < 0:

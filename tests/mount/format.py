@@ -18,7 +18,7 @@ import threading
 import time
 
 from harness import (MIB, case, expect, expect_equal, expect_same, program, run, run_command,
-                     wait_until)
+                     snapshot, wait_until)
 from syscalls import punch
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "format"
@@ -29,7 +29,7 @@ import items  # noqa: E402
 from check import check as check_media  # noqa: E402
 from filling import attributes, depths, links, many, names  # noqa: E402
 from media import BLOCK, Damage, Refused  # noqa: E402
-from shown import cookies_of, describe, digest, media_tree, mount_tree, seen  # noqa: E402
+from shown import cookies_of, describe, digest, media_tree, seen  # noqa: E402
 from volume import Reader  # noqa: E402
 
 UUID = "00112233-4455-6677-8899-aabbccddeeff"
@@ -75,7 +75,7 @@ def after_unmount(volume):
     fill(volume)
     volume.path("pins").mkdir()
     filling.pins(volume.path("pins"), program("daxpin"))
-    shown = mount_tree(volume.mountpoint)
+    shown = snapshot(volume.mountpoint, describe)
     volume.unmount()
     with unchanged(volume), open_reader(volume) as reader:
         expect_equal(len(reader.journal.records), 0, "records after an unmount")
@@ -210,8 +210,8 @@ def compare_with_recovery(volume):
     wait_until(lambda: count_recoveries(volume) > recoveries, "the daemon's recovery")
     if unfinished:
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: mount_tree(volume.mountpoint) == read, "", seconds=5)
-    expect_same(mount_tree(volume.mountpoint), read)
+            wait_until(lambda: snapshot(volume.mountpoint, describe) == read, "", seconds=5)
+    expect_same(snapshot(volume.mountpoint, describe), read)
     return laps
 
 

@@ -266,7 +266,7 @@ def describe(path):
     return entry
 
 
-def snapshot(root):
+def snapshot(root, describe=describe):
     """path -> describe(path) of a whole tree."""
     root = os.fsencode(root)
     found = {b".": describe(root)}
