@@ -12,22 +12,28 @@ std::uint32_t set_id_bits(const Attributes &attributes) {
     return attributes.mode & (S_ISUID | group);
 }
 
-// Most files have none, and that is remembered.
-bool is_plain(const CachedInode &inode) {
-    return !has_set_id(inode.attributes) && inode.has_capabilities == false;
+// Most files have none, and that is remembered. On an immutable file (+i) no change of content is
+// about to succeed, so that nothing may go.
+bool has_nothing_to_lose(const CachedInode &inode) {
+    return (inode.attributes.flags & format::inode_flag_immutable) != 0 ||
+           (!has_set_id(inode.attributes) && inode.has_capabilities == false);
 }
 
 Result<bool> drop_locked(Engine &engine, const InodeRef &inode,
                          const std::function<bool()> &keeps_set_id) {
     DAXPIN_TRY_ASSIGN(const auto guard, engine.begin_change());
     const ExclusiveLock lock(inode->mutex);
+    if (has_nothing_to_lose(*inode))
+        return false;
     DAXPIN_TRY(drop_capabilities(engine, *inode));
     if (!has_set_id(inode->attributes) || keeps_set_id())
         return false;
     Attributes changed = inode->attributes;
     drop_set_id(changed);
     engine.touch(changed, touch_ctime);
-    DAXPIN_TRY(engine.transact([&](Transaction &tx) { return engine.table->store(tx, changed); }));
+    // A truncation that frees blocks must not fail for want of them.
+    DAXPIN_TRY(engine.transact([&](Transaction &tx) { return engine.table->store(tx, changed); },
+                               alloc::Purpose::release));
     inode->attributes = changed;
     return true;
 }
@@ -59,7 +65,7 @@ Result<void> Volume::drop_privileges(InodeNumber number,
     DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
     {
         const SharedLock lock(inode->mutex);
-        if (is_plain(*inode))
+        if (has_nothing_to_lose(*inode))
             return {};
     }
     DAXPIN_TRY_ASSIGN(const bool mode_changed, drop_locked(*impl_, inode, keeps_set_id));

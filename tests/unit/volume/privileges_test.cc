@@ -102,6 +102,17 @@ TEST_CASE("privileges: a new size takes capabilities away", "[volume]") {
     CHECK(fsck_findings(fixture) == "");
 }
 
+TEST_CASE("privileges: an immutable file keeps them, for its content cannot change", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = armed_file(volume, 06755);
+    must(volume.set_flags(root_caller(), file, format::inode_flag_immutable, {}));
+    must(volume.drop_privileges(file, [] { return false; }));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 06755));
+    CHECK(has_capabilities(volume, file));
+    CHECK(fsck_findings(fixture) == "");
+}
+
 TEST_CASE("privileges: a read-only volume keeps them", "[volume]") {
     VolumeFixture fixture;
     auto &volume = fixture.volume();
