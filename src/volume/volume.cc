@@ -38,6 +38,11 @@ void restore_labels(const device::DeviceTable &devices) {
         static_cast<void>(device::restore_copies(devices.at(i)).has_value());
 }
 
+// Else the volume may be read, and nothing on it written.
+bool may_be_changed(const format::Superblock &superblock) {
+    return (superblock.ro_compat & ~format::known_ro_compat) == 0;
+}
+
 std::uint64_t largest_mapping_unit(const format::Superblock &superblock) {
     constexpr auto metadata_only = static_cast<std::uint32_t>(format::Role::metadata);
     std::uint64_t largest = block_size;
@@ -52,20 +57,20 @@ std::uint64_t largest_mapping_unit(const format::Superblock &superblock) {
 Result<void> Engine::start() {
     DAXPIN_TRY_ASSIGN(superblock, device::read_superblock(devices.metadata()));
     DAXPIN_TRY(check_members(devices, superblock));
-    const bool known = (superblock.ro_compat & ~format::known_ro_compat) == 0;
-    if (!known && !options.read_only)
+    const bool may_write = may_be_changed(superblock);
+    if (!may_write && !options.read_only)
         return Error{Errc::unsupported,
                      devices.metadata().info().path +
                          ": uses features this program can only read (ro_compat): mount it "
                          "read-only (-o ro), or use a newer daxpin"};
-    const bool only_reading = options.read_only || !all_writable(devices) || !known;
+    const bool only_reading = options.read_only || !all_writable(devices);
     read_only_.store(only_reading);
     std::copy(std::begin(superblock.hash_key), std::end(superblock.hash_key), hash_key.begin());
     boot_id = env.boot_id();
     mount_id = env.random64();
     mapping_unit = largest_mapping_unit(superblock);
     DAXPIN_TRY_ASSIGN(
-        journal, journal::Journal::open(devices, journal::geometry_of(superblock), env, known));
+        journal, journal::Journal::open(devices, journal::geometry_of(superblock), env, may_write));
     if (!only_reading)
         restore_labels(devices);
     DAXPIN_TRY_ASSIGN(allocator, alloc::Allocator::open(*journal, superblock));
@@ -97,7 +102,7 @@ Result<void> Engine::set_read_only(bool only_reading) {
     if (!only_reading) {
         if (journal->failed())
             return Error{Errc::read_only, "a device failed: only reading goes on"};
-        if (!all_writable(devices) || (superblock.ro_compat & ~format::known_ro_compat) != 0)
+        if (!all_writable(devices) || !may_be_changed(superblock))
             return Errc::read_only;
         read_only_.store(false);
         post_work();
