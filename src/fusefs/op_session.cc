@@ -13,8 +13,8 @@ constexpr unsigned max_background = 64;     // read-ahead and parts of large dir
 // The daemon alone changes files, so the kernel never has to look whether pages are stale
 // (explicit instead of automatic invalidation). No write-back cache: a write is durable when it
 // returns. No splicing: media pages must not end up in a pipe, and a write would be copied once
-// more. Set-id bits: raw_request.h. Access control lists: the
-// kernel decides by them; the umask comes to us, because a default list replaces it.
+// more. Set-id bits: raw_request.h. Access control lists: the kernel decides by them; the umask
+// comes to us, because a default list replaces it.
 constexpr unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO |
                             FUSE_CAP_IOCTL_DIR | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
                             FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
