@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "crash/executor.h"
 
+#include "crash/access_list.h"
+
 #include "base/assert.h"
 
 #include <algorithm>
@@ -86,6 +88,7 @@ Result<std::uint64_t> Executor::run(const Operation &operation) {
     case Op::utimens:
     case Op::set_xattr:
     case Op::remove_xattr:
+    case Op::set_list:
     case Op::set_flags:
         return attributes(operation, references);
     case Op::write:
@@ -174,6 +177,12 @@ Result<std::uint64_t> Executor::attributes(const Operation &operation, Reference
     }
     if (operation.op == Op::remove_xattr) {
         DAXPIN_TRY(volume_.remove_xattr(caller, number, operation.other));
+        return 0;
+    }
+    if (operation.op == Op::set_list) {
+        const auto value = AccessList(operation.value).bytes();
+        DAXPIN_TRY(
+            volume_.set_xattr(caller, number, operation.other, value, inode::XattrMode::any));
         return 0;
     }
     if (operation.op == Op::set_flags) {

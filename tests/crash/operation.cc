@@ -47,6 +47,8 @@ const char *to_string(Op op) noexcept {
         return "setxattr";
     case Op::remove_xattr:
         return "removexattr";
+    case Op::set_list:
+        return "setfacl";
     case Op::set_flags:
         return "set_flags";
     case Op::open:

@@ -35,6 +35,7 @@ enum class Op {
     utimens,
     set_xattr,
     remove_xattr,
+    set_list,
     set_flags,
     open,
     close,
@@ -56,7 +57,7 @@ struct Operation {
     std::string other = {};         // second path, symlink target, xattr name, slot
     std::uint64_t offset = 0;       // also: uid, atime
     std::uint64_t length = 0;       // also: gid, mtime, new size
-    std::uint64_t value = 0;        // mode, flags, modes of rename and fallocate, xattr mode
+    std::uint64_t value = 0;        // mode, flags, modes of rename, fallocate and xattr, list
     std::uint64_t other_offset = 0; // copy: offset in `other`; set_flags: alignment hint
     std::uint64_t version = 0;      // of the bytes written; given by the workload's position
     bool prepare = false;
@@ -146,6 +147,10 @@ inline Operation set_xattr(std::string path, std::string name, std::uint64_t len
 }
 inline Operation remove_xattr(std::string path, std::string name) {
     return {.op = Op::remove_xattr, .path = std::move(path), .other = std::move(name)};
+}
+// digits: see AccessList.
+inline Operation set_list(std::string path, std::string name, std::uint64_t digits) {
+    return {.op = Op::set_list, .path = std::move(path), .other = std::move(name), .value = digits};
 }
 inline Operation set_flags(std::string path, std::uint64_t flags, std::uint64_t align_hint = 0) {
     return {

@@ -8,6 +8,39 @@ namespace daxpin::crash {
 using volume::FallocateMode;
 using volume::RenameMode;
 
+namespace {
+
+constexpr std::uint32_t type_bits = 0170000;
+
+void set_mode(OracleFile &file, std::uint32_t permissions) {
+    file.mode = (file.mode & type_bits) | permissions;
+    if (const auto list = file.lists.find(access_list); list != file.lists.end())
+        list->second.set_mode(permissions);
+}
+
+void set_list(OracleFile &file, const std::string &name, AccessList list) {
+    file.lists.insert_or_assign(name, list);
+    if (name == access_list)
+        file.mode = (file.mode & ~0777U) | list.mode();
+}
+
+// What a new file gets from the directory it is made in.
+void inherit(OracleFile &file, const OracleFile &directory) {
+    const bool is_regular = (file.mode & type_bits) == 0100000;
+    if (file.is_directory() || is_regular) {
+        file.flags = directory.flags & format::inode_flag_dax;
+        file.align_hint = directory.align_hint;
+    }
+    const auto list = directory.lists.find(default_list);
+    if (list == directory.lists.end() || (file.mode & type_bits) == 0120000)
+        return;
+    set_list(file, access_list, list->second.restricted_by(file.mode));
+    if (file.is_directory())
+        set_list(file, default_list, list->second);
+}
+
+} // namespace
+
 Oracle::Oracle() : root_(std::make_shared<OracleFile>()) {
     root_->mode = 040755;
     root_->names = 1;
@@ -77,6 +110,7 @@ Result<void> Oracle::perform(const Operation &operation, std::uint64_t count) {
     case Op::open_unnamed:
         slots_[operation.other] = std::make_shared<OracleFile>();
         slots_[operation.other]->mode = static_cast<std::uint32_t>(operation.value);
+        inherit(*slots_[operation.other], *find(operation.path));
         return {};
     case Op::remount:
     case Op::lease:
@@ -110,10 +144,8 @@ Result<void> Oracle::make(const Operation &operation) {
         file->mode = 0120777;
         file->target = operation.other;
     }
-    if (!is_link && (file->is_directory() || (file->mode & 0170000) == 0100000)) {
-        file->flags = to.directory->flags & format::inode_flag_dax; // hints are inherited
-        file->align_hint = to.directory->align_hint;
-    }
+    if (!is_link)
+        inherit(*file, *to.directory);
     ++file->names;
     to.directory->entries[to.name] = file;
     return {};
@@ -210,7 +242,7 @@ Result<void> Oracle::change(const Operation &operation) {
             pin_blocks(*file, 0, file->data.size(), true);
         break;
     case Op::chmod:
-        file->mode = (file->mode & 0170000) | static_cast<std::uint32_t>(operation.value);
+        set_mode(*file, static_cast<std::uint32_t>(operation.value));
         break;
     case Op::chown:
         file->uid = static_cast<std::uint32_t>(operation.offset);
@@ -230,7 +262,12 @@ Result<void> Oracle::change(const Operation &operation) {
         file->xattrs[operation.other] = content(operation.version, 0, operation.length);
         break;
     }
+    case Op::set_list:
+        set_list(*file, operation.other, AccessList(operation.value));
+        break;
     case Op::remove_xattr:
+        if (file->lists.erase(operation.other) != 0)
+            break;
         if (file->xattrs.erase(operation.other) == 0)
             return Errc::no_attribute;
         break;
@@ -330,6 +367,13 @@ std::uint64_t size_of(const OracleFile &file) {
     return file.mode >> 12 == 012 ? file.target.size() : file.data.size();
 }
 
+std::map<std::string, Bytes> all_xattrs(const OracleFile &file) {
+    auto all = file.xattrs;
+    for (const auto &[name, list] : file.lists)
+        all.emplace(name, list.bytes());
+    return all;
+}
+
 // The first difference of what both know about one file.
 std::string file_difference(const OracleFile &file, const DumpFile &found) {
     const volume::Attributes &is = found.attributes;
@@ -357,7 +401,7 @@ std::string file_difference(const OracleFile &file, const DumpFile &found) {
                 static_cast<std::uint64_t>(*file.mtime_ns));
     if (text.empty() && found.target != file.target)
         text = "link target";
-    if (text.empty() && found.xattrs != file.xattrs)
+    if (text.empty() && found.xattrs != all_xattrs(file))
         text = "extended attributes";
     if (text.empty() && found.data != file.data)
         text = "data at byte " + std::to_string(std::mismatch(found.data.begin(), found.data.end(),

@@ -4,6 +4,7 @@
 // docs/pinning.md and from nothing of the engine. What it says is right.
 #pragma once
 
+#include "crash/access_list.h"
 #include "crash/dump.h"
 #include "crash/operation.h"
 
@@ -22,6 +23,7 @@ struct OracleFile {
     std::uint32_t names =
         0; // entries that lead here; a directory's link count is 2 + subdirectories
     std::map<std::string, Bytes> xattrs;
+    std::map<std::string, AccessList> lists;
     std::string target;
     Bytes data;
     bool pinned_whole = false;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "crash/workloads.h"
 
+#include "crash/access_list.h"
+
 #include <sys/stat.h>
 
 namespace daxpin::crash {
@@ -170,6 +172,16 @@ void add_attributes(std::vector<Workload> &all) {
         {"xattr-unlink",
          {create("foo"), set_xattr("foo", "user.big", 9000), set_xattr("foo", "user.small", 10)},
          {unlink("foo"), background()}});
+    const Steps listed{create("foo"), mkdir("A"), set_list("A", default_list, 076543)};
+    all.push_back({"access-list",
+                   listed,
+                   {set_list("foo", access_list, 064740), chmod("foo", 04600),
+                    set_list("foo", access_list, 077777), remove_xattr("foo", access_list)}});
+    all.push_back({"default-list",
+                   listed,
+                   {create("A/new", 0100660), mkdir("A/C"), symlink("t", "A/link"),
+                    open_unnamed("A", "x"), link("@x", "A/C/named"), close("x"),
+                    remove_xattr("A", default_list), create("A/plain")}});
     all.push_back({"xattr-directory", {mkdir("A")}, {set_xattr("A", "user.d", 100), rmdir("A")}});
 }
 
