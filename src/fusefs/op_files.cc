@@ -77,8 +77,12 @@ void op_create(fuse_req_t raw, fuse_ino_t parent, const char *name, mode_t mode,
                fuse_file_info *info) {
     dispatch(raw, [&](Filesystem &fs) -> Result<CreateReply> {
         const volume::NewNode node{.mode = (mode & ~mode_t{S_IFMT}) | S_IFREG};
-        DAXPIN_TRY_ASSIGN(auto created, fs.volume.create(caller(raw), InodeNumber{parent}, name,
-                                                         node, to_request(info->flags)));
+        const InodeNumber folder{parent};
+        const auto request = to_request(info->flags);
+        DAXPIN_TRY_ASSIGN(auto created,
+                          request_creates_unnamed()
+                              ? fs.volume.create_unnamed(caller(raw), folder, node, request)
+                              : fs.volume.create(caller(raw), folder, name, node, request));
         return CreateReply{created.attributes, created.open};
     });
 }

@@ -10,6 +10,7 @@ namespace daxpin::fusefs {
 namespace {
 
 thread_local bool kills_set_id = false;
+thread_local bool creates_unnamed = false;
 // The INIT request that awaits its reply in this thread, if it offered the feature.
 thread_local std::optional<std::uint64_t> offered_by;
 
@@ -54,9 +55,9 @@ bool offers_feature(std::span<const std::byte> request) {
 
 } // namespace
 
-void inspect_request(std::span<const std::byte> request) {
+void receive_request(std::span<std::byte> request) {
     fuse_in_header header;
-    kills_set_id = false;
+    kills_set_id = creates_unnamed = false;
     if (request.size() < sizeof header)
         return;
     std::memcpy(&header, request.data(), sizeof header);
@@ -64,6 +65,11 @@ void inspect_request(std::span<const std::byte> request) {
         offered_by = offers_feature(request) ? std::optional(header.unique) : std::nullopt;
     else
         kills_set_id = says_kill(header.opcode, request);
+    if (header.opcode == FUSE_TMPFILE) {
+        creates_unnamed = true;
+        header.opcode = FUSE_CREATE;
+        std::memcpy(request.data(), &header, sizeof header);
+    }
 }
 
 void amend_reply(std::span<const iovec> reply) {
@@ -80,6 +86,10 @@ void amend_reply(std::span<const iovec> reply) {
 
 bool request_kills_set_id() {
     return kills_set_id;
+}
+
+bool request_creates_unnamed() {
+    return creates_unnamed;
 }
 
 } // namespace daxpin::fusefs

@@ -48,7 +48,7 @@ __attribute__((format(printf, 2, 0))) void log_libfuse(fuse_log_level level, con
 ssize_t read_request(int fd, void *buffer, size_t size, void *) {
     const ssize_t length = ::read(fd, buffer, size);
     if (length > 0)
-        inspect_request({static_cast<const std::byte *>(buffer), static_cast<std::size_t>(length)});
+        receive_request({static_cast<std::byte *>(buffer), static_cast<std::size_t>(length)});
     return length;
 }
 

@@ -23,13 +23,17 @@ request(std::uint32_t opcode, const Argument &argument, std::uint64_t unique = 1
     return bytes;
 }
 
+void receive(std::vector<std::byte> bytes) {
+    receive_request(bytes);
+}
+
 // What the kernel is told about the feature in reply to an INIT that offered `offered`.
 bool accepted(std::uint32_t offered, std::uint64_t answered, std::int32_t error = 0) {
     fuse_init_in init{};
     init.major = 7;
     init.minor = 34;
     init.flags = offered;
-    inspect_request(request(FUSE_INIT, init, 8));
+    receive(request(FUSE_INIT, init, 8));
     fuse_out_header header{};
     header.unique = answered;
     header.error = error;
@@ -43,27 +47,27 @@ bool accepted(std::uint32_t offered, std::uint64_t answered, std::int32_t error 
 
 TEST_CASE("raw request: WRITE, OPEN and SETATTR say whether set-id bits go", "[fusefs]") {
     fuse_write_in write{};
-    inspect_request(request(FUSE_WRITE, write));
+    receive(request(FUSE_WRITE, write));
     CHECK(!request_kills_set_id());
     write.write_flags = FUSE_WRITE_KILL_SUIDGID;
-    inspect_request(request(FUSE_WRITE, write));
+    receive(request(FUSE_WRITE, write));
     CHECK(request_kills_set_id());
 
     fuse_open_in open{};
-    inspect_request(request(FUSE_OPEN, open)); // the flag of the request before is gone
+    receive(request(FUSE_OPEN, open)); // the flag of the request before is gone
     CHECK(!request_kills_set_id());
     open.open_flags = FUSE_OPEN_KILL_SUIDGID;
-    inspect_request(request(FUSE_OPEN, open));
+    receive(request(FUSE_OPEN, open));
     CHECK(request_kills_set_id());
 
     fuse_setattr_in change{};
-    inspect_request(request(FUSE_SETATTR, change));
+    receive(request(FUSE_SETATTR, change));
     CHECK(!request_kills_set_id());
     change.valid = FATTR_KILL_SUIDGID;
-    inspect_request(request(FUSE_SETATTR, change));
+    receive(request(FUSE_SETATTR, change));
     CHECK(request_kills_set_id());
 
-    inspect_request(request(FUSE_MKDIR, write));
+    receive(request(FUSE_MKDIR, write));
     CHECK(!request_kills_set_id());
 }
 
@@ -72,9 +76,21 @@ TEST_CASE("raw request: one that is too short says nothing", "[fusefs]") {
     write.write_flags = FUSE_WRITE_KILL_SUIDGID;
     const auto whole = request(FUSE_WRITE, write);
     for (std::size_t length = 0; length < whole.size(); ++length) {
-        inspect_request(std::span(whole).first(length));
+        receive({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)});
         CHECK(!request_kills_set_id());
     }
+}
+
+TEST_CASE("raw request: libfuse is shown a CREATE for a TMPFILE", "[fusefs]") {
+    fuse_create_in create{};
+    create.mode = 0640;
+    auto bytes = request(FUSE_TMPFILE, create, 7);
+    receive_request(bytes);
+    CHECK((bytes == request(FUSE_CREATE, create, 7)));
+    CHECK(request_creates_unnamed());
+    receive_request(bytes);
+    CHECK((bytes == request(FUSE_CREATE, create, 7)));
+    CHECK(!request_creates_unnamed());
 }
 
 TEST_CASE("raw request: the feature is accepted only if the kernel offered it", "[fusefs]") {
