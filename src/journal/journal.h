@@ -36,6 +36,13 @@ struct Geometry {
 };
 Geometry geometry_of(const format::Superblock &superblock);
 
+// What opening a journal may write.
+enum class Writing {
+    nothing,    // and there must be nothing to replay
+    recovery,   // what a crash made necessary; an orderly volume is left as it is
+    everything, // records will follow
+};
+
 struct RecoveryReport {
     std::uint64_t records_replayed = 0;
     std::uint64_t bytes_replayed = 0;
@@ -48,12 +55,16 @@ class Journal {
     static Result<void> format(device::DeviceTable &devices, const Geometry &geometry, Env &env,
                                Sequence start = 0);
 
-    // Recovers: verifies, replays, drains homes, then installs a new epoch. With `may_write` unset
-    // nothing is written, and there must be nothing to replay.
+    // Recovers: verifies, replays, drains homes, then installs a new epoch.
     // ERRORS: corrupt if a record is damaged (nothing was written then); read_only; io.
-    static Result<std::unique_ptr<Journal>>
-    open(device::DeviceTable &devices, const Geometry &geometry, Env &env, bool may_write = true);
+    static Result<std::unique_ptr<Journal>> open(device::DeviceTable &devices,
+                                                 const Geometry &geometry, Env &env,
+                                                 Writing writing = Writing::everything);
     ~Journal();
+
+    // Installs a new epoch, by which no record that is in the ring already counts, unless this
+    // mount has one. REQUIRES: before the first append(), every record home. ERRORS: io.
+    Result<void> begin_epoch();
 
     const RecoveryReport &report() const { return report_; }
     const Geometry &geometry() const { return geometry_; }
@@ -89,7 +100,7 @@ class Journal {
     Journal(device::DeviceTable &devices, const Geometry &geometry, Env &env);
 
     Result<void>
-    recover(bool may_write) NO_THREAD_SAFETY_ANALYSIS; // no other thread has the journal yet
+    recover(Writing writing) NO_THREAD_SAFETY_ANALYSIS; // no other thread has the journal yet
     Result<void> write_tail_cells(Sequence tail) REQUIRES(checkpoint_mutex_);
     Result<void> flush_homes(Sequence from, Sequence to);
 
@@ -108,7 +119,8 @@ class Journal {
     std::map<Sequence, Sequence> unfinished_ GUARDED_BY(append_mutex_);
 
     Mutex checkpoint_mutex_; // one checkpoint at a time; taken before append_mutex_
-    HashKey epoch_{};        // fixed between recovery and unmount
+    HashKey epoch_{};        // fixed from begin_epoch() to unmount
+    bool epoch_is_new_ GUARDED_BY(checkpoint_mutex_) = false;
     std::uint64_t cell_counter_ GUARDED_BY(checkpoint_mutex_) = 0;
 };
 

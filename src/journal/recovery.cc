@@ -94,14 +94,14 @@ Result<void> replay(const Found &found, const device::DeviceTable &devices,
 
 } // namespace
 
-Result<std::unique_ptr<Journal>> Journal::open(device::DeviceTable &devices,
-                                               const Geometry &geometry, Env &env, bool may_write) {
+Result<std::unique_ptr<Journal>>
+Journal::open(device::DeviceTable &devices, const Geometry &geometry, Env &env, Writing writing) {
     std::unique_ptr<Journal> journal(new Journal(devices, geometry, env));
-    DAXPIN_TRY(journal->recover(may_write && !devices.metadata().info().read_only));
+    DAXPIN_TRY(journal->recover(devices.metadata().info().read_only ? Writing::nothing : writing));
     return journal;
 }
 
-Result<void> Journal::recover(bool may_write) {
+Result<void> Journal::recover(Writing writing) {
     DAXPIN_TRY_ASSIGN(const auto cells, read_tail_cells(devices_, geometry_));
     epoch_ = cells.ruling.epoch;
     const Ring ring(devices_, geometry_, epoch_);
@@ -110,13 +110,16 @@ Result<void> Journal::recover(bool may_write) {
     durable_tail_ = cells.ruling.tail;
     head_ = found.stop;
     cell_counter_ = cells.ruling.counter;
-    if (!may_write) {
+    if (writing == Writing::nothing) {
         if (!found.records.empty())
             return Error{Errc::read_only,
                          "the journal must be replayed and nothing may be written: "
                          "mount it once writable"};
         return {};
     }
+    const bool orderly = found.records.empty() && cells.both_agree;
+    if (writing == Writing::recovery && orderly)
+        return {};
     if (!cells.both_agree) {
         DAXPIN_TRY(write_tail_cell_copies(devices_, geometry_, cells.ruling));
         report_.tail_cell_restored = true;
@@ -124,9 +127,18 @@ Result<void> Journal::recover(bool may_write) {
     DAXPIN_TRY(replay(found, devices_, report_));
     for (const auto &[block, unit] : overlay)
         units_.set_verified(block, true);
+    return begin_epoch();
+}
+
+Result<void> Journal::begin_epoch() {
+    MutexLock one_at_a_time(checkpoint_mutex_);
+    if (epoch_is_new_)
+        return {};
     env_.random(epoch_);
-    DAXPIN_TRY(write_tail_cells(head_));
-    durable_tail_ = head_;
+    const Sequence tail = head();
+    DAXPIN_TRY(write_tail_cells(tail));
+    durable_tail_ = tail;
+    epoch_is_new_ = true;
     return {};
 }
 

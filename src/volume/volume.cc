@@ -43,6 +43,12 @@ bool may_be_changed(const format::Superblock &superblock) {
     return (superblock.ro_compat & ~format::known_ro_compat) == 0;
 }
 
+journal::Writing what_to_write(bool may_write, bool only_reading) {
+    if (!may_write)
+        return journal::Writing::nothing;
+    return only_reading ? journal::Writing::recovery : journal::Writing::everything;
+}
+
 std::uint64_t largest_mapping_unit(const format::Superblock &superblock) {
     constexpr auto metadata_only = static_cast<std::uint32_t>(format::Role::metadata);
     std::uint64_t largest = block_size;
@@ -69,8 +75,8 @@ Result<void> Engine::start() {
     boot_id = env.boot_id();
     mount_id = env.random64();
     mapping_unit = largest_mapping_unit(superblock);
-    DAXPIN_TRY_ASSIGN(
-        journal, journal::Journal::open(devices, journal::geometry_of(superblock), env, may_write));
+    DAXPIN_TRY_ASSIGN(journal, journal::Journal::open(devices, journal::geometry_of(superblock),
+                                                      env, what_to_write(may_write, only_reading)));
     if (!only_reading)
         restore_labels(devices);
     DAXPIN_TRY_ASSIGN(allocator, alloc::Allocator::open(*journal, superblock));
@@ -104,6 +110,7 @@ Result<void> Engine::set_read_only(bool only_reading) {
             return Error{Errc::read_only, "a device failed: only reading goes on"};
         if (!all_writable(devices) || !may_be_changed(superblock))
             return Errc::read_only;
+        DAXPIN_TRY(journal->begin_epoch());
         read_only_.store(false);
         post_work();
         return {};

@@ -37,9 +37,9 @@ class RingFixture {
 
     static MediaBlock unit(std::uint64_t i) { return MediaBlock::at(0, 100 + i); }
 
-    Result<void> open() {
+    Result<void> open(journal::Writing writing = journal::Writing::everything) {
         journal_.reset();
-        auto opened = Journal::open(devices_, geometry, env_);
+        auto opened = Journal::open(devices_, geometry, env_, writing);
         if (!opened)
             return std::move(opened).error();
         journal_ = *std::move(opened);
@@ -228,6 +228,35 @@ TEST_CASE("journal: records of an earlier epoch are not replayed", "[journal]") 
     std::memcpy(&ring.ring_byte(start), &header, sizeof header);
     REQUIRE(ring.open());
     CHECK(ring.journal().report().records_replayed == 0);
+}
+
+TEST_CASE("journal: opened for recovery alone, an orderly ring is left as it is", "[journal]") {
+    RingFixture ring;
+    REQUIRE(ring.change(0, 1));
+    REQUIRE(ring.journal().checkpoint());
+    const auto orderly = ring.image();
+    REQUIRE(ring.open(journal::Writing::recovery));
+    CHECK((ring.image() == orderly));
+
+    // Before changes there is a new epoch, and one only.
+    REQUIRE(ring.journal().begin_epoch());
+    const auto begun = ring.image();
+    CHECK((begun != orderly));
+    REQUIRE(ring.journal().begin_epoch());
+    CHECK((ring.image() == begun));
+    REQUIRE(ring.change(0, 2));
+    REQUIRE(ring.open());
+    CHECK(ring.journal().report().records_replayed == 1);
+}
+
+TEST_CASE("journal: opened for recovery alone, what a crash left is mended", "[journal]") {
+    RingFixture ring;
+    const auto old = ring.home(0);
+    REQUIRE(ring.change(0, 1));
+    ring.lose_home(0, old);
+    REQUIRE(ring.open(journal::Writing::recovery));
+    CHECK(ring.value(0) == 1);
+    CHECK(ring.journal().report().records_replayed == 1);
 }
 
 TEST_CASE("journal: either copy of the tail cell alone is enough", "[journal]") {
