@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the options of a mount promise: read-only, and when the time of the last access moves."""
+
+import errno
+import os
+import socket
+import stat
+import sys
+import time
+
+from harness import MIB, case, expect, expect_equal, expect_errno, expect_same, run, snapshot
+from refusals import digest
+from syscalls import RENAME_EXCHANGE, rename2
+
+SMALL = {"size": 64 * MIB}
+HOUR_NS = 3600 * 10**9
+
+
+def fill(root):
+    (root / "folder").mkdir()
+    (root / "folder/file").write_bytes(b"content" * 1000)
+    (root / "folder/other").write_bytes(b"other")
+    (root / "folder/empty").mkdir()
+    os.symlink("file", root / "folder/link")
+    os.mkfifo(root / "folder/fifo")
+    os.setxattr(root / "folder/file", "user.kept", b"value")
+
+
+def changes(folder):
+    """What would change a volume, each by itself."""
+    file, new = folder / "file", folder / "new"
+    return {
+        "open for writing": lambda: os.open(file, os.O_WRONLY),
+        "open and truncate": lambda: os.open(file, os.O_RDONLY | os.O_TRUNC),
+        "create": lambda: os.open(new, os.O_CREAT | os.O_RDONLY),
+        "truncate": lambda: os.truncate(file, 0),
+        "mkdir": lambda: os.mkdir(new),
+        "mkfifo": lambda: os.mkfifo(new),
+        "mknod": lambda: os.mknod(new, stat.S_IFREG | 0o644),
+        "bind a socket": lambda: socket.socket(socket.AF_UNIX).bind(str(new)),
+        "symlink": lambda: os.symlink("target", new),
+        "link": lambda: os.link(file, new),
+        "rename": lambda: os.rename(file, new),
+        "exchange": lambda: rename2(file, folder / "other", RENAME_EXCHANGE),
+        "unlink": lambda: os.unlink(file),
+        "rmdir": lambda: os.rmdir(folder / "empty"),
+        "chmod": lambda: os.chmod(file, 0o600),
+        "chown": lambda: os.chown(file, os.geteuid(), os.getegid()),
+        "utimensat": lambda: os.utime(file),
+        "setxattr": lambda: os.setxattr(file, "user.new", b"1"),
+        "removexattr": lambda: os.removexattr(file, "user.kept"),
+        "pin": lambda: os.setxattr(file, "user.daxpin.pin", b"1"),
+    }
+
+
+@case("-o ro: every change is EROFS, everything can be read, and no byte of the device changes",
+      **SMALL)
+def read_only(volume):
+    fill(volume.mountpoint)
+    before = snapshot(volume.mountpoint)
+    volume.unmount()
+    media = [digest(device) for device in volume.devices]
+    volume.mount("ro")
+    for name, change in changes(volume.path("folder")).items():
+        try:
+            with expect_errno(errno.EROFS):
+                change()
+        except AssertionError as failure:
+            raise AssertionError(f"{name}: {failure}") from failure
+    expect_same(before, snapshot(volume.mountpoint))
+    volume.unmount()
+    expect_equal([digest(device) for device in volume.devices], media, "the devices' digests")
+
+
+@case("-o ro after SIGKILL: everything is there, and nothing can be changed", **SMALL)
+def read_only_after_a_crash(volume):
+    fill(volume.mountpoint)
+    before = snapshot(volume.mountpoint)
+    volume.kill()
+    volume.mount("ro")
+    expect_same(before, snapshot(volume.mountpoint))
+    with expect_errno(errno.EROFS):
+        os.unlink(volume.path("folder/file"))
+
+
+def read_at(path, atime_ns, mtime_ns):
+    """The file's atime after one read, given its times before."""
+    os.utime(path, ns=(atime_ns, mtime_ns))
+    with open(path, "rb") as file:
+        file.read()
+    return os.stat(path).st_atime_ns
+
+
+@case("relatime, the default: a read moves atime only if the file changed since", **SMALL)
+def relatime(volume):
+    path = volume.path("file")
+    path.write_bytes(b"content")
+    now = time.time_ns()
+    ahead = now + HOUR_NS  # later than ctime, which utime sets to now
+    expect_equal(read_at(path, ahead, now), ahead, "an atime later than mtime and ctime")
+    expect(read_at(path, ahead, ahead + 1) < ahead, "an atime before mtime stayed")
+    expect(read_at(path, now - HOUR_NS, now - 2 * HOUR_NS) >= now, "an atime before ctime stayed")
+
+
+@case("noatime: no read moves atime", **SMALL)
+def noatime(volume):
+    volume.unmount()
+    volume.mount("noatime")
+    path = volume.path("file")
+    path.write_bytes(b"content")
+    now = time.time_ns()
+    expect_equal(read_at(path, now - HOUR_NS, now), now - HOUR_NS, "atime")
+
+
+@case("strictatime: every read moves atime", **SMALL)
+def strictatime(volume):
+    volume.unmount()
+    volume.mount("strictatime")
+    path = volume.path("file")
+    path.write_bytes(b"content")
+    ahead = time.time_ns() + HOUR_NS
+    expect(read_at(path, ahead, ahead - 1) < ahead, "a fresh atime stayed")
+
+
+if __name__ == "__main__":
+    sys.exit(run())
