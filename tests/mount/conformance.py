@@ -19,11 +19,13 @@ OPTIONS = ("suid", "dev", "allow_other")  # what most filesystems allow by thems
 
 def run_suite(home, arguments, words, options):
     """home: where scripts/conformance and tests/conformance are."""
+    # Not sys.executable: an ordinary user may have no right to it.
+    python = shutil.which("python3", path=os.defpath)
     with Volume(size=512 * MIB, separate=arguments.separate) as volume, \
             Volume(size=64 * MIB) as small:
         volume.mount(*options)
         small.mount(*options)
-        status = subprocess.run([sys.executable, pathlib.Path(home, "scripts/conformance"),
+        status = subprocess.run([python, pathlib.Path(home, "scripts/conformance"),
                                  volume.mountpoint, "--full-dir", small.mountpoint,
                                  "--jobs", str(os.cpu_count()), *words], check=False).returncode
         for used in (volume, small):
