@@ -137,6 +137,17 @@ def root_clears(kind):
     mode_is("file", 0o755)
 
 
+@case("chown/neither-id-clears-setid/{kind}", root=True, kind=FILES)
+def neither_id(kind):
+    """Also a call that asks for no change of owner or group."""
+    make(kind, "file")
+    for chown in (os.chown, lambda *arguments: ALICE.does(os.chown, *arguments)):
+        ALICE.owns("file", 0o6755)
+        chown("file", -1, -1)
+        equal(ids("file"), (ALICE.uid, ALICE.gid), "owner and group")
+        mode_is("file", 0o755)
+
+
 @case("chown/keeps-setgid-without-group-execute/regular", root=True)
 def mandatory_lock_bit():
     make("regular", "file")

@@ -111,6 +111,18 @@ def within():
     check(read("source")[20000:] == PATTERN[:count], "contents differ")
 
 
+@case("copy_file_range/within-a-file-to-{where}/regular", where=("right-behind", "right-before"))
+def adjacent(where):
+    """Ranges that touch do not overlap."""
+    write("source", PATTERN[:2000])
+    start, to = (0, 1000) if where == "right-behind" else (1000, 0)
+    with opened("source", os.O_RDWR) as descriptor:
+        count = copy(descriptor, descriptor, 1000, start, to)
+    expected = bytearray(PATTERN[:2000])
+    expected[to:to + count] = PATTERN[start:start + count]
+    check(count > 0 and read("source") == expected, "contents differ")
+
+
 @case("copy_file_range/EINVAL-overlap/regular")
 def overlap():
     write("source", PATTERN)

@@ -62,6 +62,15 @@ def grows():
     check(allocated() >= BLOCK + 1, f"{allocated()} bytes allocated")
 
 
+@case("fallocate/{mode}-after-a-cut-reads-zero/regular", mode=("allocate", "zero"))
+def after_cut(mode):
+    """What was there before the file was cut does not come back when it grows again."""
+    write("file", PATTERN)
+    os.truncate("file", 10)
+    apply(mode, 5000, 100)
+    check(read("file") == PATTERN[:10] + bytes(5090), "contents are wrong")
+
+
 @case("fallocate/allocate-never-shrinks/regular")
 def never_shrinks():
     write("file", PATTERN)

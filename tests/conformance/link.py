@@ -130,8 +130,9 @@ def read_only():
 def protected(kind):
     """fs.protected_hardlinks: only what one owns, or may read and write and is harmless."""
     try:
-        if read("/proc/sys/fs/protected_hardlinks").strip() != b"1":
-            raise Skip("fs.protected_hardlinks is off")
+        with open("/proc/sys/fs/protected_hardlinks", "rb") as setting:
+            if setting.read().strip() != b"1":
+                raise Skip("fs.protected_hardlinks is off")
     except FileNotFoundError:
         raise Skip("no fs.protected_hardlinks") from None
     make(kind, "file")

@@ -208,6 +208,13 @@ def truncate():
     equal(os.stat("file").st_blocks, 0, "blocks")
 
 
+@case("open/O_TRUNC-of-empty-updates-times/regular")
+def truncate_empty():
+    make("regular", "file")
+    with changes("file", "mtime", "ctime"):
+        open_close("file", os.O_WRONLY | os.O_TRUNC)
+
+
 @case("open/O_TRUNC-with-O_RDONLY-needs-write-permission/regular", root=True)
 def truncate_needs_write():
     write("file", b"contents")

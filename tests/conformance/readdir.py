@@ -71,6 +71,18 @@ def dots():
     equal(entries["."], os.stat("dir").st_ino, "inode of .")
 
 
+@case("readdir/dot-dot-is-the-parent{when}/directory", when=("", "-after-rename"))
+def dot_dot(when):
+    os.makedirs("from/dir")
+    os.mkdir("to")
+    parent = "from"
+    if when:
+        os.rename("from/dir", "to/dir")
+        parent = "to"
+    entries = {name: inode for name, inode, _, _ in Reader(parent + "/dir").rest()}
+    equal(entries[".."], os.stat(parent).st_ino, "inode of ..")
+
+
 @case("readdir/shows-the-kind/{kind}", kind=ALL_KINDS)
 def kinds(kind):
     make(kind, "file")

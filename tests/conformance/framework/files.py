@@ -9,7 +9,7 @@ import stat
 import struct
 
 from . import libc
-from .checks import Skip
+from .checks import Failure, Skip
 
 TYPES = {
     "regular": stat.S_IFREG, "directory": stat.S_IFDIR, "fifo": stat.S_IFIFO,
@@ -66,8 +66,15 @@ def write(path, data):
 
 
 def read(path):
-    with open(path, "rb") as file:
-        return file.read()
+    """What the file shows, which must be what is behind the page cache as well."""
+    with open(path, "rb", buffering=0) as file:
+        shown = file.readall()
+        os.fdatasync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        file.seek(0)
+        if file.readall() != shown:
+            raise Failure(f"{path} has other contents when it is read past the page cache")
+    return shown
 
 
 def loop(path):
