@@ -59,7 +59,7 @@ class Allocator {
     // Groups that cover `block_count` blocks.
     static std::uint32_t group_count(std::uint64_t block_count);
 
-    // Writes every bitmap chunk, all free but `in_use`, and makes them durable.
+    // Writes every bitmap chunk, all free but `in_use`. Durable with the next drain.
     static Result<void> format(device::DeviceTable &devices, const format::Superblock &superblock,
                                const std::vector<MediaRun> &in_use);
 

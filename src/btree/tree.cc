@@ -34,8 +34,7 @@ Result<void> Tree::format(device::DeviceTable &devices, MediaBlock root) {
     LeafEditor::format(bytes.data(), root);
     const le32 crc = crc32c(std::span<const std::byte>(bytes).subspan(sizeof(le32)));
     std::memcpy(bytes.data(), &crc, sizeof crc);
-    DAXPIN_TRY(devices.copy(root, 0, bytes, device::StoreKind::nontemporal));
-    return devices.metadata().drain();
+    return devices.copy(root, 0, bytes, device::StoreKind::nontemporal);
 }
 
 Result<bool> Tree::find(Transaction *tx, Key key, Item &out) const {

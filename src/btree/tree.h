@@ -65,7 +65,7 @@ class Tree {
   public:
     using Transaction = alloc::Transaction;
 
-    // Writes an empty tree's root, durably.
+    // Writes an empty tree's root. Durable with the next drain.
     static Result<void> format(device::DeviceTable &devices, MediaBlock root);
 
     Tree(journal::Journal &journal, MediaBlock root) : journal_(journal), root_(root) {}

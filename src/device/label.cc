@@ -204,7 +204,6 @@ template <typename T> Result<bool> restore_one(Device &device, const Copy<T> &fi
     const std::uint64_t block = first_valid ? second_block : 0;
     DAXPIN_TRY(
         store(device, block * block_size + offset, first_valid ? first.content : second.content));
-    DAXPIN_TRY(device.drain());
     return true;
 }
 
@@ -268,11 +267,13 @@ Result<void> wipe_labels(Device &device) {
     if (const auto labels = read_label_copies(device); labels.second_block < block_count(device))
         blocks[2] = labels.second_block;
     // Labels first: while one stands, so does the whole volume.
-    for (const unsigned offset : {0U, format::superblock_offset}) {
-        for (const std::uint64_t block : blocks)
-            DAXPIN_TRY(clear_magic(device, block * block_size + offset));
-        DAXPIN_TRY(device.drain());
-    }
+    for (const std::uint64_t block : blocks)
+        DAXPIN_TRY(clear_magic(device, block * block_size));
+    DAXPIN_TRY(device.drain());
+    // Then the rest: the torn store of a new label must not make the old one whole.
+    for (const std::uint64_t block : blocks)
+        DAXPIN_TRY(
+            device.set(block * block_size, std::byte{0}, block_size, StoreKind::nontemporal));
     return {};
 }
 

@@ -27,10 +27,12 @@ Result<format::Superblock> read_superblock(const Device &device);
 Result<void> write_labels(Device &device, format::DeviceLabel label,
                           const format::Superblock *superblock);
 
-// Overwrites magic numbers in both copies, durably: mkfs does so before anything else.
+// Clears both copies of label and superblock: mkfs does so before anything else. When it returns
+// no label counts any more, durably.
 Result<void> wipe_labels(Device &device);
 
-// Makes a valid copy out of the other one where only one is valid; returns what was repaired.
+// Makes a valid copy out of the other one where only one is valid; returns whether there was one
+// to make. Durable with the next drain.
 Result<bool> restore_copies(Device &device);
 
 } // namespace daxpin::device

@@ -131,7 +131,8 @@ inode::Attributes root_attributes(const FormatOptions &options, Env &env) {
     return root;
 }
 
-// The first change of the new volume is an ordinary transaction.
+// The first change of the new volume is an ordinary transaction. What was written before it is
+// durable before its record.
 Result<void> make_root(device::DeviceTable &devices, const format::Superblock &superblock,
                        const FormatOptions &options, Env &env) {
     DAXPIN_TRY_ASSIGN(const auto journal,

@@ -85,7 +85,9 @@ Recording record_format(Start start, std::uint64_t seed) {
 std::string check_format(Scratch &scratch, const Recording &recording, const Position &position) {
     const auto found = mounted_dump(scratch.media());
     if (!found) {
-        if (!position.acknowledged() && found.code() == Errc::invalid)
+        // Neither volume is there yet, or any more: then no label says that there is one.
+        const bool labelled = device::read_label(*scratch.media()[0]->open()).has_value();
+        if (!position.acknowledged() && !labelled)
             return {};
         return "after a crash in format: " + daxpin::describe(found.error());
     }
