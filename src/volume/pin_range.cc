@@ -39,7 +39,6 @@ bool overlaps(const std::vector<BlockRange> &pins, BlockRange range) {
 template <typename Change> Result<void> commit_pins(Engine &engine, CachedInode &inode,
                                                     const Attributes &changed, Change &&change) {
     DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
-        tx.units().stores_data();
         auto table = engine.pin_table(inode.number);
         DAXPIN_TRY(change(tx, table));
         return engine.table->store(tx, changed);
@@ -170,7 +169,7 @@ Result<void> Volume::pin(const Caller &caller, InodeNumber number, const PinRequ
                      }};
     DAXPIN_TRY(freeze(engine, *inode, how));
     if (granted)
-        tell_observer(engine, number);
+        engine.tell_data_changed(number);
     return {};
 }
 
@@ -185,7 +184,7 @@ Result<void> Volume::unpin(const Caller &caller, InodeNumber number, immutable::
         DAXPIN_TRY_ASSIGN(changed, unpin_locked(engine, *inode, caller, range, handle));
     }
     if (changed)
-        tell_observer(engine, number);
+        engine.tell_data_changed(number);
     return {};
 }
 
@@ -200,7 +199,7 @@ Result<void> Volume::extend(const Caller &caller, InodeNumber number, std::uint6
         DAXPIN_TRY_ASSIGN(changed, extend_locked(engine, *inode, caller, new_size, handle));
     }
     if (changed)
-        tell_observer(engine, number);
+        engine.tell_data_changed(number);
     return {};
 }
 

@@ -281,7 +281,10 @@ Result<std::uint64_t> Executor::on_open_file(const Operation &operation, InodeNu
         return 0;
     case Op::pin:
         DAXPIN_TRY(volume_.pin(superuser(), number,
-                               {.range = range, .prepare = operation.prepare, .handle = handle}));
+                               {.range = range,
+                                .align = operation.value,
+                                .prepare = operation.prepare,
+                                .handle = handle}));
         return 0;
     case Op::unpin:
         DAXPIN_TRY(volume_.unpin(superuser(), number, range, handle));

@@ -4,77 +4,51 @@
 #include "support/test_env.h"
 
 #include <cstring>
+#include <iterator>
 
 namespace daxpin::crash {
 
+namespace {
+
+// In the order of Op.
+constexpr const char *op_names[] = {"create",
+                                    "mkdir",
+                                    "mknod",
+                                    "symlink",
+                                    "link",
+                                    "unlink",
+                                    "rmdir",
+                                    "rename",
+                                    "write",
+                                    "append",
+                                    "truncate",
+                                    "open(O_TRUNC)",
+                                    "fallocate",
+                                    "copy_range",
+                                    "chmod",
+                                    "chown",
+                                    "utimens",
+                                    "setxattr",
+                                    "removexattr",
+                                    "setfacl",
+                                    "set_flags",
+                                    "open",
+                                    "close",
+                                    "open(O_TMPFILE)",
+                                    "pin",
+                                    "unpin",
+                                    "extend",
+                                    "lease",
+                                    "mapped stores and sync",
+                                    "checkpoint",
+                                    "background",
+                                    "remount"};
+static_assert(std::size(op_names) == static_cast<std::size_t>(Op::remount) + 1);
+
+} // namespace
+
 const char *to_string(Op op) noexcept {
-    switch (op) {
-    case Op::create:
-        return "create";
-    case Op::mkdir:
-        return "mkdir";
-    case Op::mknod:
-        return "mknod";
-    case Op::symlink:
-        return "symlink";
-    case Op::link:
-        return "link";
-    case Op::unlink:
-        return "unlink";
-    case Op::rmdir:
-        return "rmdir";
-    case Op::rename:
-        return "rename";
-    case Op::write:
-        return "write";
-    case Op::append:
-        return "append";
-    case Op::truncate:
-        return "truncate";
-    case Op::open_truncate:
-        return "open(O_TRUNC)";
-    case Op::fallocate:
-        return "fallocate";
-    case Op::copy:
-        return "copy_range";
-    case Op::chmod:
-        return "chmod";
-    case Op::chown:
-        return "chown";
-    case Op::utimens:
-        return "utimens";
-    case Op::set_xattr:
-        return "setxattr";
-    case Op::remove_xattr:
-        return "removexattr";
-    case Op::set_list:
-        return "setfacl";
-    case Op::set_flags:
-        return "set_flags";
-    case Op::open:
-        return "open";
-    case Op::close:
-        return "close";
-    case Op::open_unnamed:
-        return "open(O_TMPFILE)";
-    case Op::pin:
-        return "pin";
-    case Op::unpin:
-        return "unpin";
-    case Op::extend:
-        return "extend";
-    case Op::lease:
-        return "lease";
-    case Op::mapped_write:
-        return "mapped stores and sync";
-    case Op::checkpoint:
-        return "checkpoint";
-    case Op::background:
-        return "background";
-    case Op::remount:
-        return "remount";
-    }
-    return "?";
+    return op_names[static_cast<std::size_t>(op)];
 }
 
 std::string describe(const Operation &operation) {

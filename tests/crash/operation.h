@@ -57,7 +57,7 @@ struct Operation {
     std::string other = {};         // second path, symlink target, xattr name, slot
     std::uint64_t offset = 0;       // also: uid, atime
     std::uint64_t length = 0;       // also: gid, mtime, new size
-    std::uint64_t value = 0;        // mode, flags, modes of rename, fallocate and xattr, list
+    std::uint64_t value = 0;        // mode, flags, modes of rename, fallocate and xattr, list, alignment
     std::uint64_t other_offset = 0; // copy: offset in `other`; set_flags: alignment hint
     std::uint64_t version = 0;      // of the bytes written; given by the workload's position
     bool prepare = false;
@@ -168,11 +168,13 @@ inline Operation open_unnamed(std::string directory, std::string slot) {
             .other = std::move(slot),
             .value = 0100600};
 }
-inline Operation pin(std::string path, std::uint64_t offset, std::uint64_t length, bool prepare) {
+inline Operation pin(std::string path, std::uint64_t offset, std::uint64_t length, bool prepare,
+                     std::uint64_t align = 0) {
     return {.op = Op::pin,
             .path = std::move(path),
             .offset = offset,
             .length = length,
+            .value = align,
             .prepare = prepare};
 }
 inline Operation unpin(std::string path, std::uint64_t offset, std::uint64_t length) {

@@ -223,6 +223,23 @@ void pin_blocks(OracleFile &file, std::uint64_t offset, std::uint64_t length, bo
     file.pinned_whole = pinned ? file.pinned_whole || whole : false;
 }
 
+Result<void> set_xattr(OracleFile &file, const Operation &operation) {
+    const bool there = file.xattrs.contains(operation.other);
+    const auto mode = static_cast<inode::XattrMode>(operation.value);
+    if (mode == inode::XattrMode::create && there)
+        return Errc::exists;
+    if (mode == inode::XattrMode::replace && !there)
+        return Errc::no_attribute;
+    file.xattrs[operation.other] = content(operation.version, 0, operation.length);
+    return {};
+}
+
+Result<void> remove_xattr(OracleFile &file, const std::string &name) {
+    if (file.lists.erase(name) == 0 && file.xattrs.erase(name) == 0)
+        return Errc::no_attribute;
+    return {};
+}
+
 } // namespace
 
 Result<void> Oracle::change(const Operation &operation) {
@@ -252,25 +269,13 @@ Result<void> Oracle::change(const Operation &operation) {
         file->atime_ns = static_cast<std::int64_t>(operation.offset);
         file->mtime_ns = static_cast<std::int64_t>(operation.length);
         break;
-    case Op::set_xattr: {
-        const bool there = file->xattrs.contains(operation.other);
-        const auto mode = static_cast<inode::XattrMode>(operation.value);
-        if (mode == inode::XattrMode::create && there)
-            return Errc::exists;
-        if (mode == inode::XattrMode::replace && !there)
-            return Errc::no_attribute;
-        file->xattrs[operation.other] = content(operation.version, 0, operation.length);
-        break;
-    }
+    case Op::set_xattr:
+        return set_xattr(*file, operation);
     case Op::set_list:
         set_list(*file, operation.other, AccessList(operation.value));
         break;
     case Op::remove_xattr:
-        if (file->lists.erase(operation.other) != 0)
-            break;
-        if (file->xattrs.erase(operation.other) == 0)
-            return Errc::no_attribute;
-        break;
+        return remove_xattr(*file, operation.other);
     case Op::set_flags:
         file->flags = static_cast<std::uint32_t>(operation.value);
         file->align_hint = operation.other_offset;

@@ -138,7 +138,8 @@ void add_sizes(std::vector<Workload> &all) {
     const auto fall = [&](const char *name, FallocateMode mode) {
         all.push_back({std::string("fallocate-") + name,
                        {create("foo"), write("foo", 0, 2 * block), write("foo", 3 * block, 100)},
-                       {fallocate("foo", mode, 100, block), fallocate("foo", mode, block, block),
+                       {fallocate("foo", mode, 200, 2 * block), // a whole block, and two edges
+                        fallocate("foo", mode, 100, block), fallocate("foo", mode, block, block),
                         fallocate("foo", mode, 2 * block, 3 * block), write("foo", 5000, 10000)}});
     };
     fall("allocate", FallocateMode::allocate);
@@ -194,6 +195,10 @@ void add_pins(std::vector<Workload> &all) {
     all.push_back({"pin-prepare",
                    {create("foo"), write("foo", block, 100), truncate("foo", 4 * block)},
                    {pin("foo", 0, 0, true)}});
+    all.push_back({"pin-prepare-move",
+                   {create("foo"), write("foo", 0, block), create("bar"), write("bar", 0, block),
+                    write("foo", block, block)},
+                   {pin("foo", 0, 0, true, 2 * block)}});
     all.push_back({"pin-refuses",
                    {create("foo"), write("foo", 0, block), pin("foo", 0, 0, false)},
                    {truncate("foo", 10), unlink("foo"), write("foo", 100, 100), link("foo", "bar"),
