@@ -20,7 +20,7 @@ std::int64_t to_ns(const timespec &time) {
     return ns;
 }
 
-volume::AttributeChange to_change(const struct stat &wanted, int to_set) {
+volume::AttributeChange to_change(const struct stat &wanted, int to_set, bool by_descriptor) {
     volume::AttributeChange change;
     if (to_set & FUSE_SET_ATTR_MODE)
         change.mode = wanted.st_mode & 07777;
@@ -38,6 +38,8 @@ volume::AttributeChange to_change(const struct stat &wanted, int to_set) {
         change.mtime_now = true;
     else if (to_set & FUSE_SET_ATTR_MTIME)
         change.mtime_ns = to_ns(wanted.st_mtim);
+    else if ((to_set & FUSE_SET_ATTR_SIZE) && by_descriptor)
+        change.mtime_now = true; // ftruncate(2), unlike truncate(2), also if the size stays
     if (to_set & FUSE_SET_ATTR_CTIME)
         change.ctime_ns = to_ns(wanted.st_ctim);
     // The kernel asks for no change at all for chown(2) with neither id: a new owner all the same.
@@ -59,7 +61,7 @@ void op_setattr(fuse_req_t raw, fuse_ino_t inode, struct stat *wanted, int to_se
     dispatch(raw, [&](Filesystem &fs) -> Result<AttributeReply> {
         DAXPIN_TRY_ASSIGN(const auto attributes,
                           fs.volume.set_attributes(caller(raw), InodeNumber{inode},
-                                                   to_change(*wanted, to_set),
+                                                   to_change(*wanted, to_set, info != nullptr),
                                                    info != nullptr ? info->fh : 0));
         return AttributeReply{attributes};
     });

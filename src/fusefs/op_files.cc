@@ -61,14 +61,16 @@ Result<std::span<const std::byte>> gather(fuse_bufvec &data, std::vector<std::by
 }
 
 // Before WRITE and OPEN, of which the kernel says whether the caller keeps set-id bits.
-Result<void> drop_privileges(Filesystem &fs, fuse_ino_t inode) {
-    return fs.volume.drop_privileges(InodeNumber{inode}, [] { return !request_kills_set_id(); });
+Result<void> drop_privileges(Filesystem &fs, fuse_req_t raw, fuse_ino_t inode) {
+    return fs.volume.drop_privileges(caller(raw), InodeNumber{inode},
+                                     [] { return !request_kills_set_id(); });
 }
 
 // Before other changes of content, of which it says nothing.
 Result<void> drop_privileges_of(Filesystem &fs, fuse_req_t raw, fuse_ino_t inode) {
-    return fs.volume.drop_privileges(InodeNumber{inode},
-                                     [&] { return caller(raw).capable(CAP_FSETID); });
+    const auto who = caller(raw);
+    return fs.volume.drop_privileges(who, InodeNumber{inode},
+                                     [&] { return who.capable(CAP_FSETID); });
 }
 
 } // namespace
@@ -90,7 +92,7 @@ void op_create(fuse_req_t raw, fuse_ino_t parent, const char *name, mode_t mode,
 void op_open(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info) {
     dispatch(raw, [&](Filesystem &fs) -> Result<FileReply> {
         if (info->flags & O_TRUNC)
-            DAXPIN_TRY(drop_privileges(fs, inode));
+            DAXPIN_TRY(drop_privileges(fs, raw, inode));
         DAXPIN_TRY_ASSIGN(auto open, fs.volume.open_file(caller(raw), InodeNumber{inode},
                                                          to_request(info->flags)));
         return FileReply{InodeNumber{inode}, open};
@@ -117,7 +119,7 @@ void op_write_buf(fuse_req_t raw, fuse_ino_t inode, fuse_bufvec *data, off_t off
     dispatch(raw, [&](Filesystem &fs) -> Result<CountReply> {
         std::vector<std::byte> own;
         DAXPIN_TRY_ASSIGN(const auto bytes, gather(*data, own));
-        DAXPIN_TRY(drop_privileges(fs, inode));
+        DAXPIN_TRY(drop_privileges(fs, raw, inode));
         // What the flags are now, not when the file was opened. A page that was dirtied through a
         // mapping goes where it belongs, through whichever handle the kernel has at hand.
         const bool append = (info->flags & O_APPEND) != 0 && info->writepage == 0;

@@ -47,14 +47,14 @@ bool takes_privileges(const CachedInode &inode, const AttributeChange &change) {
     return inode.type != S_IFDIR && (change.uid || change.gid || change.kill_privileges);
 }
 
-Attributes changed_attributes(Engine &engine, const CachedInode &inode,
+Attributes changed_attributes(Engine &engine, const Caller &caller, const CachedInode &inode,
                               const AttributeChange &change) {
     Attributes changed = inode.attributes;
     if (change.mode)
         changed.mode = (changed.mode & S_IFMT) | (*change.mode & 07777U);
     change_owner(changed, change);
     if (takes_privileges(inode, change))
-        drop_set_id(changed);
+        drop_set_id(changed, caller, inode.attributes.gid);
     change_times(engine, changed, change);
     if (change.size && *change.size != changed.size && !change.mtime_ns)
         engine.touch(changed, touch_mtime);
@@ -103,7 +103,7 @@ Result<Attributes> Volume::attributes(InodeNumber number) {
     return inode->attributes;
 }
 
-Result<Attributes> Volume::set_attributes(const Caller &, InodeNumber number,
+Result<Attributes> Volume::set_attributes(const Caller &caller, InodeNumber number,
                                           const AttributeChange &change, Handle handle) {
     DAXPIN_TRY_ASSIGN(const auto guard, impl_->begin_change());
     DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
@@ -113,7 +113,7 @@ Result<Attributes> Volume::set_attributes(const Caller &, InodeNumber number,
         DAXPIN_TRY(check_new_size(*impl_, *inode, *change.size));
     if (change.size || takes_privileges(*inode, change))
         DAXPIN_TRY(drop_capabilities(*impl_, *inode));
-    const Attributes changed = changed_attributes(*impl_, *inode, change);
+    const Attributes changed = changed_attributes(*impl_, caller, *inode, change);
     // A mode that comes with a size takes privileges away, so it may well come first.
     if (change.mode || !change.size)
         DAXPIN_TRY(store(*impl_, *inode, changed));

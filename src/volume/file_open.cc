@@ -86,7 +86,7 @@ void Volume::release(InodeNumber number, Handle handle) {
         engine.released.notify_all();
     }
     if (leased)
-        tell_observer(engine, number);
+        engine.tell_data_changed(number);
     engine.reap();
 }
 

@@ -203,11 +203,14 @@ Result<std::uint64_t> write_locked(Engine &engine, CachedInode &inode, std::uint
     while (done < data.size()) {
         WriteStep step(engine, inode, offset + done, data.subspan(done));
         auto bytes = step.run(reservation);
-        if (!bytes && done == 0)
-            return std::move(bytes).error();
-        if (!bytes)
+        if (bytes)
+            done += *bytes;
+        else if (done > 0)
             break;
-        done += *bytes;
+        else if (bytes.code() == Errc::no_space && data.size() > block_size)
+            data = data.first(data.size() / 2); // a short write, if there is room for one
+        else
+            return std::move(bytes).error();
     }
     return done;
 }

@@ -99,8 +99,10 @@ class Engine {
     Result<immutable::FileState> file_state(CachedInode &inode);
     Result<const std::vector<immutable::BlockRange> *> pins(CachedInode &inode);
 
-    // The kernel's attributes of the inode are stale. REQUIRES: no lock held.
+    // What the kernel keeps of the inode is stale: its attributes; or its pages, or listing, too.
+    // REQUIRES: no lock held.
     void tell_attributes_changed(InodeNumber number);
+    void tell_data_changed(InodeNumber number);
 
     // A lease of an earlier daemon in this boot may still be mapped: the inode's blocks must not
     // be reused before the next boot. REQUIRES: inode locked or unused.

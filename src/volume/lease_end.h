@@ -16,12 +16,4 @@ bool end_leases(Engine &engine, CachedInode &inode, Handle handle);
 // REQUIRES: inode locked exclusively, pins known.
 void allow_caching(CachedInode &inode);
 
-// What write() through the mapping would have done to times and privileges. Best effort at the
-// end of a lease. REQUIRES: inode locked exclusively.
-Attributes stamped_by_mapper(Engine &engine, const CachedInode &inode);
-
-// Tells the kernel that its pages and attributes of the file are stale.
-// REQUIRES: no lock held.
-void tell_observer(Engine &engine, InodeNumber number);
-
 } // namespace daxpin::volume

@@ -13,7 +13,7 @@ namespace {
 Result<void> stamp(Engine &engine, CachedInode &inode, Attributes changed) {
     DAXPIN_TRY(drop_capabilities(engine, inode));
     engine.touch(changed, touch_mtime | touch_ctime);
-    drop_set_id(changed);
+    drop_set_id(changed, {.gid = changed.gid}, changed.gid); // as one of the group would
     DAXPIN_TRY(engine.transact([&](Transaction &tx) { return engine.table->store(tx, changed); }));
     inode.attributes = changed;
     return {};
@@ -75,11 +75,6 @@ void allow_caching(CachedInode &inode) {
         inode.drop_cache = true;
 }
 
-void tell_observer(Engine &engine, InodeNumber number) {
-    if (CacheObserver *observer = engine.observer.load())
-        observer->invalidate_data(number);
-}
-
 Result<Volume::LeaseReply> Volume::lease(const Caller &caller, InodeNumber number,
                                          immutable::ByteRange range, bool write, bool prepare,
                                          Handle handle) {
@@ -99,7 +94,7 @@ Result<Volume::LeaseReply> Volume::lease(const Caller &caller, InodeNumber numbe
                          return {};
                      }};
     DAXPIN_TRY(freeze(engine, *inode, how));
-    tell_observer(engine, number);
+    engine.tell_data_changed(number);
     return reply;
 }
 
@@ -116,7 +111,7 @@ Result<void> Volume::release_lease(InodeNumber number, Handle handle, immutable:
         inode->leases.release(handle, id);
         allow_caching(*inode);
     }
-    tell_observer(engine, number);
+    engine.tell_data_changed(number);
     return {};
 }
 

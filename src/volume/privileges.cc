@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "volume/privileges.h"
 
+#include <linux/capability.h>
 #include <sys/stat.h>
 
 namespace daxpin::volume {
 
 namespace {
 
-std::uint32_t set_id_bits(const Attributes &attributes) {
-    const std::uint32_t group = attributes.mode & S_IXGRP ? S_ISGID : 0;
-    return attributes.mode & (S_ISUID | group);
+bool has_set_id(const Attributes &attributes) {
+    return (attributes.mode & (S_ISUID | S_ISGID)) != 0;
 }
 
 // Most files have none, and that is remembered. On an immutable file (+i) no change of content is
@@ -19,7 +19,8 @@ bool has_nothing_to_lose(const CachedInode &inode) {
            (!has_set_id(inode.attributes) && inode.has_capabilities == false);
 }
 
-Result<bool> drop_locked(Engine &engine, const InodeRef &inode,
+// Returns whether the mode changed.
+Result<bool> drop_locked(Engine &engine, const Caller &caller, const InodeRef &inode,
                          const std::function<bool()> &keeps_set_id) {
     DAXPIN_TRY_ASSIGN(const auto guard, engine.begin_change());
     const ExclusiveLock lock(inode->mutex);
@@ -29,7 +30,9 @@ Result<bool> drop_locked(Engine &engine, const InodeRef &inode,
     if (!has_set_id(inode->attributes) || keeps_set_id())
         return false;
     Attributes changed = inode->attributes;
-    drop_set_id(changed);
+    drop_set_id(changed, caller, changed.gid);
+    if (changed.mode == inode->attributes.mode)
+        return false;
     engine.touch(changed, touch_ctime);
     // A truncation that frees blocks must not fail for want of them.
     DAXPIN_TRY(engine.transact([&](Transaction &tx) { return engine.table->store(tx, changed); },
@@ -40,12 +43,12 @@ Result<bool> drop_locked(Engine &engine, const InodeRef &inode,
 
 } // namespace
 
-bool has_set_id(const Attributes &attributes) {
-    return set_id_bits(attributes) != 0;
-}
-
-void drop_set_id(Attributes &attributes) {
-    attributes.mode &= ~set_id_bits(attributes);
+void drop_set_id(Attributes &attributes, const Caller &caller, std::uint32_t group) {
+    attributes.mode &= ~std::uint32_t{S_ISUID};
+    const bool rights = (attributes.mode & S_IXGRP) != 0;
+    if ((attributes.mode & S_ISGID) != 0 &&
+        (rights || !(caller.is_in_group(group) || caller.capable(CAP_FSETID))))
+        attributes.mode &= ~std::uint32_t{S_ISGID};
 }
 
 Result<void> drop_capabilities(Engine &engine, CachedInode &inode) {
@@ -60,7 +63,7 @@ Result<void> drop_capabilities(Engine &engine, CachedInode &inode) {
     return {};
 }
 
-Result<void> Volume::drop_privileges(InodeNumber number,
+Result<void> Volume::drop_privileges(const Caller &caller, InodeNumber number,
                                      const std::function<bool()> &keeps_set_id) {
     DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
     {
@@ -68,7 +71,7 @@ Result<void> Volume::drop_privileges(InodeNumber number,
         if (has_nothing_to_lose(*inode))
             return {};
     }
-    DAXPIN_TRY_ASSIGN(const bool mode_changed, drop_locked(*impl_, inode, keeps_set_id));
+    DAXPIN_TRY_ASSIGN(const bool mode_changed, drop_locked(*impl_, caller, inode, keeps_set_id));
     if (mode_changed)
         impl_->tell_attributes_changed(number);
     return {};

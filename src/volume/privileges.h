@@ -11,9 +11,9 @@ namespace daxpin::volume {
 
 constexpr std::string_view capability_name = "security.capability";
 
-// setuid, and setgid if it means a group's rights and not mandatory locking.
-bool has_set_id(const Attributes &attributes);
-void drop_set_id(Attributes &attributes);
+// Takes setuid; and setgid if it means a group's rights, or if the caller is not in `group`, the
+// file's, and has no CAP_FSETID. Without group execute setgid once meant mandatory locking.
+void drop_set_id(Attributes &attributes, const Caller &caller, std::uint32_t group);
 
 // REQUIRES: begin_change() held, inode locked exclusively.
 Result<void> drop_capabilities(Engine &engine, CachedInode &inode);

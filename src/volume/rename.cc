@@ -33,6 +33,14 @@ struct Rename {
         return !same_directory() &&
                (source->type == S_IFDIR || (exchange() && target && target->type == S_IFDIR));
     }
+    // The directories that get another parent.
+    std::vector<InodeNumber> moved_directories() const {
+        std::vector<InodeNumber> moved;
+        for (const auto *inode : {source.get(), exchange() ? target.get() : nullptr})
+            if (inode != nullptr && inode->type == S_IFDIR && !same_directory())
+                moved.push_back(inode->number);
+        return moved;
+    }
 };
 
 // rename_mutex, if this rename needs it.
@@ -267,7 +275,7 @@ Result<void> check_rename_name(std::string_view name) {
     return check_name(name);
 }
 
-Result<void> run(Engine &engine, Rename rename) {
+Result<void> run(Engine &engine, Rename &rename) {
     for (;;) {
         DAXPIN_TRY_ASSIGN(const bool done, attempt(engine, rename));
         if (done)
@@ -281,14 +289,19 @@ Result<void> Volume::rename(const Caller &caller, InodeNumber from, std::string_
                             InodeNumber to, std::string_view to_name, RenameMode mode) {
     DAXPIN_TRY(check_rename_name(from_name));
     DAXPIN_TRY(check_rename_name(to_name));
+    std::vector<InodeNumber> moved;
     {
         DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
         DAXPIN_TRY_ASSIGN(auto from_directory, impl_->get_directory(from));
         DAXPIN_TRY_ASSIGN(auto to_directory, impl_->get_directory(to));
-        DAXPIN_TRY(run(*impl_, {caller, std::move(from_directory), from_name,
-                                std::move(to_directory), to_name, mode}));
+        Rename rename{
+            caller, std::move(from_directory), from_name, std::move(to_directory), to_name, mode};
+        DAXPIN_TRY(run(*impl_, rename));
+        moved = rename.moved_directories();
     }
     impl_->reap();
+    for (const InodeNumber directory : moved) // a listing of it that is kept has the old ".."
+        impl_->tell_data_changed(directory);
     return {};
 }
 

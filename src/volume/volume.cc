@@ -175,6 +175,11 @@ Result<immutable::FileState> Engine::file_state(CachedInode &inode) {
     return state;
 }
 
+void Engine::tell_data_changed(InodeNumber number) {
+    if (CacheObserver *told = observer.load())
+        told->invalidate_data(number);
+}
+
 void Engine::tell_attributes_changed(InodeNumber number) {
     if (CacheObserver *told = observer.load())
         told->invalidate_attributes(number);

@@ -83,7 +83,8 @@ class Volume {
     // To be called before a change of content by somebody else than set_attributes(): file
     // capabilities go, and setuid and setgid unless keeps_set_id(), which is asked only if there
     // are any, says that the caller has CAP_FSETID.
-    Result<void> drop_privileges(InodeNumber inode, const std::function<bool()> &keeps_set_id);
+    Result<void> drop_privileges(const Caller &caller, InodeNumber inode,
+                                 const std::function<bool()> &keeps_set_id);
     Result<Statistics> statistics();
 
     // --- files ---

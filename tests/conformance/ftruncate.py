@@ -7,7 +7,7 @@ import os
 from .framework import libc
 from .framework.apart import ALICE
 from .framework.at_rules import opened
-from .framework.checks import equal, fails, keeps
+from .framework.checks import changes, equal, fails, keeps
 from .framework.files import make, read, write
 from .framework.registry import case
 from .framework.sizes import Resize, size_rules
@@ -19,6 +19,13 @@ def ftruncate(path, length):
 
 
 size_rules(Resize("ftruncate", ftruncate))
+
+
+@case("ftruncate/same-size-updates-times/regular")
+def same_size():
+    write("file", b"contents")
+    with changes("file", "mtime", "ctime"):
+        ftruncate("file", 8)
 
 
 @case("ftruncate/EINVAL-read-only-descriptor/regular")

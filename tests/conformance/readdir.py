@@ -71,11 +71,14 @@ def dots():
     equal(entries["."], os.stat("dir").st_ino, "inode of .")
 
 
-@case("readdir/dot-dot-is-the-parent{when}/directory", when=("", "-after-rename"))
+@case("readdir/dot-dot-is-the-parent{when}/directory",
+      when=("", "-after-rename", "-listed-before-rename"))
 def dot_dot(when):
     os.makedirs("from/dir")
     os.mkdir("to")
     parent = "from"
+    if when == "-listed-before-rename":
+        Reader("from/dir").rest()
     if when:
         os.rename("from/dir", "to/dir")
         parent = "to"

@@ -10,7 +10,7 @@ from .framework import libc
 from .framework.apart import ALICE, ANOTHER, BOB, Limited
 from .framework.at_rules import opened
 from .framework.checks import Skip, changes, check, close_to_now, equal, fails, keeps, mode_is
-from .framework.enospc import full_case
+from .framework.enospc import fill, full_case, small_filesystem
 from .framework.files import make, read, write
 from .framework.registry import case
 from .framework.sizes import PATTERN
@@ -29,6 +29,19 @@ def no_space(number):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@case("write/short-if-there-is-no-room-for-all/regular")
+def short():
+    with small_filesystem():
+        fill()
+        os.truncate("ballast", os.stat("ballast").st_size - 300_000)
+        with opened("file", os.O_CREAT | os.O_RDWR) as descriptor:
+            data = PATTERN * (1_000_000 // len(PATTERN) + 1)
+            count = os.write(descriptor, data)
+            check(0 < count < len(data), f"{count} of {len(data)} bytes written")
+            equal(os.fstat(descriptor).st_size, count, "size")
+        check(read("file") == data[:count], "contents")
 
 
 @case("write/over-{length}-bytes/regular", length=LENGTHS)
@@ -189,6 +202,18 @@ def mandatory_lock_bit():
             os.write(descriptor, b"x")
     ALICE.runs(steps)
     mode_is("file", 0o2767)
+
+
+@case("write/others-clear-setgid-without-group-execute/regular", root=True)
+def not_of_the_group():
+    write("file", PATTERN)
+    ALICE.owns("file", 0o2767)
+
+    def steps():
+        with opened("file", os.O_WRONLY) as descriptor:
+            os.write(descriptor, b"x")
+    BOB.runs(steps)
+    mode_is("file", 0o767)
 
 
 @case("write/EFBIG-limit/regular")

@@ -2,6 +2,7 @@
 """ENOSPC: the directory of --full-dir is filled with data, then the call is repeated until it
 fails. That must happen, with ENOSPC; and once something is freed the call works again."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -44,8 +45,9 @@ def repeat(act, known):
     raise Skip(f"{ATTEMPTS_MAX} more still fit")
 
 
-def on_full(act, prepare=None):
-    """One case, in the full directory and alone there."""
+@contextlib.contextmanager
+def small_filesystem():
+    """In a folder of the full directory, and alone there."""
     if not Settings.full_dir:
         raise Skip("needs --full-dir")
     with open_lock(Settings.full_dir):
@@ -53,20 +55,26 @@ def on_full(act, prepare=None):
         home = os.getcwd()
         os.chdir(folder)
         try:
-            if prepare:
-                prepare()
-            for number in range(SPARE):
-                open(f"spare{number}", "wb").close()
-            fill()
-            count = repeat(act, 0)
-            fails(errno.ENOSPC, act, count)
-            os.truncate("ballast", 0)
-            for number in range(SPARE):
-                os.unlink(f"spare{number}")
-            act(count)
+            yield
         finally:
             os.chdir(home)
             shutil.rmtree(folder)
+
+
+def on_full(act, prepare=None):
+    """One case of full_case()."""
+    with small_filesystem():
+        if prepare:
+            prepare()
+        for number in range(SPARE):
+            open(f"spare{number}", "wb").close()
+        fill()
+        count = repeat(act, 0)
+        fails(errno.ENOSPC, act, count)
+        os.truncate("ballast", 0)
+        for number in range(SPARE):
+            os.unlink(f"spare{number}")
+        act(count)
 
 
 class open_lock:

@@ -41,11 +41,11 @@ TEST_CASE("privileges: new content takes them away, and the kernel is told", "[v
     Observer observer;
     volume.set_observer(&observer);
     const auto file = armed_file(volume, 06755);
-    must(volume.drop_privileges(file, [] { return false; }));
+    must(volume.drop_privileges(root_caller(), file, [] { return false; }));
     CHECK(stat_of(volume, file).mode == (S_IFREG | 0755));
     CHECK(!has_capabilities(volume, file));
     CHECK(observer.attributes == 1);
-    must(volume.drop_privileges(file, [] { return false; }));
+    must(volume.drop_privileges(root_caller(), file, [] { return false; }));
     CHECK(observer.attributes == 1); // there was nothing left
     volume.set_observer(nullptr);
     fixture.remount();
@@ -58,7 +58,7 @@ TEST_CASE("privileges: CAP_FSETID keeps set-id bits, nobody keeps capabilities",
     VolumeFixture fixture;
     auto &volume = fixture.volume();
     const auto file = armed_file(volume, 06755);
-    must(volume.drop_privileges(file, [] { return true; }));
+    must(volume.drop_privileges(root_caller(), file, [] { return true; }));
     CHECK(stat_of(volume, file).mode == (S_IFREG | 06755));
     CHECK(!has_capabilities(volume, file));
     CHECK(fsck_findings(fixture) == "");
@@ -68,7 +68,7 @@ TEST_CASE("privileges: setgid without group execute is none", "[volume]") {
     VolumeFixture fixture;
     auto &volume = fixture.volume();
     const auto file = armed_file(volume, 06745);
-    must(volume.drop_privileges(file, [] { return false; }));
+    must(volume.drop_privileges(root_caller(), file, [] { return false; }));
     CHECK(stat_of(volume, file).mode == (S_IFREG | 02745));
     CHECK(fsck_findings(fixture) == "");
 }
@@ -78,10 +78,10 @@ TEST_CASE("privileges: what was remembered of a file's capabilities follows chan
     auto &volume = fixture.volume();
     const auto file = armed_file(volume, 0755);
     const auto keeps = [] { return true; };
-    must(volume.drop_privileges(file, keeps));
+    must(volume.drop_privileges(root_caller(), file, keeps));
     must(volume.set_xattr(root_caller(), file, volume::capability_name,
                           std::vector<std::byte>(20, std::byte{1}), inode::XattrMode::create));
-    must(volume.drop_privileges(file, keeps));
+    must(volume.drop_privileges(root_caller(), file, keeps));
     CHECK(!has_capabilities(volume, file));
     CHECK(fsck_findings(fixture) == "");
 }
@@ -102,12 +102,30 @@ TEST_CASE("privileges: a new size takes capabilities away", "[volume]") {
     CHECK(fsck_findings(fixture) == "");
 }
 
+TEST_CASE("privileges: setgid without group execute stays for members of the group", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = armed_file(volume, 02765);
+    AttributeChange to_group;
+    to_group.gid = 100;
+    must(volume.set_attributes(root_caller(), file, to_group));
+    REQUIRE(stat_of(volume, file).mode == (S_IFREG | 02765));
+
+    const volume::Caller member{.uid = 7, .gid = 5, .has_group = [](auto g) { return g == 100; }};
+    must(volume.drop_privileges(member, file, [] { return false; }));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 02765));
+    const volume::Caller other{.uid = 7, .gid = 5};
+    must(volume.drop_privileges(other, file, [] { return false; }));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 0765));
+    CHECK(fsck_findings(fixture) == "");
+}
+
 TEST_CASE("privileges: an immutable file keeps them, for its content cannot change", "[volume]") {
     VolumeFixture fixture;
     auto &volume = fixture.volume();
     const auto file = armed_file(volume, 06755);
     must(volume.set_flags(root_caller(), file, format::inode_flag_immutable, {}));
-    must(volume.drop_privileges(file, [] { return false; }));
+    must(volume.drop_privileges(root_caller(), file, [] { return false; }));
     CHECK(stat_of(volume, file).mode == (S_IFREG | 06755));
     CHECK(has_capabilities(volume, file));
     CHECK(fsck_findings(fixture) == "");
@@ -118,7 +136,8 @@ TEST_CASE("privileges: a read-only volume keeps them", "[volume]") {
     auto &volume = fixture.volume();
     const auto file = armed_file(volume, 04755);
     must(volume.set_read_only(true));
-    CHECK(fails(volume.drop_privileges(file, [] { return false; }), Errc::read_only));
+    CHECK(
+        fails(volume.drop_privileges(root_caller(), file, [] { return false; }), Errc::read_only));
     CHECK(stat_of(volume, file).mode == (S_IFREG | 04755));
     CHECK(fsck_findings(fixture) == "");
 }
