@@ -54,10 +54,10 @@ const char *to_string(Op op) noexcept;
 struct Operation {
     Op op{};
     std::string path;
-    std::string other = {};         // second path, symlink target, xattr name, slot
-    std::uint64_t offset = 0;       // also: uid, atime
-    std::uint64_t length = 0;       // also: gid, mtime, new size
-    std::uint64_t value = 0;        // mode, flags, modes of rename, fallocate and xattr, list, alignment
+    std::string other = {};   // second path, symlink target, xattr name, slot
+    std::uint64_t offset = 0; // also: uid, atime
+    std::uint64_t length = 0; // also: gid, mtime, new size
+    std::uint64_t value = 0;  // mode, flags, modes of rename, fallocate and xattr; list; align
     std::uint64_t other_offset = 0; // copy: offset in `other`; set_flags: alignment hint
     std::uint64_t version = 0;      // of the bytes written; given by the workload's position
     bool prepare = false;
