@@ -5,10 +5,13 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import re
 import signal
 import stat
 import subprocess
 import time
+
+COMPLAINT = re.compile(r"error|fail|fatal|corrupt|cannot", re.IGNORECASE)
 
 
 class Failed(Exception):
@@ -45,10 +48,16 @@ def started(*command, **options):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def complaint(output):
+    """The line that says what went wrong, or else the last one."""
+    lines = output.strip().splitlines() or ["it printed nothing"]
+    return next(filter(COMPLAINT.search, lines), lines[-1]).strip()
+
+
 def run_command(*command, status=0, timeout=300, **options):
     """Runs a program and returns what it printed, errors included; another exit status fails."""
-    shown = " ".join(map(str, command))
-    shown = shown if len(shown) <= 120 else shown[:100] + " ..."
+    shown = " ".join(map(str, command)).splitlines()[0]
+    shown = shown if len(shown) <= 120 else f"{shown[:40]} ... {shown[-70:]}"
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
                "stderr": subprocess.STDOUT, **options}
     with started(*command, **options) as process:
@@ -56,9 +65,9 @@ def run_command(*command, status=0, timeout=300, **options):
             output = process.communicate(timeout=timeout)[0] or ""
         except subprocess.TimeoutExpired as late:
             raise Failed(f"{shown}: not done within {timeout} s") from late
-    last = (output.strip().splitlines() or ["it printed nothing"])[-1]
-    expect(process.returncode == status,
-           f"{shown}: exit status {process.returncode}, wanted {status}: {last}", output)
+    if process.returncode != status:
+        raise Failed(f"{shown}: exit status {process.returncode}, wanted {status}: "
+                     f"{complaint(output)}", output)
     return output
 
 
@@ -83,6 +92,11 @@ def kill_after(process, lines):
     return printed
 
 
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def describe(path):
     """What a copy of a file must have in common with it."""
     info = os.lstat(path)
@@ -95,8 +109,7 @@ def describe(path):
     if stat.S_ISREG(info.st_mode):
         found["links"] = info.st_nlink
         found["size"] = info.st_size
-        with open(path, "rb") as file:
-            found["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+        found["sha256"] = digest(path)
     return found
 
 
