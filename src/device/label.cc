@@ -188,8 +188,8 @@ template <typename T> Result<void> store(Device &device, std::uint64_t offset, c
     return device.copy(offset, bytes_of(value), StoreKind::nontemporal);
 }
 
-Result<void> clear_magic(Device &device, std::uint64_t offset) {
-    DAXPIN_TRY(device.store8(offset, 0));
+Result<void> set_magic(Device &device, std::uint64_t offset, std::uint64_t magic) {
+    DAXPIN_TRY(device.store8(offset, magic));
     device.flush(offset, sizeof(std::uint64_t));
     return {};
 }
@@ -247,15 +247,17 @@ Result<void> write_labels(Device &device, DeviceLabel label, const Superblock *s
         checked = *superblock;
         checked.crc = checksum(checked);
     }
-    // A label makes its copy count, so its superblock is durable before it; the second copy is
-    // whole before the first is touched.
+    DeviceLabel unfinished = label;
+    unfinished.magic = 0;
+    // The magic number makes a copy count, so it comes when all else of the copy is durable; the
+    // second copy is whole before the first is touched.
     for (const std::uint64_t block : {label.block_count - 1, std::uint64_t{0}}) {
         const std::uint64_t offset = block * block_size;
-        if (superblock) {
+        if (superblock)
             DAXPIN_TRY(store(device, offset + format::superblock_offset, checked));
-            DAXPIN_TRY(device.drain());
-        }
-        DAXPIN_TRY(store(device, offset, label));
+        DAXPIN_TRY(store(device, offset, unfinished));
+        DAXPIN_TRY(device.drain());
+        DAXPIN_TRY(set_magic(device, offset, label.magic));
         DAXPIN_TRY(device.drain());
     }
     return {};
@@ -266,15 +268,9 @@ Result<void> wipe_labels(Device &device) {
     std::array<std::uint64_t, 3> blocks{0, block_count(device) - 1, 0};
     if (const auto labels = read_label_copies(device); labels.second_block < block_count(device))
         blocks[2] = labels.second_block;
-    // Labels first: while one stands, so does the whole volume.
     for (const std::uint64_t block : blocks)
-        DAXPIN_TRY(clear_magic(device, block * block_size));
-    DAXPIN_TRY(device.drain());
-    // Then the rest: the torn store of a new label must not make the old one whole.
-    for (const std::uint64_t block : blocks)
-        DAXPIN_TRY(
-            device.set(block * block_size, std::byte{0}, block_size, StoreKind::nontemporal));
-    return {};
+        DAXPIN_TRY(set_magic(device, block * block_size, 0));
+    return device.drain();
 }
 
 Result<bool> restore_copies(Device &device) {

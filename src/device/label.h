@@ -27,8 +27,7 @@ Result<format::Superblock> read_superblock(const Device &device);
 Result<void> write_labels(Device &device, format::DeviceLabel label,
                           const format::Superblock *superblock);
 
-// Clears both copies of label and superblock: mkfs does so before anything else. When it returns
-// no label counts any more, durably.
+// Clears the magic number of both labels, durably: mkfs does so before anything else.
 Result<void> wipe_labels(Device &device);
 
 // Makes a valid copy out of the other one where only one is valid; returns whether there was one
