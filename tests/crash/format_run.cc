@@ -40,6 +40,14 @@ MediaList copy_of(const MediaList &media) {
     return copies;
 }
 
+// The first thing that fsck finds; empty if nothing.
+std::string fsck_finding(const MediaList &media) {
+    const auto report = fsck::check(test::open_table(media));
+    if (report.clean())
+        return {};
+    return report.findings.empty() ? "not clean" : report.findings[0].text;
+}
+
 void format(const MediaList &media, std::uint64_t seed) {
     test::TestEnv env(seed);
     auto devices = test::open_table(media);
@@ -83,6 +91,10 @@ Recording record_format(Start start, std::uint64_t seed) {
 }
 
 std::string check_format(Scratch &scratch, const Recording &recording, const Position &position) {
+    // Before a mount mends a copy of a label.
+    if (position.acknowledged())
+        if (auto text = fsck_finding(scratch.media()); !text.empty())
+            return "fsck after format: " + text;
     const auto found = mounted_dump(scratch.media());
     if (!found) {
         // Neither volume is there yet, or any more: then no label says that there is one.
@@ -91,10 +103,8 @@ std::string check_format(Scratch &scratch, const Recording &recording, const Pos
             return {};
         return "after a crash in format: " + daxpin::describe(found.error());
     }
-    const auto report = fsck::check(test::open_table(scratch.media()));
-    if (!report.clean())
-        return "fsck after a crash in format: " +
-               (report.findings.empty() ? "not clean" : report.findings[0].text);
+    if (auto text = fsck_finding(scratch.media()); !text.empty())
+        return "fsck after a crash in format: " + text;
     const std::string not_after = difference(*found, recording.dumps[position.after]);
     if (not_after.empty() || difference(*found, recording.dumps[position.before]).empty())
         return {};
