@@ -47,6 +47,9 @@ Result<void> dump_ring(const Context &context, bool entries) {
     list_records(context, walk);
     if (entries)
         DAXPIN_TRY(list_entries(context, walk));
+    if (walk.unknown_type)
+        return Error{Errc::unsupported, "the journal holds a record of unknown type " +
+                                            std::to_string(*walk.unknown_type)};
     if (!walk.damage.empty())
         return Error{Errc::corrupt, "the journal is damaged: " + walk.damage.front()};
     return {};

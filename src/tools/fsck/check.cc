@@ -81,6 +81,17 @@ void check_ring(Pass &pass) {
         pass.report.counts.records_replayed = pass.options.replay ? walk.records.size() : 0;
 }
 
+// A newer version writes records that this one does not know: what they would change cannot be
+// judged.
+bool records_known(Pass &pass) {
+    const auto &unknown = pass.view.walk().unknown_type;
+    if (unknown)
+        pass.findings.error(Subject::feature, "the journal holds a record of unknown type " +
+                                                  std::to_string(*unknown) +
+                                                  ": use a newer fsck.daxpinfs");
+    return !unknown;
+}
+
 // Sends the tree's items to where they are checked.
 class TreeCheck : public reader::TreeVisitor {
   public:
@@ -166,6 +177,8 @@ Report check(const device::DeviceTable &devices, const CheckOptions &options) {
         return report;
     const reader::View view(devices, *superblock, options.replay);
     Pass pass(view, options, report, findings);
+    if (!records_known(pass))
+        return report;
     claim_fixed_regions(pass);
     check_tail_cells(pass);
     check_ring(pass);

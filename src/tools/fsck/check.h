@@ -26,7 +26,7 @@ enum class Subject : std::uint8_t {
     media,        // a block cannot be read
     label,        // device labels, both copies
     superblock,   // both copies, and that they agree
-    feature,      // feature bits this version does not know
+    feature,      // feature bits or records this version does not know
     device_table, // labels, superblock and devices tell the same story
     tail_cell,    // the two copies of the journal's tail
     ring,         // records and damage beyond the last one

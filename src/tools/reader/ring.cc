@@ -84,8 +84,8 @@ Walk Ring::walk(std::uint64_t tail) {
         if (verdict != Verdict::record || header.sequence + header.length > tail + bytes_)
             break;
         if (header.type != format::record_outcome) {
-            walk.damage.push_back(at_position("record of unknown type", header.sequence));
-            break;
+            walk.unknown_type = header.type;
+            return walk;
         }
         walk.records.push_back({header.sequence, header.length, header.entry_count});
         walk.stop = header.sequence + header.length;

@@ -12,6 +12,7 @@
 #include "format/layout.h"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ struct Walk {
     std::vector<Patch> patches;          // in the order of replay
     std::uint64_t stop = 0;              // sequence of the next record to be written
     std::vector<std::string> damage;     // the records are not to be replayed
+    std::optional<std::uint32_t> unknown_type; // of the record at `stop`: nor then
     std::vector<std::string> unreadable; // elsewhere in the ring
 };
 

@@ -20,7 +20,8 @@ std::vector<std::string> geometry_problems(const format::Superblock &superblock,
 class View {
   public:
     // REQUIRES: geometry_problems() found none. With `replay` false the records are looked at
-    // but not laid over; so too if the ring is damaged or no tail cell is valid.
+    // but not laid over; so too if the ring is damaged or holds a record of unknown
+    // type, or if no tail cell is valid.
     View(const device::DeviceTable &devices, const format::Superblock &superblock, bool replay);
 
     const device::DeviceTable &devices() const { return devices_; }
