@@ -34,11 +34,11 @@ struct Patch {
 
 struct Walk {
     std::vector<Record> records;
-    std::vector<Patch> patches;          // in the order of replay
-    std::uint64_t stop = 0;              // sequence of the next record to be written
-    std::vector<std::string> damage;     // the records are not to be replayed
+    std::vector<Patch> patches;                // in the order of replay
+    std::uint64_t stop = 0;                    // sequence of the next record to be written
+    std::vector<std::string> damage;           // the records are not to be replayed
     std::optional<std::uint32_t> unknown_type; // of the record at `stop`: nor then
-    std::vector<std::string> unreadable; // elsewhere in the ring
+    std::vector<std::string> unreadable;       // elsewhere in the ring
 };
 
 class Ring {
