@@ -28,24 +28,27 @@ class Packer {
                                          static_cast<off_t>(entry.cookie)));
     }
 
-    // The same with attributes. The kernel takes "." and ".." without a node.
-    bool add_plus(const volume::ListedEntry &entry, const volume::Attributes &attributes) {
-        const bool dots = entry.name == "." || entry.name == "..";
+    // The same with attributes. The kernel takes "." and "..", and what has none, without a node.
+    bool add_plus(const volume::ListedEntry &entry, const volume::Attributes *attributes) {
+        const bool with_node = attributes && entry.name != "." && entry.name != "..";
         fuse_entry_param plus{};
-        plus.attr = to_stat(attributes);
+        if (attributes)
+            plus.attr = to_stat(*attributes);
+        else
+            plus.attr.st_mode = DTTOIF(entry.type);
         plus.attr.st_ino = entry.number.value;
-        if (!dots) {
-            plus.ino = attributes.number.value;
-            plus.generation = attributes.generation;
-            plus.attr_timeout = attribute_timeout(attributes);
+        if (with_node) {
+            plus.ino = attributes->number.value;
+            plus.generation = attributes->generation;
+            plus.attr_timeout = attribute_timeout(*attributes);
             plus.entry_timeout = cache_timeout;
         }
         const std::size_t needed = fuse_add_direntry_plus(
             raw_, rest(), room(), terminated(entry.name), &plus, static_cast<off_t>(entry.cookie));
         if (!advance(needed))
             return false;
-        if (!dots)
-            looked_up_.push_back(attributes.number);
+        if (with_node)
+            looked_up_.push_back(attributes->number);
         return true;
     }
 
@@ -111,7 +114,7 @@ void op_readdirplus(fuse_req_t raw, fuse_ino_t inode, size_t size, off_t after, 
         const auto listed = fs.volume.list(
             InodeNumber{inode}, static_cast<std::uint64_t>(after), true,
             [&](const volume::ListedEntry &entry, const volume::Attributes *attributes) {
-                return packer.add_plus(entry, *attributes);
+                return packer.add_plus(entry, attributes);
             });
         auto entries = packer.take();
         if (listed || !entries.looked_up.empty())

@@ -19,7 +19,7 @@ struct Found {
     std::string name;
     std::uint64_t cookie;
     inode::Entry entry;
-    InodeRef inode; // if attributes are wanted
+    InodeRef inode; // if attributes are wanted and can be had
 };
 
 Result<std::vector<Found>> read_batch(Engine &engine, CachedInode &directory, std::uint64_t after,
@@ -35,7 +35,12 @@ Result<std::vector<Found>> read_batch(Engine &engine, CachedInode &directory, st
     if (!with_inodes)
         return batch;
     for (Found &found : batch) {
-        DAXPIN_TRY_ASSIGN(found.inode, engine.get(found.entry.number));
+        auto inode = engine.get(found.entry.number);
+        if (inode)
+            found.inode = std::move(*inode);
+        else if (inode.code() != Errc::corrupt && inode.code() != Errc::io)
+            return std::move(inode).error();
+        // Damage of one file does not hide the names beside it: it is shown without attributes.
     }
     return batch;
 }

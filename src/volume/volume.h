@@ -63,7 +63,8 @@ class Volume {
 
     // Entries behind cookie `after` (0 = from the start), "." and ".." first (cookies 1, 2).
     // visit returns false to stop. With `attributes` set, each entry's are given as well and
-    // each entry but "." and ".." is looked up (adds a reference) if visit returned true.
+    // each entry but "." and ".." is looked up (adds a reference) if visit returned true; those
+    // of an inode that is damaged are null.
     using EntryVisitor = std::function<bool(const ListedEntry &, const Attributes *)>;
     Result<void> list(InodeNumber directory, std::uint64_t after, bool attributes,
                       const EntryVisitor &visit);

@@ -142,7 +142,17 @@ std::string data_difference(const Bytes &one, const Bytes &other) {
     return "data at byte " + std::to_string(at.first - one.begin());
 }
 
-std::string file_difference(const DumpFile &one, const DumpFile &other, bool data) {
+std::string first_name(const Dump &dump, std::uint64_t number) {
+    for (const auto &[path, inode] : dump.names) {
+        if (inode == number)
+            return "\"" + path + "\"";
+    }
+    return "inode " + std::to_string(number);
+}
+
+} // namespace
+
+std::string difference(const DumpFile &one, const DumpFile &other, bool data) {
     std::string text = attribute_difference(one.attributes, other.attributes);
     if (text.empty() && one.xattrs != other.xattrs)
         text = "extended attributes";
@@ -156,16 +166,6 @@ std::string file_difference(const DumpFile &one, const DumpFile &other, bool dat
         text = data_difference(one.data, other.data);
     return text;
 }
-
-std::string first_name(const Dump &dump, std::uint64_t number) {
-    for (const auto &[path, inode] : dump.names) {
-        if (inode == number)
-            return "\"" + path + "\"";
-    }
-    return "inode " + std::to_string(number);
-}
-
-} // namespace
 
 Result<Dump> take_dump(volume::Volume &volume) {
     Dumper dumper(volume);
@@ -187,7 +187,7 @@ std::string difference(const Dump &one, const Dump &other, bool data) {
             return "\"" + path + "\" is missing";
     }
     for (const auto &[number, file] : one.files) {
-        const std::string text = file_difference(file, other.files.at(number), data);
+        const std::string text = difference(file, other.files.at(number), data);
         if (!text.empty())
             return first_name(one, number) + ": " + text;
     }

@@ -38,4 +38,7 @@ Result<Dump> take_dump(volume::Volume &volume);
 // The first difference in one line, empty if there is none. `data` false: file data left out.
 std::string difference(const Dump &one, const Dump &other, bool data = true);
 
+// The same of one file.
+std::string difference(const DumpFile &one, const DumpFile &other, bool data);
+
 } // namespace daxpin::crash
