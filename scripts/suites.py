@@ -50,7 +50,7 @@ STAGES = (
     Stage("sanitize", "build-asan", options=("-Db_sanitize=address,undefined", "-Db_lundef=false",
                                              "-Doptimization=1", "-Dcpp_args=-g1", "-Dman=false"),
           tests_only=True, suites=("unit", "crash"),
-          samples={"crash": ("crash-suite", "--quick --start wrap")},
+          samples={"crash": ("crash-suite", "--quick --start fresh+wrap")},
           environment=SANITIZER_ENVIRONMENT,
           about="unit, and a sample of crash, under AddressSanitizer and UBSan"),
     Stage("tsan", "build-tsan", options=("-Db_sanitize=thread", "-Db_lundef=false",
@@ -137,14 +137,17 @@ CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILIN
 CRASH_PAIRS = re.compile(r"^\(workload, start\) pairs\s+(\d+)$", re.MULTILINE)
 CRASH_STATES = re.compile(r"^states recovered and checked by fsck\s+(\d+)$", re.MULTILINE)
 CRASH_VIOLATIONS = re.compile(r"^violations\s+(\d+)$", re.MULTILINE)
+CRASH_LEFT = re.compile(r"^units left\s+(\d+)$", re.MULTILINE)
 
 
 def count_crash(output, status):
-    """The crash suite: a case is a workload on a starting image, a check is a recovered state."""
-    pairs, states, violations = (int(pattern.search(output).group(1))
-                                 for pattern in (CRASH_PAIRS, CRASH_STATES, CRASH_VIOLATIONS))
+    """The crash suite: a case is a workload on a starting image, a check is a recovered state.
+    What there was no time for is skipped."""
+    pairs, states, violations, left = (
+        int(pattern.search(output).group(1))
+        for pattern in (CRASH_PAIRS, CRASH_STATES, CRASH_VIOLATIONS, CRASH_LEFT))
     failed = max(violations, int(status != 0))
-    return max(0, pairs - failed), failed, 0, states
+    return max(0, pairs - failed), failed, left, states
 
 
 def count(output, status):

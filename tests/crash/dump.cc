@@ -2,6 +2,7 @@
 #include "crash/dump.h"
 
 #include <algorithm>
+#include <xxhash.h>
 
 namespace daxpin::crash {
 
@@ -192,6 +193,55 @@ std::string difference(const Dump &one, const Dump &other, bool data) {
             return first_name(one, number) + ": " + text;
     }
     return {};
+}
+
+namespace {
+
+class Hasher {
+  public:
+    void add(std::uint64_t number) { value_ = XXH3_64bits_withSeed(&number, 8, value_); }
+    void add(const void *bytes, std::size_t size) {
+        value_ = XXH3_64bits_withSeed(bytes, size, value_ + size);
+    }
+    void add(const std::string &text) { add(text.data(), text.size()); }
+    void add(const Bytes &bytes) { add(bytes.data(), bytes.size()); }
+    std::uint64_t value() const { return value_; }
+
+  private:
+    std::uint64_t value_ = 0;
+};
+
+void add(Hasher &hasher, const volume::Attributes &is) {
+    for (const std::uint64_t value :
+         {is.generation, std::uint64_t{is.mode}, std::uint64_t{is.uid}, std::uint64_t{is.gid},
+          std::uint64_t{is.link_count}, is.size, static_cast<std::uint64_t>(is.atime_ns),
+          static_cast<std::uint64_t>(is.mtime_ns), static_cast<std::uint64_t>(is.ctime_ns),
+          static_cast<std::uint64_t>(is.btime_ns), std::uint64_t{is.rdev}, std::uint64_t{is.flags},
+          is.parent.value, is.align_hint})
+        hasher.add(value);
+}
+
+} // namespace
+
+std::uint64_t hash_of(const Dump &dump, bool data) {
+    Hasher hasher;
+    for (const auto &[path, number] : dump.names) {
+        hasher.add(path);
+        hasher.add(number);
+    }
+    for (const auto &[number, file] : dump.files) {
+        add(hasher, file.attributes);
+        for (const auto &[name, value] : file.xattrs) {
+            hasher.add(name);
+            hasher.add(value);
+        }
+        hasher.add(file.target);
+        hasher.add(std::uint64_t{file.pinned_whole});
+        hasher.add(file.pinned_bytes);
+        if (data)
+            hasher.add(file.data);
+    }
+    return hasher.value();
 }
 
 } // namespace daxpin::crash

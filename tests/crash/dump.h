@@ -41,4 +41,7 @@ std::string difference(const Dump &one, const Dump &other, bool data = true);
 // The same of one file.
 std::string difference(const DumpFile &one, const DumpFile &other, bool data);
 
+// Equal dumps have equal hashes. `data` false: file data left out.
+std::uint64_t hash_of(const Dump &dump, bool data);
+
 } // namespace daxpin::crash

@@ -5,6 +5,8 @@
 #include "crash/format_run.h"
 #include "crash/rules.h"
 
+#include <algorithm>
+
 namespace daxpin::crash {
 
 using test::Event;
@@ -29,89 +31,164 @@ void advance(std::vector<PersistenceModel> &models, Scratch &scratch) {
     }
 }
 
-void feed(std::vector<PersistenceModel> &models, const test::Trace &trace, const Event &event) {
-    PersistenceModel &model = models[event.device];
-    switch (event.kind) {
-    case Event::Kind::store:
-        model.store(event.offset, trace.stored(event), event.store_kind, event.thread);
-        break;
-    case Event::Kind::flush:
-        model.flush(event.offset, event.data, event.thread);
-        break;
-    case Event::Kind::drain:
-        model.drain(event.thread);
-        break;
-    case Event::Kind::mark:
-        break;
-    }
-}
-
 bool is_acknowledgement(const Event &event) {
     return event.kind == Event::Kind::mark && event.offset != mounted_mark && event.offset % 2 == 0;
 }
 
+// How many steps of the setup all branches have.
+std::size_t common_steps(const std::vector<Workload> &branches) {
+    const auto &first = branches[0].setup;
+    std::size_t common = first.size();
+    for (const Workload &branch : branches) {
+        const auto end =
+            std::mismatch(first.begin(), first.end(), branch.setup.begin(), branch.setup.end());
+        common = std::min(common, static_cast<std::size_t>(end.first - first.begin()));
+    }
+    return branches.size() > 1 ? common : 0;
+}
+
 } // namespace
 
-Explorer::Explorer(const Workload &workload, Start start, const Plan &plan, Counters &counters,
-                   Report report, Announce announce)
-    : workload_(workload), start_(start), plan_(plan), counters_(counters),
-      report_(std::move(report)), announce_(std::move(announce)) {}
+Explorer::Explorer(const Image &image, const Plan &plan, Counters &counters, Listener listener)
+    : image_(image), plan_(plan), counters_(counters), listener_(std::move(listener)) {}
 
 bool Explorer::wanted(const Token &token) const {
     return !only_ || (token.moment == only_->moment && token.event == only_->event);
+}
+
+Token Explorer::token_of(char moment, std::uint64_t event, std::uint64_t state) const {
+    return {plan_.seed, workload_->name, to_string(image_), moment, event, state, {}};
+}
+
+bool Explorer::announce(const Token &token) {
+    stopped_ = stopped_ || !listener_.announce(token);
+    return !stopped();
 }
 
 void Explorer::judge(const Token &token, const std::string &text) {
     if (text.empty())
         return;
     ++counters_.violations;
-    report_(token, text);
+    listener_.report(token, text);
 }
 
-void Explorer::run(const std::optional<Token> &only) {
+std::vector<std::uint64_t> Explorer::run(const std::vector<Workload> &branches,
+                                         const std::optional<Token> &only) {
     only_ = only;
-    ++counters_.workloads;
-    Token token{.seed = plan_.seed,
-                .workload = workload_.name,
-                .start = to_string(start_),
-                .moment = 'R',
-                .event = 0,
-                .state = 0};
-    announce_(token);
-    try {
-        prepare();
-        explore_stores();
-        explore_drains();
-    } catch (const Problem &problem) {
-        judge(token, problem.text);
+    std::vector<std::uint64_t> states;
+    const std::size_t common = common_steps(branches);
+    for (const Workload &branch : branches) {
+        if (only && branch.name != only->workload)
+            continue;
+        const std::uint64_t before = counters_.states;
+        workload_ = &branch;
+        ++counters_.workloads;
+        if (!announce(token_of('R', 0, 0)))
+            return {};
+        try {
+            run_branch(branch, common);
+        } catch (const Problem &problem) {
+            judge(token_of('R', 0, 0), problem.text);
+        }
+        if (stopped_)
+            return {};
+        states.push_back(counters_.states - before);
     }
+    return states;
+}
+
+void Explorer::run_branch(const Workload &branch, std::size_t common_steps) {
+    prepare(branch);
+    if (!trunk_fits())
+        prepare_trunk(common_steps);
+    if (verifier_)
+        verifier_->look_at(branch, recording_);
+    explore_stores();
+    explore_drains();
+    trunk_.stores->rollback();
+    trunk_.drains->rollback();
 }
 
 // Records what is to be crashed and says how its states are judged.
-void Explorer::prepare() {
-    if (workload_.name == format_workload) {
-        recording_ = record_format(start_, plan_.seed);
+void Explorer::prepare(const Workload &branch) {
+    if (branch.name == format_workload) {
+        recording_ = record_format(image_, plan_.seed);
         check_ = [this](Scratch &scratch, const Position &position) {
             ++counters_.states;
             return check_format(scratch, recording_, position);
         };
         return;
     }
-    recording_ = record(workload_, start_, plan_.seed);
+    recording_ = record(branch, image_, plan_.seed);
     if (!plan_.drop_field.empty())
         counters_.dropped_bytes += drop_field(recording_, plan_.drop_field);
-    verifier_ = std::make_unique<Verifier>(workload_, start_, plan_.seed, recording_, counters_);
     check_ = [this](Scratch &scratch, const Position &position) {
         return verifier_->check(scratch, position);
     };
 }
 
+// ---- the trunk ----------------------------------------------------------------------------------
+
+namespace {
+
+bool is_same(const test::Trace &one, const Event &a, const test::Trace &other, const Event &b) {
+    if (a.kind != b.kind || a.device != b.device || a.offset != b.offset || a.length != b.length)
+        return false;
+    if (a.kind != Event::Kind::store)
+        return a.data == b.data;
+    const auto left = one.stored(a), right = other.stored(b);
+    return std::equal(left.begin(), left.end(), right.begin(), right.end());
+}
+
+} // namespace
+
+// The branch has the image and the first events of the trunk: so it is if its start does not
+// depend on what follows, as that of a full volume does.
+bool Explorer::trunk_fits() const {
+    const auto &events = recording_.trace.events;
+    if (trunk_.initial != recording_.initial || trunk_.trace.events.size() > events.size())
+        return false;
+    for (std::size_t i = 0; i < trunk_.trace.events.size(); ++i) {
+        if (!is_same(trunk_.trace, trunk_.trace.events[i], recording_.trace, events[i]))
+            return false;
+    }
+    return true;
+}
+
+// The first step that is not common, or whose crash points are explored, ends the trunk.
+void Explorer::prepare_trunk(std::size_t common_steps) {
+    const auto &steps = recording_.steps;
+    std::size_t step = 0;
+    while (step < common_steps && step < steps.size() && !steps[step].crashed)
+        ++step;
+    trunk_.initial = recording_.initial;
+    trunk_.stores = std::make_unique<Scratch>(recording_.options, recording_.initial);
+    trunk_.drains = std::make_unique<Scratch>(recording_.options, recording_.initial);
+    trunk_.models = models_of(recording_.options, recording_.initial);
+    trunk_.trace = {};
+    const auto &events = recording_.trace.events;
+    for (const Event &event : events) {
+        if (step == 0 || (event.kind == Event::Kind::mark && event.offset == begin_mark(step)))
+            break;
+        trunk_.trace.events.push_back(event);
+        feed(trunk_.models, recording_.trace, event);
+        if (event.kind == Event::Kind::store)
+            trunk_.stores->advance(event.device, event.offset, recording_.trace.stored(event));
+        advance(trunk_.models, *trunk_.drains);
+    }
+    trunk_.trace.bytes = recording_.trace.bytes;
+    trunk_.stores->mark();
+    trunk_.drains->mark();
+    verifier_.reset();
+    if (workload_->name != format_workload)
+        verifier_ = std::make_unique<Verifier>(image_, plan_.seed, counters_);
+}
+
 // ---- one state ----------------------------------------------------------------------------------
 
-void Explorer::visit(Scratch &scratch, const Position &position, Token token) {
-    if (stopped())
+void Explorer::visit(Scratch &scratch, const Position &position, const Token &token) {
+    if (stopped() || !announce(token))
         return;
-    announce_(token);
     const bool nested = verifier_ && plan_.nested_every > 0 && visited_++ % plan_.nested_every == 0;
     if (only_ ? only_->nested.has_value() : nested)
         crash_recovery(scratch, position, token);
@@ -140,24 +217,23 @@ void Explorer::crash_inside_store(Scratch &scratch, const Event &event, std::siz
             continue;
         ++counters_.crash_points;
         scratch.write(event.device, event.offset, bytes.first(stored));
-        visit(scratch, position,
-              {plan_.seed, workload_.name, to_string(start_), 'L', index, stored, {}});
+        visit(scratch, position, token_of('L', index, stored));
         scratch.restore();
     }
 }
 
 void Explorer::explore_stores() {
-    Scratch scratch(recording_.options, recording_.initial);
+    Scratch &scratch = *trunk_.stores;
     Position position{0, 0, recording_.steps.at(0).crashed};
     const auto &events = recording_.trace.events;
-    for (std::size_t index = 0; index < events.size(); ++index) {
+    for (std::size_t index = 0; index < events.size() && !stopped(); ++index) {
         const Event &event = events[index];
         if (event.kind == Event::Kind::mark)
             position.pass(recording_, event.offset);
-        if (event.kind != Event::Kind::store)
+        if (event.kind != Event::Kind::store || index < trunk_.trace.events.size())
             continue;
-        const Token token{plan_.seed, workload_.name, to_string(start_), 'L', index, 0, {}};
-        const bool here = position.crashed && wanted(token) && !stopped();
+        const Token token = token_of('L', index, 0);
+        const bool here = position.crashed && wanted(token);
         if (here && event.length > 8)
             crash_inside_store(scratch, event, index, position);
         scratch.advance(event.device, event.offset, recording_.trace.stored(event));
@@ -173,7 +249,7 @@ void Explorer::explore_stores() {
 
 void Explorer::visit_point(const std::vector<PersistenceModel> &models, Scratch &scratch,
                            const Position &position, std::size_t event, char moment) {
-    Token token{plan_.seed, workload_.name, to_string(start_), moment, event, 0, {}};
+    Token token = token_of(moment, event, 0);
     if (!position.crashed || !wanted(token) || stopped())
         return;
     ++counters_.crash_points;
@@ -190,7 +266,7 @@ void Explorer::visit_point(const std::vector<PersistenceModel> &models, Scratch 
 
 void Explorer::check_rules(const std::vector<PersistenceModel> &models, const Event &event,
                            const Position &position, std::size_t index) {
-    const Token token{plan_.seed, workload_.name, to_string(start_), 'R', index, 0, {}};
+    const Token token = token_of('R', index, 0);
     if (!position.crashed || !verifier_)
         return;
     if (is_acknowledgement(event)) {
@@ -203,14 +279,16 @@ void Explorer::check_rules(const std::vector<PersistenceModel> &models, const Ev
 }
 
 void Explorer::explore_drains() {
-    Scratch scratch(recording_.options, recording_.initial);
-    auto models = models_of(recording_.options, recording_.initial);
+    Scratch &scratch = *trunk_.drains;
+    auto models = trunk_.models;
     Position position{0, 0, recording_.steps.at(0).crashed};
     const auto &events = recording_.trace.events;
-    for (std::size_t index = 0; index < events.size(); ++index) {
+    for (std::size_t index = 0; index < events.size() && !stopped(); ++index) {
         const Event &event = events[index];
         if (event.kind == Event::Kind::mark)
             position.pass(recording_, event.offset);
+        if (index < trunk_.trace.events.size())
+            continue;
         check_rules(models, event, position, index);
         if (event.kind == Event::Kind::drain)
             visit_point(models, scratch, position, index, 'B');
@@ -222,9 +300,10 @@ void Explorer::explore_drains() {
             visit_point(models, scratch, position, index, 'K');
     }
     if (models.size() == 1) { // with several devices every drain goes to all of them
-        counters_.redundant_flushes += models[0].redundant_flushes();
-        counters_.repeated_flushes += models[0].repeated_flushes();
-        counters_.redundant_drains += models[0].redundant_drains();
+        const PersistenceModel &trunk = trunk_.models[0];
+        counters_.redundant_flushes += models[0].redundant_flushes() - trunk.redundant_flushes();
+        counters_.repeated_flushes += models[0].repeated_flushes() - trunk.repeated_flushes();
+        counters_.redundant_drains += models[0].redundant_drains() - trunk.redundant_drains();
     }
 }
 
@@ -262,7 +341,8 @@ void Explorer::explore_recovery(const test::Trace &trace, const std::vector<Byte
                            [&](std::uint64_t state) {
                                Token nested = token;
                                nested.nested = Token::Nested{index, state};
-                               announce_(nested);
+                               if (!announce(nested))
+                                   return;
                                ++counters_.nested_states;
                                judge(nested, check_(scratch, position));
                            });

@@ -16,8 +16,8 @@ const Workload &old_files() {
 }
 
 // Media with a volume that has files.
-MediaList old_volume(Start start, std::uint64_t seed) {
-    Session session(old_files(), start, seed + 77);
+MediaList old_volume(const Image &image, std::uint64_t seed) {
+    Session session(old_files(), image, seed + 77);
     session.prepare();
     session.mount();
     for (const Step &step : session.steps())
@@ -60,11 +60,11 @@ void format(const MediaList &media, std::uint64_t seed) {
 
 } // namespace
 
-Recording record_format(Start start, std::uint64_t seed) {
-    MediaList media = old_volume(start, seed);
+Recording record_format(const Image &image, std::uint64_t seed) {
+    MediaList media = old_volume(image, seed);
     Recording recording;
     recording.dumps.resize(2);
-    if (start == Start::fresh) {
+    if (image.start == Start::fresh) {
         for (auto &one : media)
             one = test::SimMedia::create(one->options());
     } else {

@@ -10,7 +10,7 @@
 namespace daxpin::crash {
 
 // Formats over nothing (start fresh), over a volume with files, or on two devices. One step.
-Recording record_format(Start start, std::uint64_t seed);
+Recording record_format(const Image &image, std::uint64_t seed);
 
 // Returns what is wrong with the state on the scratch media, empty if nothing.
 std::string check_format(Scratch &scratch, const Recording &recording, const Position &position);

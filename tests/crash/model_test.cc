@@ -147,6 +147,15 @@ TEST_CASE("model: with eADR cached stores are durable at once, streamed ones are
     CHECK(word_at(model.durable(), 8) == 2);
 }
 
+TEST_CASE("model: in domain page a non-temporal store is written back by the next drain",
+          "[crash]") {
+    auto model = model_of(Domain::page);
+    model.store(0, word(1), StoreKind::nontemporal, 1);
+    CHECK(model.undecided().size() == 1);
+    model.drain(1);
+    CHECK(model.undecided().empty());
+}
+
 TEST_CASE("model: in domain page a sector tears as one, and msync takes whole pages", "[crash]") {
     auto model = model_of(Domain::page);
     model.store(0, word(1), StoreKind::nontemporal, 1);

@@ -61,6 +61,7 @@ struct Operation {
     std::uint64_t other_offset = 0; // copy: offset in `other`; set_flags: alignment hint
     std::uint64_t version = 0;      // of the bytes written; given by the workload's position
     bool prepare = false;
+    bool operator==(const Operation &) const = default;
 };
 
 std::string describe(const Operation &operation);

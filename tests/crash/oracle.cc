@@ -122,6 +122,25 @@ Result<void> Oracle::perform(const Operation &operation, std::uint64_t count) {
     }
 }
 
+std::optional<std::uint64_t> Oracle::size_of(const std::string &path) const {
+    const File file = find(path);
+    return file ? std::optional<std::uint64_t>(file->data.size()) : std::nullopt;
+}
+
+bool Oracle::is_directory(const std::string &path) const {
+    const File file = find(path);
+    return file && file->is_directory();
+}
+
+std::vector<std::string> Oracle::children(const std::string &path) const {
+    std::vector<std::string> names;
+    if (const File file = find(path)) {
+        for (const auto &[name, entry] : file->entries)
+            names.push_back(name);
+    }
+    return names;
+}
+
 // ---- names ------------------------------------------------------------------------------------
 
 Result<void> Oracle::make(const Operation &operation) {
@@ -185,6 +204,8 @@ Result<void> Oracle::rename(const Operation &operation) {
     }
     if (from.file == to.file)
         return {};
+    if (operation.other.starts_with(operation.path + "/"))
+        return Errc::invalid; // a directory below itself
     if (to.file) {
         if (to.file->is_directory() != from.file->is_directory())
             return to.file->is_directory() ? Errc::is_directory : Errc::not_directory;
@@ -299,6 +320,8 @@ Result<void> Oracle::change(const Operation &operation) {
 namespace {
 
 void put(OracleFile &file, std::uint64_t offset, const Bytes &bytes) {
+    if (bytes.empty())
+        return;
     file.data.resize(std::max<std::size_t>(file.data.size(), offset + bytes.size()));
     std::copy(bytes.begin(), bytes.end(), file.data.begin() + static_cast<std::ptrdiff_t>(offset));
     file.mtime_ns.reset();
@@ -330,6 +353,8 @@ Result<void> Oracle::change_data(const Operation &operation, std::uint64_t count
     if (!file)
         return Errc::not_found;
     if (operation.op == Op::fallocate) {
+        if (operation.length == 0)
+            return Errc::invalid;
         const auto mode = static_cast<FallocateMode>(operation.value);
         const bool frees = mode == FallocateMode::punch || mode == FallocateMode::zero ||
                            mode == FallocateMode::zero_keep_size;

@@ -42,6 +42,15 @@ class Oracle {
     // that answer, empty if nothing. An answer of no_space is believed: nothing changes.
     std::string apply(const Operation &operation, const Result<std::uint64_t> &outcome);
 
+    // Performs the operation; returns what the volume must answer. `count`: bytes that a write or
+    // copy takes.
+    Result<void> perform(const Operation &operation, std::uint64_t count);
+
+    // What there is at a path. No size: nothing.
+    std::optional<std::uint64_t> size_of(const std::string &path) const;
+    bool is_directory(const std::string &path) const;
+    std::vector<std::string> children(const std::string &path) const;
+
     // The first way in which `dump` differs from what should be there, empty if none.
     std::string difference(const Dump &dump) const;
 
@@ -54,7 +63,6 @@ class Oracle {
     };
     File find(const std::string &path) const;
     Place place(const std::string &path) const;
-    Result<void> perform(const Operation &operation, std::uint64_t count);
     Result<void> make(const Operation &operation);
     Result<void> remove(const Operation &operation);
     Result<void> rename(const Operation &operation);

@@ -3,6 +3,8 @@
 
 #include "device/label.h"
 
+#include <xxhash.h>
+
 namespace daxpin::crash {
 
 namespace {
@@ -19,10 +21,21 @@ void observe(Session &session, Recording &recording, const std::string &when) {
     recording.dumps.push_back(std::move(*dump));
 }
 
+std::vector<std::uint64_t> paths_through(const std::vector<Step> &steps) {
+    std::vector<std::uint64_t> paths{0};
+    for (const Step &step : steps) {
+        const std::string text =
+            describe(step.operation) + std::to_string(step.operation.other_offset);
+        paths.push_back(XXH3_64bits_withSeed(text.data(), text.size(), paths.back() + 1));
+    }
+    return paths;
+}
+
 void run_steps(Session &session, Recording &recording, test::TraceRecorder &recorder) {
     session.mount();
     recorder.mark(mounted_mark);
     recording.steps = session.steps();
+    recording.paths = paths_through(recording.steps);
     for (std::size_t i = 0; i < recording.steps.size(); ++i) {
         const Step &step = recording.steps[i];
         // Steps that are not crashed need no dump of their own.
@@ -39,8 +52,8 @@ void run_steps(Session &session, Recording &recording, test::TraceRecorder &reco
 
 } // namespace
 
-Recording record(const Workload &workload, Start start, std::uint64_t seed) {
-    Session session(workload, start, seed);
+Recording record(const Workload &workload, const Image &image, std::uint64_t seed) {
+    Session session(workload, image, seed);
     session.prepare();
     Recording recording;
     for (const auto &media : session.media()) {

@@ -16,6 +16,7 @@ struct Recording {
     test::Trace trace;
     std::vector<Step> steps;
     std::vector<Dump> dumps;             // [i]: before step i; one more at the end
+    std::vector<std::uint64_t> paths;    // [i]: tells apart what was done before step i
     std::set<std::uint64_t> data_blocks; // MediaBlocks that held file data in any dump
     format::Superblock superblock{};
 };
@@ -30,7 +31,7 @@ constexpr std::uint64_t end_mark(std::size_t step) {
 }
 
 // Throws Problem if the volume answers wrongly.
-Recording record(const Workload &workload, Start start, std::uint64_t seed);
+Recording record(const Workload &workload, const Image &image, std::uint64_t seed);
 
 // Where one is in a recording: what may be found after a crash now.
 struct Position {

@@ -1,31 +1,34 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Runner: distributes (workload, start) pairs over processes and collects what they found.
+// Runner: distributes units over processes and collects what they found.
 //
 // A process that ends by an assertion or a signal, or that makes no progress for a minute, is a
-// violation of its own; the pair is given up and the others go on.
+// violation of its own; the unit is given up and the others go on.
 #pragma once
 
-#include "crash/explorer.h"
+#include "crash/summary.h"
+#include "crash/units.h"
 
 namespace daxpin::crash {
 
-struct Job {
-    const Workload *workload;
-    Start start;
-};
-
 struct RunnerOptions {
     unsigned processes = 2;
-    Plan plan;
+    Tier tier = Tier::normal;
+    std::uint64_t seed = 1;
+    bool stop_at_first = false;
+    double seconds_max = 0;               // no unit is begun later; 0 = no limit
+    std::string log;                      // finished units are appended to it; empty for none
     std::string replay_command;           // printed with each token
-    std::size_t violations_shown_max = 3; // of each pair
+    std::size_t violations_shown_max = 3; // of each unit
 };
 
-// Runs all jobs; violations are printed as they are found.
-Counters run_jobs(const std::vector<Job> &jobs, const RunnerOptions &options);
+// Runs all units and adds them to `summary`; violations are printed as they are found. Returns
+// the number of units that were left: no time, or interrupted (SIGINT, SIGTERM).
+std::size_t run_units(const std::vector<Unit> &units, const RunnerOptions &options,
+                      Summary &summary);
 
-// Runs the one state of a token in this process, so that a debugger can look.
-Counters replay(const Job &job, const Token &token, const RunnerOptions &options);
+// Runs the one state of a token in this process, so that a debugger can look. `unit` has its
+// workload.
+Counters replay(const Unit &unit, const Token &token, const RunnerOptions &options);
 
 } // namespace daxpin::crash

@@ -39,11 +39,34 @@ void Scratch::about_to_store(const test::SimMedia &media, std::uint64_t offset,
 }
 
 void Scratch::advance(unsigned device, std::uint64_t offset, std::span<const std::byte> bytes) {
+    const std::uint64_t last = (offset + bytes.size() - 1) / block_size;
+    for (std::uint64_t block = offset / block_size; block <= last; ++block) {
+        const MediaBlock at = MediaBlock::at(device, block);
+        advanced_.insert(at.value);
+        if (!marked_ || undo_.contains(at.value))
+            continue;
+        const auto old = reference(device).subspan(block * block_size, block_size);
+        undo_.emplace(at.value, Bytes(old.begin(), old.end()));
+    }
     std::memcpy(images_[device].data() + offset, bytes.data(), bytes.size());
     std::memcpy(media_[device]->bytes().data() + offset, bytes.data(), bytes.size());
-    const std::uint64_t last = (offset + bytes.size() - 1) / block_size;
-    for (std::uint64_t block = offset / block_size; block <= last; ++block)
-        advanced_.insert(MediaBlock::at(device, block).value);
+}
+
+void Scratch::mark() {
+    marked_ = true;
+    undo_.clear();
+    advanced_at_mark_ = advanced_;
+}
+
+void Scratch::rollback() {
+    for (const auto &[value, old] : undo_) {
+        const MediaBlock block{value};
+        const std::uint64_t offset = block.block() * block_size;
+        std::memcpy(images_[block.device()].data() + offset, old.data(), old.size());
+        std::memcpy(media_[block.device()]->bytes().data() + offset, old.data(), old.size());
+    }
+    undo_.clear();
+    advanced_ = advanced_at_mark_;
 }
 
 void Scratch::write(unsigned device, std::uint64_t offset, std::span<const std::byte> bytes) {

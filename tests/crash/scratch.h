@@ -3,7 +3,8 @@
 // Scratch: media that are brought into one crash state after another.
 //
 // Each state is the reference plus what write() and the engine change; restore() takes that back
-// by copying the touched blocks only.
+// by copying the touched blocks only. The reference itself goes forward with advance(), and back
+// to a mark, so that what several workloads have in common is gone through once.
 #pragma once
 
 #include "crash/session.h"
@@ -25,6 +26,10 @@ class Scratch : public test::EventSink {
     void write(unsigned device, std::uint64_t offset, std::span<const std::byte> bytes);
     void restore();
 
+    // rollback() takes the reference back to what it was at the last mark(). REQUIRES: restored.
+    void mark();
+    void rollback();
+
     // The blocks that may differ from the reference.
     const std::vector<MediaBlock> &touched() const { return touched_; }
     // Blocks that advance() changed since the beginning.
@@ -43,6 +48,9 @@ class Scratch : public test::EventSink {
     std::vector<std::vector<bool>> is_touched_;
     std::vector<MediaBlock> touched_;
     std::set<std::uint64_t> advanced_;
+    bool marked_ = false;
+    std::map<std::uint64_t, Bytes> undo_; // by MediaBlock value: content at the mark
+    std::set<std::uint64_t> advanced_at_mark_;
 };
 
 } // namespace daxpin::crash

@@ -5,13 +5,16 @@
 #pragma once
 
 #include "crash/executor.h"
+#include "crash/image.h"
 #include "crash/oracle.h"
 #include "crash/workloads.h"
+#include "journal/journal.h"
 #include "support/test_env.h"
 #include "support/trace.h"
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 namespace daxpin::crash {
 
@@ -29,7 +32,7 @@ struct Step {
 class Session {
   public:
     // Formats media. `what` goes wrong only by a broken test or engine: throws Problem.
-    Session(const Workload &workload, Start start, std::uint64_t seed);
+    Session(const Workload &workload, const Image &image, std::uint64_t seed);
 
     // Runs everything before the recorded part and leaves the volume unmounted.
     void prepare();
@@ -46,16 +49,23 @@ class Session {
     const Oracle &oracle() const { return oracle_; }
     test::TestEnv &env() { return env_; }
 
+    static constexpr std::uint64_t device_bytes = std::uint64_t{1} << 20; // of each device
+
   private:
+    void prepare_start();
     void prepare_full(std::uint64_t blocks_left);
     void prepare_split(bool names);
-    void move_ring_to_wrap();
+    void prepare_crashed();
+    void crash_during(const Operation &operation, std::uint64_t random);
     void plan_lap();
+    void set_ring(journal::Sequence start);
+    journal::Sequence find_ring_start() const;
+    journal::Sequence head_at_first_crash();
     void run_all(const std::vector<Operation> &operations);
     Operation filler(unsigned index) const;
 
     const Workload &workload_;
-    const Start start_;
+    const Image image_;
     const std::uint64_t seed_;
     test::TestEnv env_;
     MediaList media_;
@@ -63,6 +73,7 @@ class Session {
     std::unique_ptr<Executor> executor_;
     Oracle oracle_;
     std::vector<Step> steps_;
+    std::optional<journal::Sequence> ring_start_; // where the ring is to begin, if not anywhere
     std::uint64_t version_ = 0;
 };
 

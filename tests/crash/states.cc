@@ -122,6 +122,24 @@ void apply_random(const std::vector<Unit> &units, const std::vector<PersistenceM
 
 } // namespace
 
+void feed(std::vector<PersistenceModel> &models, const test::Trace &trace,
+          const test::Event &event) {
+    PersistenceModel &model = models[event.device];
+    switch (event.kind) {
+    case test::Event::Kind::store:
+        model.store(event.offset, trace.stored(event), event.store_kind, event.thread);
+        break;
+    case test::Event::Kind::flush:
+        model.flush(event.offset, event.data, event.thread);
+        break;
+    case test::Event::Kind::drain:
+        model.drain(event.thread);
+        break;
+    case test::Event::Kind::mark:
+        break;
+    }
+}
+
 void for_each_state(const std::vector<PersistenceModel> &models, Scratch &scratch,
                     const StateBudget &budget, std::uint64_t seed,
                     std::optional<std::uint64_t> only,

@@ -16,6 +16,10 @@ struct StateBudget {
     unsigned random_samples = 4;  // with torn units
 };
 
+// Tells the models of one event of a trace.
+void feed(std::vector<test::PersistenceModel> &models, const test::Trace &trace,
+          const test::Event &event);
+
 // Brings `scratch` (whose reference is what is durable) into every state chosen and calls
 // `visit(index)`; restores it afterwards. The same models and seed give the same states. With
 // `only` set, just the state of that index is visited.

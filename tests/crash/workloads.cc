@@ -252,28 +252,4 @@ const std::vector<Workload> &workloads() {
     return all;
 }
 
-const char *to_string(Start start) noexcept {
-    switch (start) {
-    case Start::fresh:
-        return "fresh";
-    case Start::dirty:
-        return "dirty";
-    case Start::wrap:
-        return "wrap";
-    case Start::lap:
-        return "lap";
-    case Start::full:
-        return "full";
-    case Start::nearly_full:
-        return "nearly-full";
-    case Start::split_names:
-        return "split-names";
-    case Start::split_files:
-        return "split-files";
-    case Start::two_devices:
-        return "two-devices";
-    }
-    return "?";
-}
-
 } // namespace daxpin::crash

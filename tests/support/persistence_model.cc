@@ -71,28 +71,37 @@ void PersistenceModel::store(std::uint64_t offset, std::span<const std::byte> in
         add_word(address, word);
         done += count;
     }
+    if (kind == StoreKind::nontemporal && domain_ == Domain::page)
+        take_to_flight(offset, in.size(), thread);
+}
+
+// The next drain by `thread` makes what the units hold durable. Tells whether that was new: of
+// nobody (useful), or of this thread at least (not repeated).
+PersistenceModel::Flight PersistenceModel::take_to_flight(std::uint64_t offset,
+                                                          std::uint64_t length, unsigned thread) {
+    const std::uint64_t grain = domain_ == Domain::page ? page_bytes : unit_bytes_;
+    const std::uint64_t end = round_down(offset + length + grain - 1, grain);
+    Flight flight;
+    for (auto it = units_.lower_bound(round_down(offset, grain));
+         it != units_.end() && it->first < end; ++it) {
+        Unit &unit = it->second;
+        for (WordStore &store : unit.stores) {
+            flight.useful = flight.useful || (!store.nontemporal && !store.flushed);
+            store.flushed = true;
+        }
+        flight.repeated = flight.repeated || unit.flushed[thread] == unit.stores.size();
+        unit.flushed[thread] = unit.stores.size();
+        in_flight_[thread].insert(it->first);
+    }
+    return flight;
 }
 
 void PersistenceModel::flush(std::uint64_t offset, std::uint64_t length, unsigned thread) {
     if (domain_ == Domain::byte || length == 0)
         return;
-    const std::uint64_t grain = domain_ == Domain::page ? page_bytes : unit_bytes_;
-    const std::uint64_t end = round_down(offset + length + grain - 1, grain);
-    bool useful = false;
-    bool repeated = false;
-    for (auto it = units_.lower_bound(round_down(offset, grain));
-         it != units_.end() && it->first < end; ++it) {
-        Unit &unit = it->second;
-        for (WordStore &store : unit.stores) {
-            useful = useful || (!store.nontemporal && !store.flushed);
-            store.flushed = true;
-        }
-        repeated = repeated || unit.flushed[thread] == unit.stores.size();
-        unit.flushed[thread] = unit.stores.size();
-        in_flight_[thread].insert(it->first);
-    }
-    repeated_flushes_ += !useful && repeated;
-    redundant_flushes_ += !useful && !repeated;
+    const Flight flight = take_to_flight(offset, length, thread);
+    repeated_flushes_ += !flight.useful && flight.repeated;
+    redundant_flushes_ += !flight.useful && !flight.repeated;
 }
 
 bool PersistenceModel::is_empty(const Unit &unit) {

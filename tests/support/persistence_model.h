@@ -10,7 +10,8 @@
 // - flush() by a thread and then drain() by the same thread make the unit's cached stores up to
 //   the flush durable; drain() also makes that thread's own non-temporal stores so;
 // - domain `byte`: a cached store is durable at once. Domain `page`: all stores are cached, a
-//   flush covers whole pages and drain() writes back what they hold by then.
+//   flush covers whole pages and drain() writes back what they hold by then; a non-temporal store
+//   asks for that by itself.
 #pragma once
 
 #include "device/device.h"
@@ -73,7 +74,13 @@ class PersistenceModel {
         std::map<unsigned, std::size_t> flushed; // by thread: number of stores covered
     };
 
+    struct Flight {
+        bool useful = false;
+        bool repeated = false;
+    };
+
     void add_word(std::uint64_t address, const WordStore &store);
+    Flight take_to_flight(std::uint64_t offset, std::uint64_t length, unsigned thread);
     void decide(std::uint64_t offset, Unit &unit, unsigned thread, bool nontemporal);
     static bool is_empty(const Unit &unit);
     static void apply(const WordStore &store, std::span<std::byte> bytes);

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "crash/units.h"
+
+#include "crash/ace.h"
+#include "crash/data_workloads.h"
+
+#include <algorithm>
+
+namespace daxpin::crash {
+
+namespace {
+
+using device::Domain;
+
+Plan few_states(Plan plan) {
+    plan.states = {.exhaustive_bits = 2, .states_max = 6, .random_samples = 2};
+    plan.nested_every = 512;
+    return plan;
+}
+
+Plan many_states(Plan plan) {
+    plan.states = {.exhaustive_bits = 12, .states_max = 2000, .random_samples = 500};
+    plan.nested_states = {.exhaustive_bits = 6, .states_max = 64, .random_samples = 16};
+    plan.nested_every = 4;
+    return plan;
+}
+
+std::vector<Image> images_of(const std::vector<std::string> &names) {
+    std::vector<Image> images;
+    for (const std::string &name : names)
+        images.push_back(*parse_image(name));
+    return images;
+}
+
+// The domains that are not told apart from cache_line by the engine's own code paths alone.
+std::vector<Image> other_domains() {
+    return images_of({"dirty+byte", "dirty+wrap+byte", "crashed+byte", "dirty+page",
+                      "dirty+wrap+page", "crashed+page"});
+}
+
+void add_own(std::vector<Unit> &units, const std::vector<Image> &images, const Plan &plan) {
+    for (const Workload &workload : workloads()) {
+        for (const Image &image : images) {
+            const bool makes_volume = workload.name == format_workload;
+            if (makes_volume &&
+                (image.wrap || (image.start != Start::fresh && image.start != Start::dirty &&
+                                image.start != Start::two_devices)))
+                continue;
+            units.push_back(
+                {workload.name, image, plan, [&workload] { return std::vector{workload}; }});
+        }
+    }
+}
+
+void add_ace(std::vector<Unit> &units, std::size_t length, const std::vector<Image> &images,
+             const Plan &plan) {
+    for (const AceSequence &prefix : ace_prefixes(length - 1)) {
+        for (const Image &image : images) {
+            units.push_back({ace_name(prefix) + ".*", image, plan, [prefix] {
+                                 std::vector<Workload> branches;
+                                 for (const AceSequence &sequence : ace_branches(prefix))
+                                     branches.push_back(ace_workload(sequence));
+                                 return branches;
+                             }});
+        }
+    }
+}
+
+void add_data(std::vector<Unit> &units, const std::vector<Image> &images, const Plan &plan) {
+    for (const auto &group : data_workloads()) {
+        const std::string &first = group[0].name;
+        const std::size_t dot = first.find('.', first.find('.', first.find('.') + 1) + 1);
+        for (const Image &image : images)
+            units.push_back({first.substr(0, dot) + ".*", image, plan, [group] { return group; }});
+    }
+}
+
+void shuffle(std::vector<Unit> &units, std::size_t begin, std::uint64_t seed) {
+    for (std::size_t i = begin; i + 1 < units.size(); ++i)
+        std::swap(units[i], units[i + test::split_mix(seed) % (units.size() - i)]);
+}
+
+} // namespace
+
+const char *to_string(Tier tier) noexcept {
+    return tier == Tier::quick ? "quick" : tier == Tier::normal ? "normal" : "long";
+}
+
+std::vector<Unit> units_of(Tier tier, const Plan &plan) {
+    std::vector<Unit> units;
+    if (tier == Tier::quick) {
+        add_own(units,
+                images_of({"fresh", "dirty", "fresh+wrap", "lap", "full", "nearly-full",
+                           "split-names", "split-files", "two-devices"}),
+                few_states(plan));
+        return units;
+    }
+    const bool thorough = tier == Tier::thorough;
+    const auto everywhere = all_images(Domain::cache_line);
+    add_own(units, everywhere, thorough ? many_states(plan) : plan);
+    add_own(units, other_domains(), plan);
+    add_ace(units, 1, everywhere, plan);
+    add_ace(units, 1, other_domains(), plan);
+    add_data(units, images_of({"dirty", "dirty+wrap", "dirty+byte", "dirty+page"}), plan);
+    const std::size_t ordered = thorough ? 0 : units.size();
+    add_ace(units, 2, images_of({"dirty"}), plan);
+    if (thorough)
+        add_ace(units, 3, images_of({"dirty"}), plan);
+    shuffle(units, ordered, plan.seed);
+    return units;
+}
+
+std::vector<Unit> chosen_units(std::vector<Unit> units, const std::string &only,
+                               const std::string &image) {
+    std::erase_if(units, [&](const Unit &unit) {
+        // A unit's name ends in ".*" if it stands for several.
+        const std::string stem = unit.name.substr(0, unit.name.find('*'));
+        return (!image.empty() && to_string(unit.image) != image) ||
+               !(unit.name.starts_with(only) || only.starts_with(stem));
+    });
+    if (only.empty())
+        return units;
+    for (Unit &unit : units) {
+        unit.branches = [all = unit.branches, only] {
+            auto branches = all();
+            std::erase_if(branches,
+                          [&](const auto &branch) { return !branch.name.starts_with(only); });
+            return branches;
+        };
+    }
+    std::erase_if(units, [](const Unit &unit) { return unit.branches().empty(); });
+    return units;
+}
+
+} // namespace daxpin::crash

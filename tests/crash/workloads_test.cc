@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The generated workloads and what is kept of their results.
+#include "crash/ace.h"
+#include "crash/data_workloads.h"
+#include "crash/image.h"
+#include "crash/summary.h"
+#include "support/catch.h"
+
+#include <cstdio>
+#include <set>
+#include <unistd.h>
+
+using namespace daxpin::crash;
+
+namespace {
+
+std::vector<AceSequence> ace_sequences(std::size_t length) {
+    std::vector<AceSequence> all;
+    for (const AceSequence &prefix : ace_prefixes(length - 1)) {
+        for (AceSequence &branch : ace_branches(prefix))
+            all.push_back(std::move(branch));
+    }
+    return all;
+}
+
+UnitResult result_of(const std::string &unit, std::uint64_t states, std::uint64_t violations) {
+    UnitResult result;
+    result.unit = unit;
+    result.seed = 1;
+    result.tier = "long";
+    result.build = "b";
+    result.counters.states = states;
+    result.counters.violations = violations;
+    result.states["workload"] = states;
+    return result;
+}
+
+} // namespace
+
+TEST_CASE("ace: 56, 3,136 and 50,653 workloads, as Chipmunk's", "[crash]") {
+    CHECK(ace_operation_count() == 56);
+    CHECK(ace_sequences(1).size() == 56);
+    CHECK(ace_sequences(2).size() == 56 * 56);
+    CHECK(ace_sequences(3).size() == 37 * 37 * 37);
+}
+
+TEST_CASE("ace: no two workloads have a name in common", "[crash]") {
+    std::set<std::string> names;
+    for (std::size_t length = 1; length <= ace_length_max; ++length) {
+        for (const AceSequence &sequence : ace_sequences(length))
+            names.insert(ace_name(sequence));
+    }
+    CHECK(names.size() == 53845);
+}
+
+TEST_CASE("ace: what an operation needs is in the setup, itself in the steps", "[crash]") {
+    for (const AceSequence &sequence : ace_sequences(2)) {
+        const Workload workload = ace_workload(sequence);
+        INFO(workload.name);
+        CHECK(!workload.steps.empty());
+        CHECK(workload.steps.size() ==
+              (workload.name.find(".remove", 4) == std::string::npos || workload.steps.size() == 1
+                   ? 1
+                   : 2));
+    }
+    const Workload first = ace_workload(ace_sequences(1)[0]);
+    CHECK(first.name == "ace.create-foo");
+    CHECK(first.setup.empty());
+}
+
+TEST_CASE("data workloads: names are unique, the workloads of a group begin alike", "[crash]") {
+    std::set<std::string> names;
+    std::size_t count = 0;
+    for (const auto &group : data_workloads()) {
+        for (const Workload &workload : group) {
+            ++count;
+            names.insert(workload.name);
+            CHECK(workload.setup == group[0].setup);
+        }
+    }
+    CHECK(names.size() == count);
+    CHECK(count > 1000);
+}
+
+TEST_CASE("image: every name is read back", "[crash]") {
+    for (const auto domain : {daxpin::device::Domain::cache_line, daxpin::device::Domain::byte,
+                              daxpin::device::Domain::page}) {
+        for (const Image &image : all_images(domain))
+            CHECK(parse_image(to_string(image)) == image);
+    }
+    CHECK(!parse_image("fresh+none"));
+}
+
+TEST_CASE("summary: a later result of a unit counts instead of an earlier one", "[crash]") {
+    Summary summary;
+    summary.add(result_of("a", 10, 1));
+    CHECK(!summary.is_done("a"));
+    summary.add(result_of("b", 5, 0));
+    summary.add(result_of("a", 20, 0));
+    CHECK(summary.is_done("a"));
+    CHECK(summary.counters().states == 25);
+    CHECK(summary.counters().violations == 0);
+    CHECK(summary.largest().states == 25);
+}
+
+TEST_CASE("log: what was cut short is no result, and spoils no later one", "[crash]") {
+    const std::string path = "/tmp/crash-log-" + std::to_string(getpid());
+    {
+        Log log(path);
+        log.append(to_json(result_of("a", 10, 0)));
+    }
+    FILE *file = std::fopen(path.c_str(), "a");
+    REQUIRE(file != nullptr);
+    std::fputs("{\"unit\":\"b\",\"se", file);
+    std::fclose(file);
+    {
+        Log log(path);
+        log.append(to_json(result_of("c", 1, 0)));
+    }
+    Summary summary, other;
+    summary.load(path, 1, "long");
+    other.load(path, 2, "long");
+    std::remove(path.c_str());
+    CHECK(summary.is_done("a"));
+    CHECK(!summary.has("b"));
+    CHECK(summary.is_done("c"));
+    CHECK(summary.counters().states == 11);
+    CHECK(other.units() == 0);
+}
