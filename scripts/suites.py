@@ -45,7 +45,7 @@ class Stage:
 
 
 STAGES = (
-    Stage("gcc", "build", suites=("unit", "tidy", "crash", "faults", "mount", "stress"),
+    Stage("gcc", "build", suites=("unit", "tidy", "crash", "faults", "fuzz", "mount", "stress"),
           about="every suite on the default build"),
     Stage("sanitize", "build-asan", options=("-Db_sanitize=address,undefined", "-Db_lundef=false",
                                              "-Doptimization=1", "-Dcpp_args=-g1", "-Dman=false"),

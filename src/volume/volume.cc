@@ -2,6 +2,7 @@
 //
 // Opening and closing a volume, remounting, statistics.
 #include "device/label.h"
+#include "volume/geometry.h"
 #include "volume/impl.h"
 
 #include <algorithm>
@@ -63,6 +64,7 @@ std::uint64_t largest_mapping_unit(const format::Superblock &superblock) {
 Result<void> Engine::start() {
     DAXPIN_TRY_ASSIGN(superblock, device::read_superblock(devices.metadata()));
     DAXPIN_TRY(check_members(devices, superblock));
+    DAXPIN_TRY(check_geometry(superblock));
     const bool may_write = may_be_changed(superblock);
     if (!may_write && !options.read_only)
         return Error{Errc::unsupported,

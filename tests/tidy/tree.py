@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 
 GENERATED_FOLDERS = ("build", ".git", "__pycache__", ".cache")
+DATA_FOLDERS = ("tests/fuzz/corpus/", "tests/golden/images/")  # bytes, also where they look like text
 
 
 class Tree:
@@ -17,7 +18,8 @@ class Tree:
     @classmethod
     def load(cls, root):
         root = pathlib.Path(root)
-        return cls({path: read_text(root / path) for path in list_paths(root)})
+        return cls({path: None if path.startswith(DATA_FOLDERS) else read_text(root / path)
+                    for path in list_paths(root)})
 
     def text_files(self):
         return ((path, text) for path, text in sorted(self.files.items()) if text is not None)

@@ -8,6 +8,7 @@
 #include "tools/reader/tree_walk.h"
 
 #include <cstring>
+#include <utility>
 
 namespace daxpin::fsck {
 namespace {
@@ -167,6 +168,27 @@ void check_tree(Pass &pass, Graph &graph) {
     tree.finish();
 }
 
+bool is_owned(const Pass &pass, MediaBlock block) {
+    const std::uint64_t bit = block.block() % format::blocks_per_group;
+    const auto &group = pass.owners.group(0, block.block() / format::blocks_per_group);
+    return (group[bit / 64] >> bit % 64 & 1) != 0;
+}
+
+// A record may also name a unit that was freed since: a recovery refuses one that would be left
+// with a wrong checksum, freed or not.
+void check_freed_units(Pass &pass) {
+    std::uint64_t last = 0; // block 0 is a label
+    for (const auto &patch : pass.view.patches()) {
+        const MediaBlock block{patch.block};
+        reader::UnitBytes unit;
+        if (std::exchange(last, patch.block) == patch.block || !pass.view.read(block, unit))
+            continue;
+        if (!is_owned(pass, block) && !reader::unit_checksum_holds(unit))
+            pass.findings.error(Subject::ring, "records leave a wrong checksum in block " +
+                                                   to_string(block) + ", which is free");
+    }
+}
+
 } // namespace
 
 Report check(const device::DeviceTable &devices, const CheckOptions &options) {
@@ -186,6 +208,8 @@ Report check(const device::DeviceTable &devices, const CheckOptions &options) {
     check_tree(pass, graph);
     if (!report.cancelled)
         graph.check(pass);
+    if (!report.cancelled)
+        check_freed_units(pass);
     if (!report.cancelled)
         check_bitmaps(pass);
     return report;

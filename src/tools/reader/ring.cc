@@ -59,18 +59,20 @@ Ring::Verdict Ring::verify(std::uint64_t sequence, RecordHeader &header) const {
     return verify_payload(seat, header);
 }
 
+Ring::Verdict Ring::verify_after(std::uint64_t sequence, std::uint64_t previous_end,
+                                 RecordHeader &header) const {
+    const auto verdict = verify(sequence, header);
+    return verdict == Verdict::record && header.previous_end != previous_end ? Verdict::none
+                                                                             : verdict;
+}
+
 // The record behind walk.stop: there, or at the start of the next lap if the writer skipped the
 // ring's last bytes because the record did not fit into them.
 Ring::Verdict Ring::next(Walk &walk, RecordHeader &header) const {
-    const auto here = verify(walk.stop, header);
-    if (here == Verdict::record)
-        return header.previous_end == walk.stop ? here : Verdict::none;
-    if (here == Verdict::unreadable || walk.stop % bytes_ == 0)
+    const auto here = verify_after(walk.stop, walk.stop, header);
+    if (here != Verdict::none || walk.stop % bytes_ == 0)
         return here;
-    const auto there = verify(next_lap(walk.stop), header);
-    if (there == Verdict::record && header.previous_end != walk.stop)
-        return Verdict::none;
-    return there;
+    return verify_after(next_lap(walk.stop), walk.stop, header);
 }
 
 Walk Ring::walk(std::uint64_t tail) {

@@ -63,6 +63,8 @@ class Ring {
     }
 
     Verdict verify(std::uint64_t sequence, format::RecordHeader &header) const;
+    Verdict verify_after(std::uint64_t sequence, std::uint64_t previous_end,
+                         format::RecordHeader &header) const;
     bool header_holds(const format::RecordHeader &header, std::uint64_t sequence) const;
     Verdict verify_payload(std::uint64_t seat, const format::RecordHeader &header) const;
     Verdict next(Walk &walk, format::RecordHeader &header) const;
