@@ -11,7 +11,8 @@ using volume::FallocateMode;
 
 constexpr std::uint64_t block = block_size;
 constexpr std::uint64_t edges[] = {0, 1, 7, 8, 63, 64, 4095, 4096};
-constexpr std::uint64_t few_edges[] = {1, 4095};
+constexpr std::uint64_t few_offsets[] = {0, 1, 4095};
+constexpr std::uint64_t few_lengths[] = {1, 64, 4095};
 
 struct Shape {
     std::string name;
@@ -126,8 +127,8 @@ std::vector<Workload> size_group(const Kind &kind, bool second) {
 
 std::vector<Workload> shape_group(const Shape &shape, const Kind &kind) {
     Group group(shape, kind, false);
-    for (const std::uint64_t offset : few_edges) {
-        for (const std::uint64_t length : few_edges)
+    for (const std::uint64_t offset : few_offsets) {
+        for (const std::uint64_t length : few_lengths)
             group.add(offset, length);
     }
     return group.take();

@@ -98,6 +98,7 @@ std::vector<std::uint64_t> Explorer::run(const std::vector<Workload> &branches,
 }
 
 void Explorer::run_branch(const Workload &branch, std::size_t common_steps) {
+    visited_ = 0;
     prepare(branch);
     if (!trunk_fits())
         prepare_trunk(common_steps);

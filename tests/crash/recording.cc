@@ -79,8 +79,6 @@ void Position::pass(const Recording &recording, std::uint64_t mark) {
     before = begins ? step : step + 1;
     after = step + 1;
     crashed = recording.steps[step].crashed;
-    if (!begins && step + 1 < recording.steps.size())
-        crashed = recording.steps[step + 1].crashed;
 }
 
 } // namespace daxpin::crash

@@ -3,6 +3,7 @@
 // The generated workloads and what is kept of their results.
 #include "crash/ace.h"
 #include "crash/data_workloads.h"
+#include "crash/explorer.h"
 #include "crash/image.h"
 #include "crash/summary.h"
 #include "support/catch.h"
@@ -90,6 +91,36 @@ TEST_CASE("image: every name is read back", "[crash]") {
             CHECK(parse_image(to_string(image)) == image);
     }
     CHECK(!parse_image("fresh+none"));
+}
+
+namespace {
+
+std::vector<std::uint64_t> states_of(const std::vector<Workload> &branches, Counters &counters) {
+    Explorer explorer({Start::dirty}, {}, counters,
+                      {[](const Token &token, const std::string &text) {
+                           FAIL_CHECK(to_string(token) << ": " << text);
+                       },
+                       [](const Token &) { return true; }});
+    return explorer.run(branches, {});
+}
+
+} // namespace
+
+TEST_CASE("explorer: a branch has the same crash states alone and among its siblings", "[crash]") {
+    std::vector<Workload> branches;
+    for (const AceSequence &sequence : ace_branches({9})) {
+        if (branches.size() < 8)
+            branches.push_back(ace_workload(sequence));
+    }
+    Counters together, alone;
+    const auto states = states_of(branches, together);
+    for (std::size_t i = 0; i < branches.size(); ++i) {
+        INFO(branches[i].name);
+        CHECK(states_of({branches[i]}, alone) == std::vector{states[i]});
+    }
+    CHECK(together.crash_points == alone.crash_points);
+    CHECK(together.states == alone.states);
+    CHECK(together.full_checks <= alone.full_checks);
 }
 
 TEST_CASE("summary: a later result of a unit counts instead of an earlier one", "[crash]") {
