@@ -229,7 +229,7 @@ void print(const Summary &summary, const Arguments &arguments, std::size_t left)
     print("units left", left);
     std::printf("%-44s %12.1f\n", "seconds of processor time", summary.seconds());
     if (left > 0)
-        std::printf("skipped: %zu units of work, for want of time\n", left);
+        std::printf("skipped: %zu units of work: no time, or interrupted\n", left);
 }
 
 // Whether the run was as large, and as evenly spread, as it must be.

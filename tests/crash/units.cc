@@ -86,28 +86,72 @@ const char *to_string(Tier tier) noexcept {
     return tier == Tier::quick ? "quick" : tier == Tier::normal ? "normal" : "long";
 }
 
-std::vector<Unit> units_of(Tier tier, const Plan &plan) {
-    std::vector<Unit> units;
-    if (tier == Tier::quick) {
-        add_own(units,
-                images_of({"fresh", "dirty", "fresh+wrap", "lap", "full", "nearly-full",
-                           "split-names", "split-files", "two-devices"}),
-                few_states(plan));
-        return units;
-    }
-    const bool thorough = tier == Tier::thorough;
-    const auto everywhere = all_images(Domain::cache_line);
-    add_own(units, everywhere, thorough ? many_states(plan) : plan);
-    add_own(units, other_domains(), plan);
-    add_ace(units, 1, everywhere, plan);
+namespace {
+
+// What comes first, and is all of the quick tier.
+std::vector<Image> basic_images() {
+    return images_of({"fresh", "dirty", "fresh+wrap", "lap", "full", "nearly-full", "split-names",
+                      "split-files", "two-devices"});
+}
+
+std::vector<Image> further_images() {
+    auto images = all_images(Domain::cache_line);
+    const auto basic = basic_images();
+    std::erase_if(images, [&](const Image &image) {
+        return std::find(basic.begin(), basic.end(), image) != basic.end();
+    });
+    return images;
+}
+
+// What both of the larger tiers have.
+void add_generated(std::vector<Unit> &units, const std::vector<Image> &images, const Plan &plan) {
+    add_ace(units, 1, images, plan);
     add_ace(units, 1, other_domains(), plan);
     add_data(units, images_of({"dirty", "dirty+wrap", "dirty+byte", "dirty+page"}), plan);
-    const std::size_t ordered = thorough ? 0 : units.size();
     add_ace(units, 2, images_of({"dirty"}), plan);
-    if (thorough)
-        add_ace(units, 3, images_of({"dirty"}), plan);
-    shuffle(units, ordered, plan.seed);
+}
+
+std::vector<Unit> quick_units(const Plan &plan) {
+    std::vector<Unit> units;
+    add_own(units, basic_images(), few_states(plan));
     return units;
+}
+
+// Where time runs out, what was run behind the basic part is an even sample of the rest.
+std::vector<Unit> normal_units(const Plan &plan) {
+    std::vector<Unit> units;
+    add_own(units, basic_images(), plan);
+    const std::size_t basic = units.size();
+    add_own(units, further_images(), plan);
+    add_own(units, other_domains(), plan);
+    add_generated(units, all_images(Domain::cache_line), plan);
+    shuffle(units, basic, plan.seed);
+    return units;
+}
+
+std::vector<Unit> thorough_units(const Plan &plan) {
+    std::vector<Unit> units;
+    add_own(units, all_images(Domain::cache_line), many_states(plan));
+    add_own(units, all_images(Domain::byte), plan);
+    add_own(units, all_images(Domain::page), plan);
+    add_generated(units, all_images(Domain::cache_line), plan);
+    add_ace(units, 3, images_of({"dirty"}), plan);
+    shuffle(units, 0, plan.seed);
+    return units;
+}
+
+} // namespace
+
+std::vector<Unit> units_of(Tier tier, const Plan &plan) {
+    switch (tier) {
+    case Tier::quick:
+        return quick_units(plan);
+    case Tier::normal:
+        return normal_units(plan);
+    case Tier::thorough:
+        return thorough_units(plan);
+    }
+    return {};
 }
 
 std::vector<Unit> chosen_units(std::vector<Unit> units, const std::string &only,
