@@ -56,7 +56,7 @@ STAGES = (
     Stage("tsan", "build-tsan", options=("-Db_sanitize=thread", "-Db_lundef=false",
                                          "-Doptimization=1", "-Dcpp_args=-g1", "-Dman=false"),
           targets=("src/fusefs/daxpinfs", "src/tools/mkfs/mkfs.daxpinfs",
-                   "src/tools/fsck/fsck.daxpinfs", "tests/stress/fsx", "tests/stress/fsstress"),
+                   "src/tools/repair/fsck.daxpinfs", "tests/stress/fsx", "tests/stress/fsstress"),
           suites=("stress",), environment=SANITIZER_ENVIRONMENT,
           about="threads and processes on one mount, the daemon under ThreadSanitizer"),
     Stage("clang", "build-clang", compilers=("clang-14", "clang++-14"),

@@ -12,10 +12,10 @@ class Visitor : public reader::TreeVisitor {
   public:
     Visitor(const ItemVisitor &item, const NodeVisitor &node) : item_(item), node_(node) {}
 
-    bool enter(MediaBlock node, double) override {
-        if (seen_.insert(node.value).second)
+    bool enter(const reader::NodePlace &place, double) override {
+        if (seen_.insert(place.block.value).second)
             return true;
-        broken(node, false, "reached a second time");
+        broken(place, false, "reached a second time");
         return false;
     }
     void node(MediaBlock block, const reader::Node &node) override {
@@ -23,10 +23,10 @@ class Visitor : public reader::TreeVisitor {
             node_(block, node);
     }
     void item(const reader::Item &item, MediaBlock) override { item_(item); }
-    void broken(MediaBlock node, bool unreadable, const std::string &what) override {
+    void broken(const reader::NodePlace &place, bool unreadable, const std::string &what) override {
         if (result)
             result = Error{unreadable ? Errc::io : Errc::corrupt,
-                           "tree node " + block_text(node.value) + ": " + what};
+                           "tree node " + block_text(place.block.value) + ": " + what};
     }
 
     Result<void> result;

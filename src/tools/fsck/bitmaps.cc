@@ -35,21 +35,54 @@ class ChunkCheck {
         const auto &entry = pass_.view.superblock().devices[device_];
         reader::UnitBytes bytes;
         const auto read = pass_.view.read(MediaBlock::at(0, entry.bitmap_start + group_), bytes);
-        if (!read)
-            return error(Subject::media, "cannot be read");
+        if (!read) {
+            error(Subject::media, "cannot be read");
+            return rebuild(nullptr);
+        }
         if (!reader::unit_checksum_holds(bytes))
-            return error(Subject::bitmap, "wrong checksum");
+            return wrong_checksum(bytes);
         BitmapHeader header;
         std::memcpy(&header, bytes.data(), sizeof header);
         if (header.magic != format::bitmap_magic || header.device != device_ ||
-            header.group != group_)
-            return error(Subject::bitmap, "wrong magic number, device or group");
+            header.group != group_) {
+            error(Subject::bitmap, "wrong magic number, device or group");
+            return rebuild(nullptr);
+        }
         compare(bytes, header.free_count);
     }
 
   private:
     void error(Subject subject, const std::string &text) {
         pass_.findings.error(subject, chunk_name(device_, group_) + ": " + text);
+    }
+
+    void wrong_checksum(const reader::UnitBytes &bytes) {
+        error(Subject::bitmap, "wrong checksum");
+        const auto bit = reader::flipped_bit(bytes);
+        if (!bit)
+            return rebuild(nullptr);
+        const auto &entry = pass_.view.superblock().devices[device_];
+        pass_.findings.safe_fix(Stage::flips, Subject::bitmap,
+                                chunk_name(device_, group_) + ": one bit corrected",
+                                FixFlip{MediaBlock::at(0, entry.bitmap_start + group_), *bit});
+    }
+
+    // Makes the chunk say what was reached. While a part of the tree is lost, what nobody reached
+    // may be its: what was in use stays so, and with no bits to go by everything is.
+    void rebuild(const GroupBits *stored) {
+        if (pass_.findings.fixes() == nullptr)
+            return;
+        FixChunk fix{device_, group_, pass_.owners.group(device_, group_)};
+        for (unsigned i = 0; i < group_words; ++i) {
+            if (pass_.incomplete)
+                fix.in_use[i] |= stored != nullptr ? (*stored)[i] : ~std::uint64_t{0};
+            fix.in_use[i] |= beyond(i);
+        }
+        const std::string text = chunk_name(device_, group_) + " made anew";
+        if (pass_.incomplete)
+            pass_.findings.fix(Stage::bitmaps, Subject::bitmap, text, fix);
+        else
+            pass_.findings.safe_fix(Stage::bitmaps, Subject::bitmap, text, fix);
     }
 
     // Bits of this word that lie beyond the device: they are set.
@@ -68,11 +101,13 @@ class ChunkCheck {
         Wrong leaked;
         Wrong lost;
         Wrong outside;
+        GroupBits all;
         for (unsigned i = 0; i < group_words; ++i) {
             le64 stored;
             std::memcpy(&stored, bytes.data() + sizeof(BitmapHeader) + i * sizeof stored,
                         sizeof stored);
             const std::uint64_t bits = stored;
+            all[i] = bits;
             const std::uint64_t end = beyond(i);
             free += std::popcount(~bits);
             leaked.add(i, bits & ~reached[i] & ~end);
@@ -87,6 +122,19 @@ class ChunkCheck {
         report(outside, "beyond the device but marked free");
         if (!pass_.incomplete)
             report(leaked, "marked in use but nobody's");
+        if (free != free_count || lost.count != 0 || outside.count != 0)
+            rebuild(&all);
+        else if (!pass_.incomplete && leaked.count != 0)
+            free_leaked();
+    }
+
+    void free_leaked() {
+        FixChunk fix{device_, group_, pass_.owners.group(device_, group_)};
+        for (unsigned i = 0; i < group_words; ++i)
+            fix.in_use[i] |= beyond(i);
+        pass_.findings.safe_fix(Stage::leaks, Subject::bitmap,
+                                chunk_name(device_, group_) + ": blocks that are nobody's freed",
+                                fix);
     }
 
     void report(const Wrong &wrong, const char *text) {

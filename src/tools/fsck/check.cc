@@ -2,6 +2,7 @@
 #include "tools/fsck/check.h"
 
 #include "tools/fsck/bitmaps.h"
+#include "tools/fsck/contests.h"
 #include "tools/fsck/graph.h"
 #include "tools/fsck/identity.h"
 #include "tools/fsck/inode_check.h"
@@ -36,8 +37,10 @@ void claim_fixed_regions(Pass &pass) {
                             "bitmap chunks");
         if (device == 0)
             continue;
-        pass.owners.claim({MediaBlock::at(device, 0), {1}});
-        pass.owners.claim({MediaBlock::at(device, entry.block_count - 1), {1}});
+        for (const std::uint64_t block : {std::uint64_t{0}, entry.block_count - 1}) {
+            pass.owners.claim({MediaBlock::at(device, block), {1}});
+            pass.metadata.claim({MediaBlock::at(device, block), {1}});
+        }
         pass.report.counts.metadata_blocks += 2;
     }
 }
@@ -47,8 +50,12 @@ void check_tail_cells(Pass &pass) {
     const auto &cells = pass.view.tail_cells();
     const auto &a = cells.first;
     const auto &b = cells.second;
-    if (!a.valid() && !b.valid())
-        return pass.findings.error(Subject::tail_cell, "both tail cells are damaged");
+    if (!a.valid() && !b.valid()) {
+        pass.findings.error(Subject::tail_cell, "both tail cells are damaged");
+        return pass.findings.fix(Stage::ring, Subject::tail_cell,
+                                 "tail cells made anew; what the journal held is lost",
+                                 FixRing{true});
+    }
     for (const auto *copy : {&a, &b}) {
         const std::string name = "tail cell in block " + std::to_string(copy->block) + " ";
         if (copy->state == CopyState::unreadable)
@@ -56,14 +63,20 @@ void check_tail_cells(Pass &pass) {
         else if (!copy->valid())
             pass.findings.note(Subject::tail_cell,
                                name + to_string(copy->state) + "; the next mount restores it");
+        if (!copy->valid())
+            pass.findings.safe_fix(Stage::ring, Subject::tail_cell, name + "restored",
+                                   FixRing{false});
     }
     if (!a.valid() || !b.valid() || std::memcmp(&a.value, &b.value, sizeof a.value) == 0)
         return;
-    if (a.value.counter == b.value.counter + 1)
+    if (a.value.counter == b.value.counter + 1) {
         pass.findings.note(Subject::tail_cell,
                            "the first tail cell is ahead of the second; the next mount ends that");
-    else
-        pass.findings.error(Subject::tail_cell, "the tail cells contradict each other");
+        return pass.findings.safe_fix(Stage::ring, Subject::tail_cell,
+                                      "second tail cell brought up to the first", FixRing{false});
+    }
+    pass.findings.error(Subject::tail_cell, "the tail cells contradict each other");
+    pass.findings.fix(Stage::ring, Subject::tail_cell, "tail cells made anew", FixRing{true});
 }
 
 void check_ring(Pass &pass) {
@@ -72,12 +85,15 @@ void check_ring(Pass &pass) {
         pass.findings.error(Subject::ring, text);
     for (const auto &text : walk.unreadable)
         pass.findings.error(Subject::media, text);
-    for (const auto &patch : walk.patches)
-        if (!pass.owners.contains({MediaBlock{patch.block}, {1}}) ||
-            MediaBlock{patch.block}.device() != 0)
-            pass.findings.error(Subject::ring, "a record names block " +
-                                                   to_string(MediaBlock{patch.block}) +
-                                                   ", which is not on the metadata device");
+    if (!walk.damage.empty() || !walk.unreadable.empty())
+        pass.findings.fix(Stage::ring, Subject::ring, "what the journal holds was written home",
+                          FixRing{true});
+    for (const auto &patch : walk.patches) {
+        const MediaRun run{MediaBlock{patch.block}, {1}};
+        if (!pass.owners.contains(run) || run.start.device() != 0)
+            pass.forbidden_record(run, "a record names block " + to_string(run.start) +
+                                           ", which is not on the metadata device");
+    }
     if (walk.damage.empty())
         pass.report.counts.records_replayed = pass.options.replay ? walk.records.size() : 0;
 }
@@ -98,10 +114,17 @@ class TreeCheck : public reader::TreeVisitor {
   public:
     TreeCheck(Pass &pass, Graph &graph) : pass_(pass), graph_(graph), inode_(pass, graph) {}
 
-    bool enter(MediaBlock node, double done) override {
+    bool enter(const reader::NodePlace &place, double done) override {
         if (++entered_ % 64 == 0 && !pass_.progress(tree_share * done))
             return false;
-        return !pass_.report.cancelled && claim(node);
+        if (pass_.report.cancelled)
+            return false;
+        if (pass_.claim_metadata({place.block, {1}}, "tree node"))
+            return true;
+        pass_.findings.fix(Stage::nodes, Subject::ownership, name(place) + " was replaced",
+                           FixNode{place, false, false});
+        lose_items();
+        return false;
     }
 
     void node(MediaBlock, const reader::Node &) override { ++pass_.report.counts.nodes; }
@@ -114,28 +137,33 @@ class TreeCheck : public reader::TreeVisitor {
             inode_.finish();
             inode_.begin(number, gap_);
             gap_ = false;
-            if ((number != format::root_inode && number < format::first_free_inode) ||
-                number > format::inode_max)
+            if (inode_.is_reserved())
                 pass_.findings.error(Subject::inode,
                                      "items under reserved inode number " + std::to_string(number));
         }
         inode_.item(item, leaf);
     }
 
-    void broken(MediaBlock node, bool unreadable, const std::string &what) override {
-        pass_.findings.error(unreadable ? Subject::media : Subject::node,
-                             "tree node " + to_string(node) + ": " + what);
+    void broken(const reader::NodePlace &place, bool unreadable, const std::string &what) override {
+        const auto subject = unreadable ? Subject::media : Subject::node;
+        pass_.findings.error(subject, name(place) + ": " + what);
+        reader::UnitBytes bytes;
+        if (!unreadable && pass_.view.read(place.block, bytes))
+            if (const auto bit = reader::flipped_bit(bytes)) {
+                pass_.findings.safe_fix(Stage::flips, subject, name(place) + ": one bit corrected",
+                                        FixFlip{place.block, *bit});
+                return lose_items();
+            }
+        pass_.findings.fix(Stage::nodes, subject, name(place) + " was replaced",
+                           FixNode{place, !unreadable, true});
         lose_items();
     }
 
     void finish() { inode_.finish(); }
 
   private:
-    bool claim(MediaBlock node) {
-        if (pass_.claim_metadata({node, {1}}, "tree node"))
-            return true;
-        lose_items();
-        return false;
+    static std::string name(const reader::NodePlace &place) {
+        return "tree node " + to_string(place.block);
     }
 
     void lose_items() {
@@ -147,9 +175,13 @@ class TreeCheck : public reader::TreeVisitor {
     void unfinished(const reader::Item &item) {
         format::UnfinishedItem work{};
         if (item.key.type() != static_cast<unsigned>(format::ItemType::unfinished) ||
-            item.value.size() != sizeof work)
-            return pass_.findings.error(Subject::unfinished,
-                                        "impossible item " + reader::to_string(item.key));
+            item.value.size() != sizeof work) {
+            pass_.findings.error(Subject::unfinished,
+                                 "impossible item " + reader::to_string(item.key));
+            return pass_.findings.fix(Stage::items, Subject::unfinished,
+                                      "item " + reader::to_string(item.key) + " removed",
+                                      FixItems{{item.key}, {}});
+        }
         std::memcpy(&work, item.value.data(), sizeof work);
         ++pass_.report.counts.unfinished;
         graph_.add_unfinished(item.key.offset(), work);
@@ -193,7 +225,7 @@ void check_freed_units(Pass &pass) {
 
 Report check(const device::DeviceTable &devices, const CheckOptions &options) {
     Report report;
-    Findings findings(report, options.findings_max);
+    Findings findings(report, options.findings_max, options.fixes);
     const auto superblock = check_identity(devices, findings);
     if (!superblock)
         return report;
@@ -212,6 +244,11 @@ Report check(const device::DeviceTable &devices, const CheckOptions &options) {
         check_freed_units(pass);
     if (!report.cancelled)
         check_bitmaps(pass);
+    if (options.fixes != nullptr && !report.cancelled) {
+        settle_contests(pass);
+        options.fixes->contested = std::move(pass.contested);
+        options.fixes->reached = std::move(pass.owners);
+    }
     return report;
 }
 

@@ -56,11 +56,14 @@ struct Finding {
     std::string text; // one line that names the thing: "inode 17: link count 2, entries 1"
 };
 
+struct Fixes;
+
 struct CheckOptions {
     bool replay = true;              // false: look at the homes alone
     std::size_t findings_max = 1000; // findings kept; all are counted
     // Called now and then with the part done, 0 .. 1; false cancels the check.
     std::function<bool(double done)> progress = {};
+    Fixes *fixes = nullptr; // where to put what is to be done about the findings (fixes.h)
 };
 
 struct Counts {

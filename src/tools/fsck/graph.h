@@ -34,6 +34,9 @@ class Graph {
         unfinished_.push_back({inode, item});
     }
 
+    // REQUIRES: all unfinished work was added; the tree has it before the inodes.
+    bool is_being_removed(std::uint64_t inode) const;
+
     void check(Pass &pass);
 
   private:
@@ -45,13 +48,16 @@ class Graph {
         std::uint64_t parent;
         std::uint32_t mode;
         std::uint32_t link_count;
-        std::uint32_t entries = 0; // that name it
+        std::uint32_t entries = 0;          // that name it
+        const Entry *first_entry = nullptr; // directories: that counts
         bool being_removed = false;
         Reach reach = Reach::unknown;
     };
 
     Inode *find(std::uint64_t number);
     void check_root(Pass &pass);
+    void make_root(Pass &pass);
+    void check_parent(Pass &pass, const Entry &entry, Inode &directory);
     void check_entry(Pass &pass, const Entry &entry);
     void check_unfinished(Pass &pass, const Unfinished &work);
     void check_links(Pass &pass, const Inode &inode);

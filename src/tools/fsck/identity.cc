@@ -20,6 +20,21 @@ template <typename T> bool same_bytes(const T &a, const T &b) {
     return std::memcmp(&a, &b, sizeof(T)) == 0;
 }
 
+// A copy of another version is no damage.
+template <typename T> void offer_copy(const Copies<T> &copies, bool differ, unsigned device,
+                                      Subject subject, Findings &findings) {
+    const bool newer = copies.first.state == CopyState::other_version ||
+                       copies.second.state == CopyState::other_version;
+    const std::string text = std::string(to_string(subject)) + " copy of device " +
+                             std::to_string(device) + " restored from the other one";
+    if (newer || copies.best() == nullptr)
+        return;
+    if (differ)
+        findings.fix(Stage::copies, subject, text, FixCopies{device});
+    else if (!copies.first.valid() || !copies.second.valid())
+        findings.safe_fix(Stage::copies, subject, text, FixCopies{device});
+}
+
 template <typename T>
 void check_copies(const Copies<T> &copies, unsigned device, Subject subject, Findings &findings) {
     const std::string name = std::string(to_string(subject)) + " copy of device " +
@@ -28,10 +43,12 @@ void check_copies(const Copies<T> &copies, unsigned device, Subject subject, Fin
         if (!copy->valid())
             findings.error(copy->state == CopyState::unreadable ? Subject::media : subject,
                            name + std::to_string(copy->block) + " " + to_string(copy->state));
-    if (copies.first.valid() && copies.second.valid() &&
-        !same_bytes(copies.first.value, copies.second.value))
+    const bool differ = copies.first.valid() && copies.second.valid() &&
+                        !same_bytes(copies.first.value, copies.second.value);
+    if (differ)
         findings.error(subject, std::string("the two ") + to_string(subject) + "s differ (device " +
                                     std::to_string(device) + ")");
+    offer_copy(copies, differ, device, subject, findings);
 }
 
 bool is_role(std::uint32_t role, unsigned device) {

@@ -37,6 +37,8 @@ class InodeCheck {
     void finish();
 
     std::uint64_t number() const { return number_; }
+    // The number is not one that a file may have: all its items are to go.
+    bool is_reserved() const;
 
   private:
     struct BlockRange {
@@ -45,15 +47,26 @@ class InodeCheck {
     };
 
     void error(Subject subject, const std::string &text);
+    // What is to be done about the last error: take an item out, or set a field of the inode.
+    void drop(Stage stage, Subject subject, const reader::Key &key, const std::string &what);
+    void set(Stage stage, Subject subject, InodeField field, std::uint64_t value,
+             const std::string &what);
+    void rehash(Subject subject, const reader::Key &key, std::uint64_t hash,
+                const std::string &what);
     bool is(std::uint32_t type) const { return inode_ && (inode_->mode & 0170000) == type; }
 
     void inode(const reader::Item &item);
     void check_attributes();
+    void check_mode();
+    void make_inode();
+    std::uint32_t likely_type() const;
     void entry(const reader::Item &item, MediaBlock leaf);
     void xattr(const reader::Item &item);
     void symlink(const reader::Item &item);
     void extent(const reader::Item &item);
-    void extent_media(MediaRun run);
+    void cut_overlap(const reader::Key &key, const format::ExtentItem &extent);
+    void extent_media(const reader::Key &key, MediaRun run);
+    void join_pins(const reader::Key &key, std::uint64_t end);
     void pin(const reader::Item &item);
     void check_name(Subject subject, const reader::Key &key, std::string_view name);
 
@@ -66,6 +79,7 @@ class InodeCheck {
     std::uint64_t number_ = ~std::uint64_t{0}; // none yet
     bool gap_ = false;
     bool orphan_reported_ = false;
+    unsigned types_seen_ = 0; // a bit for each ItemType
     std::optional<format::InodeItem> inode_;
     std::uint64_t entries_ = 0;
     std::uint64_t subdirectories_ = 0;

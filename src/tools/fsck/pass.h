@@ -15,6 +15,8 @@ struct Pass {
     Report &report;
     Findings findings;
     OwnerMap owners;
+    OwnerMap metadata; // of owners' blocks, those that hold metadata: they keep what is contested
+    std::vector<MediaRun> contested; // with data on one side at least
     HashKey hash_key;
     // A part of the tree was lost: what is not found may have been in it.
     bool incomplete = false;
@@ -22,10 +24,11 @@ struct Pass {
     Pass(const reader::View &the_view, const CheckOptions &the_options, Report &the_report,
          const Findings &the_findings)
         : view(the_view), options(the_options), report(the_report), findings(the_findings),
-          owners(the_view.superblock()), hash_key(the_view.hash_key()) {}
+          owners(the_view.superblock()), metadata(the_view.superblock()),
+          hash_key(the_view.hash_key()) {}
 
     // Claims metadata blocks for `owner`. False (and a finding) if the run is not on device 0 or
-    // somebody has it already.
+    // other metadata is there already; if data is, it will have to go.
     bool claim_metadata(MediaRun run, const std::string &owner) {
         if (run.start.device() != 0 || !owners.contains(run)) {
             findings.error(Subject::ownership,
@@ -33,21 +36,34 @@ struct Pass {
             return false;
         }
         report.counts.metadata_blocks += run.count.value;
-        return claim(run, owner);
+        const bool free_of_metadata = metadata.claim(run).count == 0;
+        if (claim(run, owner))
+            return true;
+        if (free_of_metadata)
+            contested.push_back(run);
+        return free_of_metadata;
     }
 
     // Claims data blocks. REQUIRES: owners.contains(run).
-    bool claim_data(MediaRun run, const std::string &owner) {
+    void claim_data(MediaRun run, const std::string &owner) {
         report.counts.data_blocks += run.count.value;
         forbid_records(run, owner);
-        return claim(run, owner);
+        if (!claim(run, owner))
+            contested.push_back(run);
     }
 
     // Bytes are owned by the journal or are data, never both: no record may name this run.
     void forbid_records(MediaRun run, const std::string &owner) {
         if (!view.patches_of(run.start, run.count).empty())
-            findings.error(Subject::ring,
-                           "a record names bytes of " + to_string(run) + ", " + owner);
+            forbidden_record(run, "a record names bytes of " + to_string(run) + ", " + owner);
+    }
+
+    void forbidden_record(MediaRun run, const std::string &text) {
+        findings.error(Subject::ring, text);
+        findings.fix(Stage::ring, Subject::ring, "the journal's records were written home",
+                     FixRing{true});
+        if (findings.fixes() != nullptr)
+            findings.fixes()->not_units.push_back(run);
     }
 
     // False if the check is to be given up.

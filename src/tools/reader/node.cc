@@ -3,6 +3,7 @@
 
 #include "base/checksum.h"
 
+#include <bit>
 #include <bitset>
 
 namespace daxpin::reader {
@@ -33,6 +34,24 @@ std::string to_string(const Key &key) {
 
 bool unit_checksum_holds(const UnitBytes &bytes) {
     return load<le32>(bytes, 0) == crc32c(std::span(bytes).subspan(sizeof(le32)));
+}
+
+// A checksum is linear: that of a unit with one bit wrong differs from the right one by that of
+// the bit alone, which a step of the shift register takes one place back.
+std::optional<std::size_t> flipped_bit(const UnitBytes &bytes) {
+    constexpr std::uint32_t polynomial = 0x82F63B78;
+    constexpr std::size_t checksum_bits = 8 * sizeof(le32);
+    const std::uint32_t wrong =
+        load<le32>(bytes, 0) ^ crc32c(std::span(bytes).subspan(sizeof(le32)));
+    if (std::has_single_bit(wrong))
+        return std::countr_zero(wrong); // of the checksum itself
+    std::uint32_t of_bit = polynomial;  // the last bit's
+    for (std::size_t bit = block_size * 8; bit-- > checksum_bits;) {
+        if (of_bit == wrong)
+            return bit;
+        of_bit = of_bit >> 1 ^ ((of_bit & 1) != 0 ? polynomial : 0);
+    }
+    return std::nullopt;
 }
 
 NodeHeader Node::header() const {
@@ -87,7 +106,8 @@ std::optional<std::string> Node::heap_problem(const NodeHeader &head) const {
     for (unsigned i = 0; i < head.count; ++i) {
         const LeafSlot where = slot(i);
         if (where.offset % item_align != 0 || where.offset < head.heap_start ||
-            where.length < sizeof(format::Key) || where.offset + where.length > block_size)
+            where.length < sizeof(format::Key) || where.length > item_bytes_max ||
+            where.offset + where.length > block_size)
             return "slot " + std::to_string(i) + " leads outside the heap";
         const unsigned bytes = padded(where.length);
         live += bytes;

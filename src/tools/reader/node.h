@@ -37,10 +37,15 @@ struct Child {
     std::uint64_t block; // MediaBlock
 };
 
-inline constexpr unsigned level_max = 24; // of a tree that 2^48 blocks could hold
+inline constexpr unsigned level_max = 15;
+inline constexpr unsigned item_bytes_max = sizeof(format::Key) + 1400;
 
 // True if the first four bytes are the CRC-32C of the others.
 bool unit_checksum_holds(const UnitBytes &bytes);
+
+// The one bit of the unit that, flipped, makes its checksum hold; nothing if there is none. At
+// this length CRC-32C tells one flipped bit from two or three: it cannot take them for another one.
+std::optional<std::size_t> flipped_bit(const UnitBytes &bytes);
 
 class Node {
   public:

@@ -119,6 +119,15 @@ void Ring::collect_patches(Walk &walk, const RecordHeader &header) const {
     }
 }
 
+std::vector<Patch> Ring::patches_beyond(const Walk &walk, std::uint64_t tail) const {
+    Walk beyond;
+    RecordHeader header;
+    for (std::uint64_t at = walk.stop; at < tail + bytes_; at += format::record_align)
+        if (verify(at, header) == Verdict::record && header.type == format::record_outcome)
+            collect_patches(beyond, header);
+    return std::move(beyond.patches);
+}
+
 // A record is durable before the next one begins, so nothing may verify beyond the stop.
 void Ring::look_beyond(Walk &walk, std::uint64_t tail) const {
     std::vector<std::byte> buffer(std::min<std::uint64_t>(window_bytes, bytes_));

@@ -52,6 +52,9 @@ class Ring {
     std::uint64_t bytes() const { return bytes_; }
     Walk walk(std::uint64_t tail);
 
+    // What the records say that verify by themselves behind the stop of a walk from `tail`.
+    std::vector<Patch> patches_beyond(const Walk &walk, std::uint64_t tail) const;
+
     // REQUIRES: seat + out.size() <= bytes().
     Result<void> read(std::uint64_t seat, std::span<std::byte> out) const;
 

@@ -4,42 +4,35 @@
 namespace daxpin::reader {
 namespace {
 
-// Where a node stands: what its parent says of it.
-struct Place {
-    MediaBlock block;
-    std::optional<unsigned> level; // none: the root
-    Key low;                       // keys are >= low
-    std::optional<Key> high;       // and < high
-    double done;
-    double share; // of the whole, for progress
-};
-
 class Walker {
   public:
     Walker(const View &view, TreeVisitor &visitor, Key from, Key to)
-        : view_(view), visitor_(visitor), from_(from), to_(to) {}
+        : view_(view), visitor_(visitor), from_(from),
+          to_(to), place_{MediaBlock::at(0, view.superblock().root), {}, {}, {}, {}} {}
 
-    void visit(const Place &place) {
-        if (!visitor_.enter(place.block, place.done))
+    // Visits the node at place_, which stands for `share` of the whole, `done` of it before.
+    void visit(double done, double share) {
+        if (!visitor_.enter(place_, done))
             return;
+        const MediaBlock block = place_.block;
         UnitBytes bytes;
-        if (const auto read = view_.read(place.block, bytes); !read)
-            return visitor_.broken(place.block, read.code() == Errc::io, describe(read.error()));
+        if (const auto read = view_.read(block, bytes); !read)
+            return visitor_.broken(place_, read.code() == Errc::io, describe(read.error()));
         const Node node(bytes);
-        auto problem = node.problem(place.block.value);
+        auto problem = node.problem(block.value);
         if (!problem)
-            problem = misplaced(node, place);
+            problem = misplaced(node, place_);
         if (problem)
-            return visitor_.broken(place.block, false, *problem);
-        visitor_.node(place.block, node);
+            return visitor_.broken(place_, false, *problem);
+        visitor_.node(block, node);
         if (node.level() == 0)
-            visit_items(node, place.block);
+            visit_items(node, block);
         else
-            visit_children(node, place);
+            visit_children(node, done, share / node.count());
     }
 
   private:
-    static std::optional<std::string> misplaced(const Node &node, const Place &place) {
+    static std::optional<std::string> misplaced(const Node &node, const NodePlace &place) {
         if (place.level && node.level() != *place.level)
             return "level " + std::to_string(node.level()) + " where " +
                    std::to_string(*place.level) + " belongs";
@@ -62,34 +55,35 @@ class Walker {
         }
     }
 
-    void visit_children(const Node &node, const Place &place) {
-        const double share = place.share / node.count();
+    void visit_children(const Node &node, double done, double share) {
+        const NodePlace here = place_;
+        place_.level = node.level() - 1;
+        place_.parents.push_back({here.block, 0});
         for (unsigned i = 0; i < node.count(); ++i) {
             const Child child = node.child(i);
-            std::optional<Key> high = place.high;
-            if (i + 1 < node.count())
-                high = node.child(i + 1).key;
+            place_.block = MediaBlock{child.block};
             // The first child's key is no bound: it holds everything from the node's own on.
-            const Key low = i == 0 ? place.low : child.key;
-            if (low >= to_ || (high && *high <= from_))
-                continue;
-            visit({MediaBlock{child.block}, node.level() - 1, low, high, place.done + i * share,
-                   share});
+            place_.low = i == 0 ? here.low : child.key;
+            place_.high = i + 1 < node.count() ? std::optional(node.child(i + 1).key) : here.high;
+            place_.parents.back().index = i;
+            if (place_.low < to_ && (!place_.high || *place_.high > from_))
+                visit(done + i * share, share);
         }
+        place_ = here;
     }
 
     const View &view_;
     TreeVisitor &visitor_;
     Key from_;
     Key to_;
+    NodePlace place_;
 };
 
 } // namespace
 
 void walk_tree(const View &view, TreeVisitor &visitor, Key from, Key to) {
     Walker walker(view, visitor, from, to);
-    walker.visit(
-        {MediaBlock::at(0, view.superblock().root), std::nullopt, Key{}, std::nullopt, 0.0, 1.0});
+    walker.visit(0.0, 1.0);
 }
 
 } // namespace daxpin::reader

@@ -10,18 +10,31 @@
 
 namespace daxpin::reader {
 
+// Where a node stands: what its parents say of it.
+struct NodePlace {
+    MediaBlock block;
+    std::optional<unsigned> level; // none: the root
+    Key low;                       // keys are >= low
+    std::optional<Key> high;       // and < high
+    struct Step {
+        MediaBlock node;
+        unsigned index; // of the child taken
+    };
+    std::vector<Step> parents; // root first
+};
+
 class TreeVisitor {
   public:
     virtual ~TreeVisitor() = default;
 
     // A node is about to be read; `done` is the part of the tree before it, 0 .. 1. False leaves
     // it and everything below out.
-    virtual bool enter(MediaBlock node, double done) = 0;
+    virtual bool enter(const NodePlace &place, double done) = 0;
     // A node that is sound.
     virtual void node(MediaBlock block, const Node &node) = 0;
     virtual void item(const Item &item, MediaBlock leaf) = 0;
     // A node that cannot be used; its items come neither before nor after.
-    virtual void broken(MediaBlock node, bool unreadable, const std::string &what) = 0;
+    virtual void broken(const NodePlace &place, bool unreadable, const std::string &what) = 0;
 };
 
 // Visits the nodes that may hold keys of [from, to) and the items that do.

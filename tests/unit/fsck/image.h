@@ -75,6 +75,7 @@ class Image {
         return *reinterpret_cast<T *>(block(number, device).data() + offset);
     }
     SimMedia &media(unsigned device = 0) { return *media_[device]; }
+    const std::vector<std::shared_ptr<SimMedia>> &all_media() const { return media_; }
     static void seal_unit(std::span<std::byte> unit);
     void write_labels();
     void write_superblocks();

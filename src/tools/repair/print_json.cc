@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "tools/fsck/print.h"
+#include "tools/repair/print.h"
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -22,23 +22,35 @@ Json counts_json(const Counts &counts) {
             {"free_blocks", counts.free_blocks}};
 }
 
-Json volume_json(const Checked &volume) {
+Json findings_json(const Report &report) {
     Json findings = Json::array();
-    for (const auto &finding : volume.report.findings)
+    for (const auto &finding : report.findings)
         findings.push_back({{"subject", to_string(finding.subject)},
                             {"severity", finding.severity == Severity::error ? "error" : "note"},
                             {"text", finding.text}});
-    Json object = {{"device", volume.device},
-                   {"clean", volume.failure.empty() && volume.report.clean()}};
+    return findings;
+}
+
+// What was found; of a repair also what was done, what could not be, and what is left.
+Json volume_json(const Checked &volume) {
+    const auto &[before, after, done, failed] = volume.outcome;
+    Json object = {{"device", volume.device}, {"clean", volume.failure.empty() && after.clean()}};
     if (!volume.failure.empty()) {
         object["failure"] = volume.failure;
         return object;
     }
-    object["cancelled"] = volume.report.cancelled;
-    object["errors"] = volume.report.errors;
-    object["notes"] = volume.report.notes;
-    object["findings"] = findings;
-    object["counts"] = counts_json(volume.report.counts);
+    object["cancelled"] = after.cancelled;
+    object["errors"] = before.errors;
+    object["notes"] = before.notes;
+    object["findings"] = findings_json(before);
+    Json actions = Json::array();
+    for (const auto &action : done)
+        actions.push_back({{"subject", to_string(action.subject)}, {"text", action.text}});
+    object["done"] = actions;
+    object["failed"] = failed;
+    object["errors_left"] = after.errors;
+    object["left"] = after.clean() ? Json::array() : findings_json(after);
+    object["counts"] = counts_json(after.counts);
     return object;
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// fsck.daxpinfs: checks volumes. Exit status as fsck(8).
+// fsck.daxpinfs: checks volumes and repairs them. Exit status as fsck(8).
 #include "device/open.h"
-#include "tools/fsck/print.h"
-#include "tools/fsck/progress.h"
+#include "tools/repair/print.h"
+#include "tools/repair/progress.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -16,7 +16,14 @@ namespace {
 
 using namespace daxpin;
 
-enum ExitStatus { ok = 0, errors_left = 4, operational = 8, usage = 16, cancelled = 32 };
+enum ExitStatus {
+    ok = 0,
+    corrected = 1,
+    errors_left = 4,
+    operational = 8,
+    usage = 16,
+    cancelled = 32
+};
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -38,8 +45,8 @@ void add_options(CLI::App &app, Options &options, bool &ignored) {
                    "after the other, members of one volume together")
         ->required();
     app.add_flag("-n", options.no, "check only, change nothing (the default)");
-    app.add_flag("-y", options.yes, "answer yes to every repair; this version only checks");
-    app.add_flag("-a,-p", options.automatic, "as -y, for boot scripts");
+    app.add_flag("-y", options.yes, "repair everything that can be repaired");
+    app.add_flag("-a,-p", options.automatic, "repair what loses no name and no byte");
     app.add_flag("-v,--verbose", options.verbose, "print counts of what was found");
     app.add_flag("--json", options.json, "print the report as JSON");
     app.add_flag("-M", options.skip_in_use, "pass over a volume that is in use, with status 0");
@@ -47,8 +54,9 @@ void add_options(CLI::App &app, Options &options, bool &ignored) {
         ->type_name("FD");
     app.add_flag("-f,--force,-r,-A,-R,-T", ignored, "accepted for fsck(8), without effect");
     app.set_version_flag("-V,--version", "fsck.daxpinfs " DAXPIN_VERSION);
-    app.footer("Exit status: 0 clean, 4 errors left, 8 the check could not be made, 16 usage,\n"
-               "32 cancelled. The sum of those of all volumes.");
+    app.footer(
+        "Exit status: 0 clean, 1 errors corrected, 4 errors left, 8 the check could not be made,\n"
+        "16 usage, 32 cancelled. The sum of those of all volumes.");
 }
 
 // One volume: the device given and whichever of the others are members of it.
@@ -58,34 +66,42 @@ struct Opened {
     std::vector<std::string> members; // paths
 };
 
-int status_of(const fsck::Report &report) {
+int status_of(const repair::Outcome &outcome) {
+    const fsck::Report &report = outcome.after;
     if (report.cancelled)
         return cancelled;
     const bool unknown = std::ranges::any_of(report.findings, [](const fsck::Finding &finding) {
         return finding.subject == fsck::Subject::feature;
     });
-    return unknown ? operational : report.clean() ? ok : errors_left;
+    const int changed = outcome.done.empty() ? ok : corrected;
+    return unknown ? operational : changed | (report.clean() ? ok : errors_left);
 }
 
-fsck::Report run_check(const device::DeviceTable &devices, const std::string &path,
-                       const Options &options) {
+repair::Outcome run(device::DeviceTable &devices, const std::string &path, const Options &options) {
     fsck::Progress bar(path.c_str(), options.progress_fd);
-    fsck::CheckOptions check;
-    check.progress = [&](double done) {
+    const auto progress = [&](double done) {
         if (!options.json)
             bar.show(done);
         return interrupted == 0;
     };
-    return fsck::check(devices, check);
+    if (options.repair()) {
+        const auto level = options.yes ? repair::Level::all : repair::Level::safe;
+        return repair::repair(devices, system_env(), {level, progress});
+    }
+    fsck::CheckOptions check;
+    check.progress = progress;
+    repair::Outcome outcome;
+    outcome.before = outcome.after = fsck::check(devices, check);
+    return outcome;
 }
 
 Opened check_volume(const std::string &path, const std::vector<std::string> &others,
                     const Options &options) {
     Opened opened{{path, {}, {}}, ok, {path}};
     device::OpenOptions how;
-    how.read_only = true;
+    how.read_only = !options.repair();
     how.more_paths = others;
-    const auto devices = device::open_volume_devices(path, how);
+    auto devices = device::open_volume_devices(path, how);
     if (!devices && devices.code() == Errc::busy && options.skip_in_use)
         return opened;
     if (!devices) {
@@ -95,8 +111,8 @@ Opened check_volume(const std::string &path, const std::vector<std::string> &oth
     }
     for (unsigned i = 0; i < devices->count(); ++i)
         opened.members.push_back(devices->at(i).info().path);
-    opened.checked.report = run_check(*devices, path, options);
-    opened.status = status_of(opened.checked.report);
+    opened.checked.outcome = run(*devices, path, options);
+    opened.status = status_of(opened.checked.outcome);
     return opened;
 }
 
@@ -104,7 +120,7 @@ void print(const fsck::Checked &checked, const Options &options) {
     if (!checked.failure.empty())
         std::fprintf(stderr, "fsck.daxpinfs: %s\n", checked.failure.c_str());
     else
-        fsck::print_text(checked.device, checked.report, {options.verbose, options.repair()});
+        fsck::print_text(checked.device, checked.outcome, {options.verbose});
 }
 
 bool same_file(const std::string &a, const std::string &b) {
@@ -147,7 +163,7 @@ void catch_signals() {
 } // namespace
 
 int main(int argc, char **argv) {
-    CLI::App app("Checks a daxpinfs volume.", "fsck.daxpinfs");
+    CLI::App app("Checks and repairs daxpinfs volumes.", "fsck.daxpinfs");
     Options options;
     bool ignored = false;
     add_options(app, options, ignored);

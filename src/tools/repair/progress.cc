@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "tools/fsck/progress.h"
+#include "tools/repair/progress.h"
 
 #include <cstdio>
 #include <string>

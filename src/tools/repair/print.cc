@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "tools/fsck/print.h"
+#include "tools/repair/print.h"
 
 #include <cinttypes>
 #include <cstdio>
@@ -32,25 +32,44 @@ void print_findings(const std::string &device, const Report &report) {
         std::printf("%s: %" PRIu64 " more findings not shown\n", device.c_str(), hidden);
 }
 
+void print_done(const std::string &device, const repair::Outcome &outcome) {
+    for (const auto &action : outcome.done)
+        std::printf("%s: fixed: %s: %s\n", device.c_str(), to_string(action.subject),
+                    action.text.c_str());
+    for (const auto &text : outcome.failed)
+        std::printf("%s: %s\n", device.c_str(), text.c_str());
+}
+
+void print_verdict(const std::string &device, const repair::Outcome &outcome) {
+    const auto &report = outcome.after;
+    if (report.cancelled)
+        std::printf("%s: cancelled\n", device.c_str());
+    else if (report.clean())
+        std::printf("%s: %s, %" PRIu64 " inodes, %" PRIu64 " blocks in use\n", device.c_str(),
+                    outcome.done.empty() ? "clean" : "repaired", report.counts.inodes,
+                    report.counts.metadata_blocks + report.counts.data_blocks);
+    else
+        std::printf("%s: %" PRIu64 " errors left\n", device.c_str(), report.errors);
+}
+
 } // namespace
 
-void print_text(const std::string &device, const Report &report, const PrintOptions &options) {
-    print_findings(device, report);
+void print_text(const std::string &device, const repair::Outcome &outcome,
+                const PrintOptions &options) {
+    print_findings(device, outcome.before);
+    print_done(device, outcome);
+    const auto &report = outcome.after;
+    if (!outcome.done.empty() && !report.clean()) {
+        std::printf("%s: left:\n", device.c_str());
+        print_findings(device, report);
+    }
     if (report.counts.records_replayed != 0)
         std::printf("%s: the journal holds %" PRIu64 " records that the next mount will write "
                     "home; checked as if it had\n",
                     device.c_str(), report.counts.records_replayed);
     if (options.verbose)
         print_counts(report.counts);
-    if (report.cancelled)
-        std::printf("%s: cancelled\n", device.c_str());
-    else if (report.clean())
-        std::printf("%s: clean, %" PRIu64 " inodes, %" PRIu64 " blocks in use\n", device.c_str(),
-                    report.counts.inodes,
-                    report.counts.metadata_blocks + report.counts.data_blocks);
-    else
-        std::printf("%s: %" PRIu64 " errors, left as they are%s\n", device.c_str(), report.errors,
-                    options.repair ? ": repair is not available in this version" : "");
+    print_verdict(device, outcome);
 }
 
 } // namespace daxpin::fsck

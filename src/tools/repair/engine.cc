@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tools/repair/engine.h"
+
+#include <algorithm>
+
+namespace daxpin::repair {
+
+Result<Engine> Engine::open(device::DeviceTable &devices, const format::Superblock &superblock,
+                            Env &env) {
+    Engine engine(superblock, env);
+    std::ranges::copy(superblock.hash_key, engine.hash_key_.begin());
+    DAXPIN_TRY_ASSIGN(engine.journal_,
+                      journal::Journal::open(devices, journal::geometry_of(superblock), env));
+    return engine;
+}
+
+Result<void> Engine::open_tree() {
+    if (tree_ != nullptr)
+        return {};
+    DAXPIN_TRY_ASSIGN(allocator_, alloc::Allocator::open(*journal_, superblock_));
+    tree_ = std::make_unique<btree::Tree>(*journal_, MediaBlock::at(0, superblock_.root));
+    return {};
+}
+
+Result<std::byte *> Engine::edit_damaged(journal::Transaction &tx, MediaBlock unit) {
+    journal_->units().set_verified(unit, true); // commit() makes it so
+    return tx.edit(unit);
+}
+
+} // namespace daxpin::repair

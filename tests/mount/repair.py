@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""fsck.daxpinfs -p and -y on a damaged volume: what they say, their exit status, and the files
+afterwards."""
+
+import json
+import struct
+import subprocess
+import sys
+
+from harness import (MIB, Volume, case, expect, expect_equal, expect_same, program, run,
+                     run_command, snapshot)
+
+
+def fill(volume):
+    volume.mount()
+    for folder in range(20):
+        volume.path(f"folder-{folder}").mkdir()
+        for number in range(40):
+            volume.path(f"folder-{folder}", f"file-{number}").write_bytes(
+                f"{folder} {number}".encode() * 50)
+    before = snapshot(volume.mountpoint)
+    volume.unmount()
+    return before
+
+
+def nodes(device):
+    """Blocks of the tree by level, from what dump.daxpinfs says."""
+    said = subprocess.run([program("dump.daxpinfs"), "--json", "tree", device], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout
+    levels = {}
+    for row in json.loads(said)["nodes"]:
+        levels.setdefault(row["level"], []).append(int(str(row["block"]).split(":")[-1]))
+    return levels
+
+
+def damage(device, block, offset, data):
+    with open(device, "r+b") as file:
+        file.seek(block * 4096 + offset)
+        file.write(data)
+
+
+def flip(device, block, offset):
+    with open(device, "r+b") as file:
+        file.seek(block * 4096 + offset)
+        byte, = struct.unpack("B", file.read(1))
+        file.seek(block * 4096 + offset)
+        file.write(struct.pack("B", byte ^ 16))
+
+
+def fsck(volume, *options, status):
+    return run_command(program("fsck.daxpinfs"), *options, *volume.devices, status=status)
+
+
+def expect_unharmed(volume, before):
+    volume.fsck()
+    volume.mount()
+    expect_same(before, snapshot(volume.mountpoint))
+    volume.unmount()
+
+
+@case("a sound volume: -p and -y change nothing, status 0", bare=True)
+def sound():
+    with Volume(size=64 * MIB) as volume:
+        fill(volume)
+        device = volume.devices[0]
+        image = device.read_bytes()
+        for option in ("-n", "-p", "-a", "-y"):
+            expect("clean" in fsck(volume, option, status=0), option)
+        expect(device.read_bytes() == image, "a sound volume was written to")
+
+
+@case("-p mends a label, a flipped bit and a bitmap: status 1, then 0", bare=True)
+def automatic():
+    with Volume(size=64 * MIB) as volume:
+        before = fill(volume)
+        device = volume.devices[0]
+        damage(device, 0, 0, bytes(4096))
+        flip(device, nodes(device)[0][3], 2000)
+        said = fsck(volume, "-n", status=4)
+        expect("label" in said and "checksum" in said, said)
+        said = fsck(volume, "-p", status=1)
+        expect("one bit corrected" in said and "repaired" in said, said)
+        fsck(volume, "-p", status=0)
+        expect_unharmed(volume, before)
+
+
+@case("-p leaves an inner node that is lost, -y mends it: no file is lost", bare=True)
+def inner_nodes():
+    with Volume(size=64 * MIB) as volume:
+        before = fill(volume)
+        device = volume.devices[0]
+        top = max(nodes(device))
+        expect(top > 0, "the tree has one node only")
+        for block in nodes(device)[top]:
+            damage(device, block, 64, b"\xa5" * 512)
+        fsck(volume, "-p", status=4)
+        said = fsck(volume, "-y", status=1)
+        expect("subtrees below it put back" in said, said)
+        expect_unharmed(volume, before)
+
+
+@case("-y of a lost leaf: the rest of the files is there, the report is JSON too", bare=True)
+def leaf():
+    with Volume(size=64 * MIB) as volume:
+        before = fill(volume)
+        device = volume.devices[0]
+        blocks = nodes(device)[0]
+        damage(device, blocks[len(blocks) // 2], 0, bytes(4096))
+        report, = json.loads(fsck(volume, "-y", "--json", status=1))["volumes"]
+        expect_equal(report["clean"], True, "clean")
+        expect_equal(report["errors_left"], 0, "errors left")
+        expect(report["findings"] and report["done"], report)
+        volume.fsck()
+        volume.mount()
+        after = snapshot(volume.mountpoint)
+        volume.unmount()
+        kept = sum(1 for path, what in before.items() if after.get(path) == what)
+        expect(kept > len(before) * 9 // 10, f"{kept} of {len(before)} are left as they were")
+
+
+sys.exit(run())
