@@ -192,7 +192,7 @@ class Surveyor : public reader::TreeVisitor {
             specimen_.in_use.pop_back();
     }
 
-    bool enter(MediaBlock, double) override { return true; }
+    bool enter(const reader::NodePlace &, double) override { return true; }
 
     void node(MediaBlock block, const reader::Node &node) override {
         while (!path_.empty() && path_.back().level <= node.level())
@@ -211,7 +211,9 @@ class Surveyor : public reader::TreeVisitor {
             blob(inode, item.value);
     }
 
-    void broken(MediaBlock, bool, const std::string &) override { DAXPIN_ASSERT(false); }
+    void broken(const reader::NodePlace &, bool, const std::string &) override {
+        DAXPIN_ASSERT(false);
+    }
 
   private:
     struct Step {

@@ -127,7 +127,7 @@ class Survey : public reader::TreeVisitor {
   public:
     explicit Survey(Image &image) : image_(image) {}
 
-    bool enter(MediaBlock, double) override { return true; }
+    bool enter(const reader::NodePlace &, double) override { return true; }
     void node(MediaBlock block, const reader::Node &node) override {
         const auto header = node.header();
         const std::uint64_t at = block.block() * block_size;
@@ -151,7 +151,9 @@ class Survey : public reader::TreeVisitor {
             add(MediaBlock{address}.block() * block_size, 64);
         }
     }
-    void broken(MediaBlock, bool, const std::string &what) override { fail("survey: " + what); }
+    void broken(const reader::NodePlace &, bool, const std::string &what) override {
+        fail("survey: " + what);
+    }
 
     void add(std::uint64_t offset, std::uint64_t length, unsigned device = 0) {
         image_.pieces.push_back({device, offset, length});

@@ -215,9 +215,12 @@ void check_freed_units(Pass &pass) {
         reader::UnitBytes unit;
         if (std::exchange(last, patch.block) == patch.block || !pass.view.read(block, unit))
             continue;
-        if (!is_owned(pass, block) && !reader::unit_checksum_holds(unit))
-            pass.findings.error(Subject::ring, "records leave a wrong checksum in block " +
-                                                   to_string(block) + ", which is free");
+        if (is_owned(pass, block) || reader::unit_checksum_holds(unit))
+            continue;
+        pass.findings.error(Subject::ring, "records leave a wrong checksum in block " +
+                                               to_string(block) + ", which is free");
+        pass.findings.fix(Stage::ring, Subject::ring, "what the journal holds was written home",
+                          FixRing{true});
     }
 }
 
