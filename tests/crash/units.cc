@@ -165,6 +165,8 @@ std::vector<Unit> chosen_units(std::vector<Unit> units, const std::string &only,
     if (only.empty())
         return units;
     for (Unit &unit : units) {
+        if (!unit.name.starts_with(only))
+            unit.name = only + "*"; // a part of the unit, not to be taken for the whole in a log
         unit.branches = [all = unit.branches, only] {
             auto branches = all();
             std::erase_if(branches,

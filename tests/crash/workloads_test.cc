@@ -123,6 +123,18 @@ TEST_CASE("explorer: a branch has the same crash states alone and among its sibl
     CHECK(together.full_checks <= alone.full_checks);
 }
 
+TEST_CASE("units: a part of a unit has a name of its own", "[crash]") {
+    const auto all = units_of(Tier::normal, {});
+    const auto part = chosen_units(all, "ace.write-foo-append.rename-", "dirty");
+    REQUIRE(part.size() == 1);
+    CHECK(part[0].branches().size() == 16);
+    const auto whole = chosen_units(all, "ace.write-foo-append.", "dirty");
+    REQUIRE(whole.size() == 1);
+    CHECK(whole[0].branches().size() == 56);
+    CHECK(part[0].id() != whole[0].id());
+    CHECK(whole[0].id() == "ace.write-foo-append.*@dirty");
+}
+
 TEST_CASE("summary: a later result of a unit counts instead of an earlier one", "[crash]") {
     Summary summary;
     summary.add(result_of("a", 10, 1));
