@@ -24,10 +24,11 @@ void pause_processor() {
 
 // Under a hook nobody may block in the kernel: the thread that holds the lock would never be
 // chosen to run.
-template <typename Try> void lock_under(SchedulerHook &scheduler, Try try_lock) {
-    do {
-        scheduler.yield_point();
-    } while (!try_lock());
+template <typename Try>
+void lock_under(SchedulerHook &scheduler, Try try_lock, bool waits_first = false) {
+    scheduler.yield_point(waits_first);
+    while (!try_lock())
+        scheduler.yield_point(true);
 }
 
 } // namespace
@@ -35,7 +36,7 @@ template <typename Try> void lock_under(SchedulerHook &scheduler, Try try_lock) 
 void spin_wait(unsigned round) noexcept {
     constexpr unsigned pause_rounds = 64;
     if (SchedulerHook *scheduler = hook())
-        scheduler->yield_point();
+        scheduler->yield_point(true);
     else if (round < pause_rounds)
         pause_processor();
     else
@@ -67,7 +68,8 @@ void SharedMutex::lock_shared() NO_THREAD_SAFETY_ANALYSIS {
 void CondVar::wait(Mutex &mutex) NO_THREAD_SAFETY_ANALYSIS {
     if (SchedulerHook *scheduler = hook()) [[unlikely]] {
         mutex.unlock();
-        lock_under(*scheduler, [&] { return mutex.try_lock(); });
+        lock_under(
+            *scheduler, [&] { return mutex.try_lock(); }, true);
     } else {
         condition_.wait(mutex.mutex_);
     }
@@ -76,7 +78,8 @@ void CondVar::wait(Mutex &mutex) NO_THREAD_SAFETY_ANALYSIS {
 bool CondVar::wait_for(Mutex &mutex, unsigned timeout_ms) NO_THREAD_SAFETY_ANALYSIS {
     if (SchedulerHook *scheduler = hook()) [[unlikely]] {
         mutex.unlock();
-        lock_under(*scheduler, [&] { return mutex.try_lock(); });
+        lock_under(
+            *scheduler, [&] { return mutex.try_lock(); }, true);
         return true;
     }
     return condition_.wait_for(mutex.mutex_, std::chrono::milliseconds(timeout_ms)) ==

@@ -37,8 +37,9 @@ namespace daxpin {
 class SchedulerHook {
   public:
     virtual ~SchedulerHook() = default;
-    // The calling thread is about to try a lock, or found one taken and will try again.
-    virtual void yield_point() = 0;
+    // The calling thread is about to do what others may see or wait for. `waits`: it found taken
+    // what it needs, or waits to be woken, and can do nothing before another thread has run.
+    virtual void yield_point(bool waits) = 0;
 };
 
 // The installed hook, or null (the normal case). Set before the threads start.
@@ -47,6 +48,13 @@ extern std::atomic<SchedulerHook *> scheduler_hook;
 // To be called between two attempts of a spin-wait; `round` counts them. Lets other threads run:
 // a pause instruction first, the processor given up later, the test's hook if there is one.
 void spin_wait(unsigned round) noexcept;
+
+// To be called where threads may meet though none of the locks below is taken: a test's hook may
+// let another thread run first.
+inline void may_interleave() noexcept {
+    if (SchedulerHook *hook = scheduler_hook.load(std::memory_order_acquire)) [[unlikely]]
+        hook->yield_point(false);
+}
 
 class CAPABILITY("mutex") Mutex {
   public:

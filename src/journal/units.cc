@@ -19,6 +19,7 @@ constexpr unsigned bounded_rounds = 256;
 constexpr unsigned unbounded = ~0U;
 
 bool acquire_shared(std::atomic<std::uint32_t> &word, unsigned rounds) {
+    may_interleave();
     for (unsigned round = 0; round < rounds || rounds == unbounded; ++round) {
         auto seen = word.load(std::memory_order_relaxed);
         if ((seen & (exclusive_bit | writer_waits_bit)) == 0 &&
@@ -31,6 +32,7 @@ bool acquire_shared(std::atomic<std::uint32_t> &word, unsigned rounds) {
 }
 
 bool acquire_exclusive(std::atomic<std::uint32_t> &word, unsigned rounds) {
+    may_interleave();
     for (unsigned round = 0; round < rounds || rounds == unbounded; ++round) {
         auto seen = word.load(std::memory_order_relaxed);
         if ((seen & (exclusive_bit | reader_mask)) == 0) {

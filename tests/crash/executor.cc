@@ -31,10 +31,14 @@ class Executor::References {
     void add(InodeNumber number) { numbers_.push_back(number); }
 
     Result<InodeNumber> find(const std::string &path) {
-        if (path.starts_with('@'))
-            return executor_.slots_.at(path.substr(1)).number;
         InodeNumber number{format::root_inode};
-        for (std::size_t begin = 0; begin < path.size();) {
+        std::size_t begin = 0;
+        if (path.starts_with('@')) { // as with openat()
+            const std::size_t end = std::min(path.find('/'), path.size());
+            number = executor_.slots_.at(path.substr(1, end - 1)).number;
+            begin = end + 1;
+        }
+        while (begin < path.size()) {
             const std::size_t end = std::min(path.find('/', begin), path.size());
             DAXPIN_TRY_ASSIGN(number, lookup(number, path.substr(begin, end - begin)));
             begin = end + 1;
@@ -67,6 +71,13 @@ class Executor::References {
 
 Executor::~Executor() {
     for (const auto &[name, open] : slots_)
+        close(open);
+}
+
+void Executor::close(const Open &open) {
+    if (open.is_directory)
+        volume_.release_directory(open.number);
+    else
         volume_.release(open.number, open.handle);
 }
 
@@ -212,12 +223,18 @@ Result<std::uint64_t> Executor::attributes(const Operation &operation, Reference
 Result<std::uint64_t> Executor::open_slot(const Operation &operation, References &references) {
     if (operation.op == Op::close) {
         const auto open = slots_.extract(operation.other);
-        volume_.release(open.mapped().number, open.mapped().handle);
+        close(open.mapped());
         return 0;
     }
     const volume::OpenRequest request{.write = true, .direct = true};
     if (operation.op == Op::open) {
         DAXPIN_TRY_ASSIGN(const InodeNumber number, references.find(operation.path));
+        DAXPIN_TRY_ASSIGN(const auto attributes, volume_.attributes(number));
+        if (attributes.is_directory()) {
+            DAXPIN_TRY(volume_.open_directory(number));
+            slots_[operation.other] = {number, 0, true};
+            return 0;
+        }
         DAXPIN_TRY_ASSIGN(const auto reply, volume_.open_file(superuser(), number, request));
         slots_[operation.other] = {number, reply.handle};
         return 0;

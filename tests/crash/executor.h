@@ -27,7 +27,9 @@ class Executor {
     struct Open {
         InodeNumber number;
         volume::Handle handle;
+        bool is_directory = false; // opened as one; no handle
     };
+    void close(const Open &open);
     class References;
 
     Result<std::uint64_t> names(const Operation &operation, References &references);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "crash/explorer.h"
 
+#include "crash/concurrent.h"
 #include "crash/fields.h"
 #include "crash/format_run.h"
+#include "crash/orders_expectation.h"
 #include "crash/rules.h"
 
 #include <algorithm>
@@ -103,7 +105,7 @@ void Explorer::run_branch(const Workload &branch, std::size_t common_steps) {
     if (!trunk_fits())
         prepare_trunk(common_steps);
     if (verifier_)
-        verifier_->look_at(branch, recording_);
+        verifier_->look_at(branch, recording_, *expectation_);
     explore_stores();
     explore_drains();
     trunk_.stores->rollback();
@@ -120,9 +122,17 @@ void Explorer::prepare(const Workload &branch) {
         };
         return;
     }
-    recording_ = record(branch, image_, plan_.seed);
+    const bool threads = !branch.threads.empty();
+    recording_ =
+        threads ? record_threads(branch, image_, plan_.seed) : record(branch, image_, plan_.seed);
     if (!plan_.drop_field.empty())
         counters_.dropped_bytes += drop_field(recording_, plan_.drop_field);
+    if (threads) {
+        judge(token_of('R', 0, 0), check_run(recording_, branch, image_, plan_.seed));
+        expectation_ = std::make_unique<OrdersExpectation>(recording_, plan_.seed);
+    } else {
+        expectation_ = std::make_unique<StepsExpectation>(recording_);
+    }
     check_ = [this](Scratch &scratch, const Position &position) {
         return verifier_->check(scratch, position);
     };
@@ -225,7 +235,7 @@ void Explorer::crash_inside_store(Scratch &scratch, const Event &event, std::siz
 
 void Explorer::explore_stores() {
     Scratch &scratch = *trunk_.stores;
-    Position position{0, 0, recording_.steps.at(0).crashed};
+    Position position = Position::first(recording_);
     const auto &events = recording_.trace.events;
     for (std::size_t index = 0; index < events.size() && !stopped(); ++index) {
         const Event &event = events[index];
@@ -234,7 +244,8 @@ void Explorer::explore_stores() {
         if (event.kind != Event::Kind::store || index < trunk_.trace.events.size())
             continue;
         const Token token = token_of('L', index, 0);
-        const bool here = position.crashed && wanted(token);
+        const bool chosen = only_ || index % plan_.stores_every == 0;
+        const bool here = position.crashed && chosen && wanted(token);
         if (here && event.length > 8)
             crash_inside_store(scratch, event, index, position);
         scratch.advance(event.device, event.offset, recording_.trace.stored(event));
@@ -270,7 +281,7 @@ void Explorer::check_rules(const std::vector<PersistenceModel> &models, const Ev
     const Token token = token_of('R', index, 0);
     if (!position.crashed || !verifier_)
         return;
-    if (is_acknowledgement(event)) {
+    if (is_acknowledgement(event) && position.in_flight == 0) {
         ++counters_.acknowledgements;
         judge(token, check_acknowledged(models, recording_.superblock));
     }
@@ -282,7 +293,7 @@ void Explorer::check_rules(const std::vector<PersistenceModel> &models, const Ev
 void Explorer::explore_drains() {
     Scratch &scratch = *trunk_.drains;
     auto models = trunk_.models;
-    Position position{0, 0, recording_.steps.at(0).crashed};
+    Position position = Position::first(recording_);
     const auto &events = recording_.trace.events;
     for (std::size_t index = 0; index < events.size() && !stopped(); ++index) {
         const Event &event = events[index];

@@ -20,6 +20,7 @@ struct Plan {
     StateBudget states;
     StateBudget nested_states{.exhaustive_bits = 3, .states_max = 8, .random_samples = 2};
     unsigned nested_every = 32; // of the states visited, so many are crashed in recovery; 0 = none
+    unsigned stores_every = 1;  // mode L: after so many stores; the others are passed over
     std::uint64_t seed = 1;
     bool stop_at_first = false;
     std::string drop_field = {}; // taken out of every record (fields.h); empty for none
@@ -79,6 +80,7 @@ class Explorer {
     const Workload *workload_ = nullptr;
     Recording recording_;
     Trunk trunk_;
+    std::unique_ptr<Expectation> expectation_;
     std::unique_ptr<Verifier> verifier_; // null while a volume is made
     std::function<std::string(Scratch &, const Position &)> check_;
     std::uint64_t visited_ = 0;

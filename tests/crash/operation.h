@@ -3,7 +3,8 @@
 // Operation: one call on the volume, as data, so that the same workload runs on the volume and on
 // the oracle and can be printed.
 //
-// Paths are relative to the root ("A/foo"); "@x" names the file that is open in slot x.
+// Paths are relative to the root ("A/foo"); "@x" names the file that is open in slot x, "@x/foo"
+// an entry of the directory that is.
 #pragma once
 
 #include "volume/types.h"

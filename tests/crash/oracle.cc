@@ -46,11 +46,43 @@ Oracle::Oracle() : root_(std::make_shared<OracleFile>()) {
     root_->names = 1;
 }
 
+namespace {
+
+using File = std::shared_ptr<OracleFile>;
+
+File copy_of(const File &file, std::map<const OracleFile *, File> &copies) {
+    File &copy = copies[file.get()];
+    if (!copy && file) {
+        copy = std::make_shared<OracleFile>(*file);
+        for (auto &[name, entry] : copy->entries)
+            entry = copy_of(entry, copies);
+    }
+    return copy;
+}
+
+} // namespace
+
+Oracle::Oracle(const Oracle &other) {
+    std::map<const OracleFile *, File> copies;
+    root_ = copy_of(other.root_, copies);
+    for (const auto &[name, file] : other.slots_)
+        slots_[name] = copy_of(file, copies);
+}
+
+Oracle &Oracle::operator=(const Oracle &other) {
+    *this = Oracle(other);
+    return *this;
+}
+
 Oracle::File Oracle::find(const std::string &path) const {
-    if (path.starts_with('@'))
-        return slots_.at(path.substr(1));
     File file = root_;
-    for (std::size_t begin = 0; begin < path.size() && file;) {
+    std::size_t begin = 0;
+    if (path.starts_with('@')) {
+        const std::size_t end = std::min(path.find('/'), path.size());
+        file = slots_.at(path.substr(1, end - 1));
+        begin = end + 1;
+    }
+    while (begin < path.size() && file) {
         const std::size_t end = std::min(path.find('/', begin), path.size());
         const auto entry = file->entries.find(path.substr(begin, end - begin));
         file = entry == file->entries.end() ? nullptr : entry->second;
@@ -64,7 +96,7 @@ Oracle::Place Oracle::place(const std::string &path) const {
     const bool below = slash != std::string::npos;
     const File directory = below ? find(path.substr(0, slash)) : root_;
     const std::string name = below ? path.substr(slash + 1) : path;
-    if (!directory)
+    if (!directory || directory->names == 0)
         return {};
     const auto entry = directory->entries.find(name);
     return {directory.get(), name, entry == directory->entries.end() ? nullptr : entry->second};
@@ -73,7 +105,7 @@ Oracle::Place Oracle::place(const std::string &path) const {
 std::string Oracle::apply(const Operation &operation, const Result<std::uint64_t> &outcome) {
     if (!outcome && outcome.code() == Errc::no_space)
         return {};
-    const auto expected = perform(operation, outcome ? *outcome : 0);
+    const auto expected = perform(operation, outcome ? *outcome : operation.length);
     if (expected.has_value() != outcome.has_value() ||
         (!outcome && outcome.code() != expected.code()))
         return describe(operation) + " gave " +
@@ -105,15 +137,16 @@ Result<void> Oracle::perform(const Operation &operation, std::uint64_t count) {
         slots_[operation.other] = find(operation.path);
         return {};
     case Op::close:
-        slots_.erase(operation.other);
+        if (const auto file = slots_.extract(operation.other); file && file.mapped())
+            file.mapped()->write_leases.erase(operation.other);
         return {};
     case Op::open_unnamed:
         slots_[operation.other] = std::make_shared<OracleFile>();
         slots_[operation.other]->mode = static_cast<std::uint32_t>(operation.value);
+        slots_[operation.other]->linkable = true;
         inherit(*slots_[operation.other], *find(operation.path));
         return {};
     case Op::remount:
-    case Op::lease:
     case Op::checkpoint:
     case Op::background:
         return {};
@@ -155,6 +188,8 @@ Result<void> Oracle::make(const Operation &operation) {
         return Errc::not_found;
     if (is_link && file->is_directory())
         return Errc::not_permitted;
+    if (is_link && file->names == 0 && !file->linkable)
+        return Errc::not_found;
     if (!is_link) {
         file->mode = static_cast<std::uint32_t>(operation.value);
         file->rdev = static_cast<std::uint32_t>(operation.offset);
@@ -165,6 +200,7 @@ Result<void> Oracle::make(const Operation &operation) {
     }
     if (!is_link)
         inherit(*file, *to.directory);
+    file->linkable = false;
     ++file->names;
     to.directory->entries[to.name] = file;
     return {};
@@ -187,6 +223,17 @@ Result<void> Oracle::remove(const Operation &operation) {
     return {};
 }
 
+namespace {
+
+// Whether `file` is `ancestor` or lies below it.
+bool is_below(const OracleFile &file, const OracleFile &ancestor) {
+    return &file == &ancestor || std::ranges::any_of(ancestor.entries, [&](const auto &entry) {
+        return is_below(file, *entry.second);
+    });
+}
+
+} // namespace
+
 Result<void> Oracle::rename(const Operation &operation) {
     const auto mode = static_cast<RenameMode>(operation.value);
     const Place from = place(operation.path);
@@ -195,17 +242,18 @@ Result<void> Oracle::rename(const Operation &operation) {
         return Errc::not_found;
     if (mode == RenameMode::no_replace && to.file)
         return Errc::exists;
+    if (mode == RenameMode::exchange && !to.file)
+        return Errc::not_found;
+    if (is_below(*to.directory, *from.file) ||
+        (mode == RenameMode::exchange && is_below(*from.directory, *to.file)))
+        return Errc::invalid;
     if (mode == RenameMode::exchange) {
-        if (!to.file)
-            return Errc::not_found;
         from.directory->entries[from.name] = to.file;
         to.directory->entries[to.name] = from.file;
         return {};
     }
     if (from.file == to.file)
         return {};
-    if (operation.other.starts_with(operation.path + "/"))
-        return Errc::invalid; // a directory below itself
     if (to.file) {
         if (to.file->is_directory() != from.file->is_directory())
             return to.file->is_directory() ? Errc::is_directory : Errc::not_directory;
@@ -244,6 +292,25 @@ void pin_blocks(OracleFile &file, std::uint64_t offset, std::uint64_t length, bo
     file.pinned_whole = pinned ? file.pinned_whole || whole : false;
 }
 
+// What PIN, UNPIN and LEASE ask of a file and a range.
+Result<void> check_range(const OracleFile &file, std::uint64_t offset, std::uint64_t length) {
+    const std::uint64_t end_max = (file.data.size() + block_size - 1) / block_size * block_size;
+    if (file.names == 0 || file.data.empty() || offset + length > end_max)
+        return Errc::invalid;
+    return {};
+}
+
+Result<void> check_size(const OracleFile &file, std::uint64_t size) {
+    if (size == file.data.size())
+        return {};
+    const bool cuts = size < file.data.size();
+    const bool cuts_pin =
+        cuts && !file.pinned.empty() && *file.pinned.rbegin() * block_size >= size;
+    if (file.pinned_whole || cuts_pin || (cuts && !file.write_leases.empty()))
+        return Errc::pinned;
+    return {};
+}
+
 Result<void> set_xattr(OracleFile &file, const Operation &operation) {
     const bool there = file.xattrs.contains(operation.other);
     const auto mode = static_cast<inode::XattrMode>(operation.value);
@@ -270,8 +337,8 @@ Result<void> Oracle::change(const Operation &operation) {
     switch (operation.op) {
     case Op::truncate:
     case Op::open_truncate:
-        if (operation.length != file->data.size() && !file->pinned.empty())
-            return Errc::pinned;
+        if (auto allowed = check_size(*file, operation.length); !allowed)
+            return allowed;
         file->data.resize(operation.length);
         break;
     case Op::extend:
@@ -302,10 +369,18 @@ Result<void> Oracle::change(const Operation &operation) {
         file->align_hint = operation.other_offset;
         break;
     case Op::pin:
-        pin_blocks(*file, operation.offset, operation.length, true);
-        break;
     case Op::unpin:
-        pin_blocks(*file, operation.offset, operation.length, false);
+        if (auto allowed = check_range(*file, operation.offset, operation.length); !allowed)
+            return allowed;
+        pin_blocks(*file, operation.offset, operation.length, operation.op == Op::pin);
+        break;
+    case Op::lease:
+        if (auto allowed = check_range(*file, operation.offset, operation.length); !allowed)
+            return allowed;
+        if (operation.value != 0) {
+            file->write_leases.insert(operation.path.substr(1));
+            file->mtime_ns.reset();
+        }
         break;
     default:
         return Errc::invalid;
@@ -358,7 +433,7 @@ Result<void> Oracle::change_data(const Operation &operation, std::uint64_t count
         const auto mode = static_cast<FallocateMode>(operation.value);
         const bool frees = mode == FallocateMode::punch || mode == FallocateMode::zero ||
                            mode == FallocateMode::zero_keep_size;
-        if (frees && !file->pinned.empty())
+        if (frees && (!file->pinned.empty() || !file->write_leases.empty()))
             return Errc::pinned;
         allocate(*file, operation);
         file->mtime_ns.reset();
@@ -405,7 +480,7 @@ std::map<std::string, Bytes> all_xattrs(const OracleFile &file) {
 }
 
 // The first difference of what both know about one file.
-std::string file_difference(const OracleFile &file, const DumpFile &found) {
+std::string file_difference(const OracleFile &file, const DumpFile &found, bool data) {
     const volume::Attributes &is = found.attributes;
     std::string text;
     const auto compare = [&](const char *name, std::uint64_t a, std::uint64_t b) {
@@ -433,7 +508,7 @@ std::string file_difference(const OracleFile &file, const DumpFile &found) {
         text = "link target";
     if (text.empty() && found.xattrs != all_xattrs(file))
         text = "extended attributes";
-    if (text.empty() && found.data != file.data)
+    if (text.empty() && data && found.data != file.data)
         text = "data at byte " + std::to_string(std::mismatch(found.data.begin(), found.data.end(),
                                                               file.data.begin(), file.data.end())
                                                     .first -
@@ -444,7 +519,7 @@ std::string file_difference(const OracleFile &file, const DumpFile &found) {
 } // namespace
 
 std::string Oracle::compare(const std::string &path, const OracleFile &file, const Dump &dump,
-                            std::map<const OracleFile *, std::uint64_t> &numbers) const {
+                            bool data, std::map<const OracleFile *, std::uint64_t> &numbers) const {
     const auto name = dump.names.find(path);
     if (name == dump.names.end())
         return "\"" + path + "\" is missing";
@@ -453,20 +528,26 @@ std::string Oracle::compare(const std::string &path, const OracleFile &file, con
         return "\"" + path + "\" is not the inode of its other names";
     if (!is_new)
         return {};
-    const std::string text = file_difference(file, dump.files.at(name->second));
+    const std::string text = file_difference(file, dump.files.at(name->second), data);
     if (!text.empty())
         return "\"" + path + "\": " + text;
     for (const auto &[child, entry] : file.entries) {
-        auto below = compare(path.empty() ? child : path + "/" + child, *entry, dump, numbers);
+        auto below =
+            compare(path.empty() ? child : path + "/" + child, *entry, dump, data, numbers);
         if (!below.empty())
             return below;
     }
     return {};
 }
 
-std::string Oracle::difference(const Dump &dump) const {
+const Bytes *Oracle::data(const std::string &path) const {
+    const File file = find(path);
+    return file ? &file->data : nullptr;
+}
+
+std::string Oracle::difference(const Dump &dump, bool data) const {
     std::map<const OracleFile *, std::uint64_t> numbers;
-    std::string text = compare("", *root_, dump, numbers);
+    std::string text = compare("", *root_, dump, data, numbers);
     if (text.empty() && numbers.size() != dump.files.size())
         text = std::to_string(dump.files.size()) + " files, expected " +
                std::to_string(numbers.size());

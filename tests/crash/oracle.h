@@ -24,10 +24,12 @@ struct OracleFile {
         0; // entries that lead here; a directory's link count is 2 + subdirectories
     std::map<std::string, Bytes> xattrs;
     std::map<std::string, AccessList> lists;
+    bool linkable = false; // made without a name: link() may give it one
     std::string target;
     Bytes data;
     bool pinned_whole = false;
     std::set<std::uint64_t> pinned;                 // file blocks
+    std::set<std::string> write_leases;             // of the whole file, by slot
     std::optional<std::int64_t> atime_ns, mtime_ns; // where an operation set them
     std::map<std::string, std::shared_ptr<OracleFile>> entries;
 
@@ -37,6 +39,10 @@ struct OracleFile {
 class Oracle {
   public:
     Oracle();
+    Oracle(const Oracle &other); // shares nothing with the other one
+    Oracle &operator=(const Oracle &other);
+    Oracle(Oracle &&other) noexcept = default;
+    Oracle &operator=(Oracle &&other) noexcept = default;
 
     // Performs the operation; `outcome` is what the volume answered. Returns what is wrong with
     // that answer, empty if nothing. An answer of no_space is believed: nothing changes.
@@ -51,8 +57,11 @@ class Oracle {
     bool is_directory(const std::string &path) const;
     std::vector<std::string> children(const std::string &path) const;
 
-    // The first way in which `dump` differs from what should be there, empty if none.
-    std::string difference(const Dump &dump) const;
+    // The first way in which `dump` differs from what should be there, empty if none. `data`
+    // false: the content of files is left out.
+    std::string difference(const Dump &dump, bool data = true) const;
+    // The content of a file, null if there is none of that path.
+    const Bytes *data(const std::string &path) const;
 
   private:
     using File = std::shared_ptr<OracleFile>;
@@ -69,7 +78,7 @@ class Oracle {
     Result<void> change(const Operation &operation);
     Result<void> change_data(const Operation &operation, std::uint64_t count);
     std::string compare(const std::string &path, const OracleFile &file, const Dump &dump,
-                        std::map<const OracleFile *, std::uint64_t> &numbers) const;
+                        bool data, std::map<const OracleFile *, std::uint64_t> &numbers) const;
 
     File root_;
     std::map<std::string, File> slots_;

@@ -52,9 +52,7 @@ void run_steps(Session &session, Recording &recording, test::TraceRecorder &reco
 
 } // namespace
 
-Recording record(const Workload &workload, const Image &image, std::uint64_t seed) {
-    Session session(workload, image, seed);
-    session.prepare();
+Recording begin_recording(Session &session) {
     Recording recording;
     for (const auto &media : session.media()) {
         recording.options.push_back(media->options());
@@ -64,6 +62,13 @@ Recording record(const Workload &workload, const Image &image, std::uint64_t see
     if (!superblock)
         throw Problem{"superblock: " + daxpin::describe(superblock.error())};
     recording.superblock = *superblock;
+    return recording;
+}
+
+Recording record(const Workload &workload, const Image &image, std::uint64_t seed) {
+    Session session(workload, image, seed);
+    session.prepare();
+    Recording recording = begin_recording(session);
     test::TraceRecorder recorder(session.media());
     run_steps(session, recording, recorder);
     session.unmount();
@@ -71,11 +76,23 @@ Recording record(const Workload &workload, const Image &image, std::uint64_t see
     return recording;
 }
 
+Position Position::first(const Recording &recording) {
+    Position position;
+    position.crashed = !recording.steps.empty() && recording.steps.front().crashed;
+    return position;
+}
+
 void Position::pass(const Recording &recording, std::uint64_t mark) {
     if (mark == mounted_mark)
         return;
     const std::size_t step = (mark - 1) / 2;
     const bool begins = mark == begin_mark(step);
+    in_flight = begins ? in_flight + 1 : in_flight - 1;
+    if (!recording.calls.empty()) {
+        after = ++before;
+        crashed = true;
+        return;
+    }
     before = begins ? step : step + 1;
     after = step + 1;
     crashed = recording.steps[step].crashed;

@@ -69,14 +69,18 @@ void Session::unmount() {
     volume_.reset();
 }
 
-void Session::run(Operation operation) {
+Result<std::uint64_t> Session::execute(Operation &operation) {
     operation.version = ++version_;
+    return executor_->run(operation);
+}
+
+void Session::run(Operation operation) {
     if (operation.op == Op::remount) {
         unmount();
         mount();
         return;
     }
-    const auto outcome = executor_->run(operation);
+    const auto outcome = execute(operation);
     if (!image_.is_short_of_space() && !outcome && outcome.code() == Errc::no_space)
         throw Problem{daxpin::crash::describe(operation) + ": no space on a volume with space"};
     const std::string text = oracle_.apply(operation, outcome);

@@ -43,6 +43,8 @@ class Session {
     void unmount();
     // Runs one operation on volume and oracle.
     void run(Operation operation);
+    // Runs one operation on the volume alone, in its turn: it is given its version.
+    Result<std::uint64_t> execute(Operation &operation);
 
     const MediaList &media() const { return media_; }
     volume::Volume &volume() { return *volume_; }

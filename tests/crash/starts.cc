@@ -64,7 +64,7 @@ void Session::prepare() {
         ring_start_ = find_ring_start();
     prepare_start();
     for (const Operation &operation : workload_.steps)
-        steps_.push_back({operation, true});
+        steps_.push_back({operation, workload_.threads.empty()});
     if (image_.start == Start::lap) {
         for (unsigned i = 0; i < 2; ++i)
             steps_.push_back({filler(i), true});

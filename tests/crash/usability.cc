@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "crash/usability.h"
 
+#include "support/scheduler.h"
 #include "tools/fsck/check.h"
 
 #include <algorithm>
@@ -40,9 +41,12 @@ std::string thaw(volume::Volume &volume, const Dump &dump) {
     return {};
 }
 
-std::string try_directory(volume::Volume &volume, InodeNumber directory) {
+// `who` tells the names of one thread from those of another.
+std::string try_directory(volume::Volume &volume, InodeNumber directory, const std::string &who) {
+    std::string name = "~new" + who;
+    const std::string new_name = "~moved" + who;
     const auto made =
-        volume.create(caller(), directory, "~new", {.mode = 0100600, .rdev = 0}, {.write = true});
+        volume.create(caller(), directory, name, {.mode = 0100600, .rdev = 0}, {.write = true});
     if (is_no_space(made))
         return {};
     if (!made)
@@ -51,11 +55,10 @@ std::string try_directory(volume::Volume &volume, InodeNumber directory) {
     const auto written = volume.write(number, made->open.handle, 10, content(99, 10, 5000));
     volume.release(number, made->open.handle);
     std::string text = is_no_space(written) ? "" : text_of(written, "write after recovery");
-    std::string name = "~new";
     if (text.empty()) {
-        const auto moved = volume.rename(caller(), directory, "~new", directory, "~moved",
+        const auto moved = volume.rename(caller(), directory, name, directory, new_name,
                                          volume::RenameMode::plain);
-        name = moved ? "~moved" : "~new";
+        name = moved ? new_name : name;
         text = is_no_space(moved) ? "" : text_of(moved, "rename after recovery");
     }
     if (text.empty())
@@ -114,12 +117,33 @@ std::string try_every_directory(volume::Volume &volume, const Dump &dump) {
     if (auto text = thaw(volume, dump); !text.empty())
         return text;
     for (const auto &[number, file] : dump.files) {
-        auto text = file.attributes.is_directory() ? try_directory(volume, InodeNumber{number})
+        auto text = file.attributes.is_directory() ? try_directory(volume, InodeNumber{number}, "")
                                                    : std::string();
         if (text.empty())
             text = try_growth(volume, file);
         if (!text.empty())
             return text;
+    }
+    return {};
+}
+
+std::string use_with_threads(volume::Volume &volume, const Dump &dump, unsigned threads,
+                             std::uint64_t seed) {
+    if (auto text = thaw(volume, dump); !text.empty())
+        return text;
+    std::vector<std::string> texts(threads);
+    std::vector<std::function<void()>> bodies;
+    for (unsigned i = 0; i < threads; ++i)
+        bodies.emplace_back([&, i] {
+            for (const auto &[number, file] : dump.files) {
+                if (file.attributes.is_directory() && texts[i].empty())
+                    texts[i] = try_directory(volume, InodeNumber{number}, std::to_string(i));
+            }
+        });
+    test::Scheduler(seed).run(bodies);
+    for (const std::string &text : texts) {
+        if (!text.empty())
+            return std::to_string(threads) + " threads: " + text;
     }
     return {};
 }

@@ -13,6 +13,10 @@ namespace daxpin::crash {
 // looks for zeros there. Returns what went wrong; no_space is no fault where a block is needed.
 std::string try_every_directory(volume::Volume &volume, const Dump &dump);
 
+// The names part of that by several threads at once, scheduled by the seed.
+std::string use_with_threads(volume::Volume &volume, const Dump &dump, unsigned threads,
+                             std::uint64_t seed);
+
 // Deletes everything and finishes the deletions. Returns what went wrong.
 std::string delete_everything(volume::Volume &volume, const Dump &dump);
 

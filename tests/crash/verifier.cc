@@ -3,7 +3,6 @@
 
 #include "tools/fsck/check.h"
 
-#include <cstring>
 #include <xxhash.h>
 
 namespace daxpin::crash {
@@ -22,50 +21,16 @@ std::string check_media(const MediaList &media, const std::string &when) {
     return report.clean() ? "" : "fsck " + when + ": not clean";
 }
 
-// In-place data may be old or new in each aligned word that the operation wrote; bytes that are
-// the same before and after must be so here too.
-bool is_mixture(const Bytes &found, const Bytes &before, const Bytes &after) {
-    for (std::size_t i = 0; i < found.size(); ++i) {
-        const bool old_byte = i < before.size() && found[i] == before[i];
-        const bool new_byte = i < after.size() && found[i] == after[i];
-        if (!old_byte && !new_byte)
-            return false;
-        if (i % 8 != 0 || i + 8 > found.size() || i + 8 > before.size() || i + 8 > after.size())
-            continue;
-        if (std::memcmp(&found[i], &before[i], 8) != 0 && std::memcmp(&found[i], &after[i], 8) != 0)
-            return false;
-    }
-    return true;
-}
-
-const Bytes &data_of(const Dump &dump, std::uint64_t number) {
-    static const Bytes none;
-    const auto file = dump.files.find(number);
-    return file == dump.files.end() ? none : file->second.data;
-}
-
-bool data_is_mixture(const Dump &found, const Dump &before, const Dump &after) {
-    for (const auto &[number, file] : found.files) {
-        if (!is_mixture(file.data, data_of(before, number), data_of(after, number)))
-            return false;
-    }
-    return true;
-}
-
-// Punching and zeroing overwrite the parts of blocks at the edges of their range in place.
-bool writes_in_place(Op op) {
-    return op == Op::write || op == Op::append || op == Op::copy || op == Op::mapped_write ||
-           op == Op::fallocate;
-}
-
 } // namespace
 
 Verifier::Verifier(const Image &image, std::uint64_t seed, Counters &counters)
     : image_(image), seed_(seed), counters_(counters) {}
 
-void Verifier::look_at(const Workload &workload, const Recording &recording) {
+void Verifier::look_at(const Workload &workload, const Recording &recording,
+                       Expectation &expectation) {
     workload_ = &workload;
     recording_ = &recording;
+    expectation_ = &expectation;
 }
 
 // ---- identity of a state ------------------------------------------------------------------------
@@ -174,31 +139,11 @@ bool Verifier::was_checked(const Position &position, std::uint64_t live) const {
     return !position.acknowledged() && checked_.contains(key_of(live, before));
 }
 
-void Verifier::remember(const Position &position, std::uint64_t live, const Match &match) {
+void Verifier::remember(const Position &position, std::uint64_t live,
+                        const Expectation::Match &match) {
     checked_.insert(key_of(live, path(position.before), path(position.after)));
     if (match.wrong.empty() && match.is_exact)
-        checked_.insert(key_of(live, path(match.index)));
-}
-
-Verifier::Match Verifier::match(const Dump &found, const Position &position) const {
-    const Dump &before = recording_->dumps[position.before];
-    const Dump &after = recording_->dumps[position.after];
-    const std::string not_after = difference(found, after);
-    if (not_after.empty())
-        return {{}, position.after};
-    if (position.acknowledged())
-        return {"an acknowledged state is gone: " + not_after};
-    const std::string not_before = difference(found, before);
-    if (not_before.empty())
-        return {{}, position.before};
-    if (writes_in_place(recording_->steps[position.before].operation.op)) {
-        for (const std::size_t index : {position.after, position.before}) {
-            if (difference(found, recording_->dumps[index], false).empty() &&
-                data_is_mixture(found, before, after))
-                return {{}, index, false};
-        }
-    }
-    return {"neither before (" + not_before + ") nor after (" + not_after + ") the operation"};
+        checked_.insert(key_of(live, match.path));
 }
 
 // Without asking the oracle: one operation has two outcomes at most, in all its crash states.
@@ -218,7 +163,7 @@ std::string Verifier::check_recovered(Scratch &scratch, const Position &position
     if (!dump)
         return daxpin::describe(dump.error());
     const std::string outcomes = count_outcomes(*dump, position);
-    const Match found = match(*dump, position);
+    const Expectation::Match found = expectation_->match(*dump, position);
     remember(position, live, found);
     if (!found.wrong.empty())
         return found.wrong + (outcomes.empty() ? "" : "; " + outcomes);
@@ -236,44 +181,46 @@ std::string Verifier::check_recovered(Scratch &scratch, const Position &position
         return "second mount: " + daxpin::describe(second.error());
     if (auto text = difference(*second, *dump); !text.empty())
         return "second mount: " + text;
-    if (auto text = try_every_directory(**again, *dump); !text.empty())
+    if (auto text = expectation_->use(**again, *dump, position); !text.empty())
         return text;
     if (auto text = delete_everything(**again, *dump); !text.empty())
         return text;
     again->reset();
-    return check_space(scratch, found.index);
+    return check_space(scratch, found);
 }
 
-std::string Verifier::check_space(Scratch &scratch, std::size_t index) {
+std::string Verifier::check_space(Scratch &scratch, const Expectation::Match &match) {
     test::TestEnv env(seed_ + 3000);
     const auto space = space_after_boot(scratch.media(), env);
     if (!space)
         return "the emptied volume: " + daxpin::describe(space.error());
-    return difference(*space, expected_space(index));
+    return difference(*space, expected_space(match));
 }
 
-// The space of a run that reached dump `index`, was unmounted in peace and then emptied.
-const Space &Verifier::expected_space(std::size_t index) {
-    const auto known = space_.find(path(index));
+// The space of a run that came to the same outcome, was unmounted in peace and then emptied.
+const Space &Verifier::expected_space(const Expectation::Match &match) {
+    const auto known = space_.find(match.path);
     if (known != space_.end())
         return known->second;
     Session session(*workload_, image_, seed_);
     session.prepare();
     session.mount();
-    for (std::size_t i = 0; i < index; ++i)
-        session.run(session.steps()[i].operation);
+    expectation_->reach(session, match.outcome);
     session.unmount();
     session.mount();
-    auto text = try_every_directory(session.volume(), recording_->dumps[index]);
+    const auto dump = take_dump(session.volume());
+    std::string text = dump ? "" : daxpin::describe(dump.error());
     if (text.empty())
-        text = delete_everything(session.volume(), recording_->dumps[index]);
+        text = try_every_directory(session.volume(), *dump);
+    if (text.empty())
+        text = delete_everything(session.volume(), *dump);
     if (!text.empty())
         throw Problem{"without a crash: " + text};
     session.unmount();
     const auto space = space_after_boot(session.media(), session.env());
     if (!space)
         throw Problem{"without a crash: " + daxpin::describe(space.error())};
-    return space_[path(index)] = *space;
+    return space_[match.path] = *space;
 }
 
 } // namespace daxpin::crash

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "crash/counters.h"
-#include "crash/recording.h"
+#include "crash/expectation.h"
 #include "crash/scratch.h"
 #include "crash/usability.h"
 
@@ -20,7 +20,7 @@ class Verifier {
     Verifier(const Image &image, std::uint64_t seed, Counters &counters);
 
     // The states that follow are of this run, from the same image as those before.
-    void look_at(const Workload &workload, const Recording &recording);
+    void look_at(const Workload &workload, const Recording &recording, Expectation &expectation);
 
     // Recovers what is on the scratch media and checks it; leaves them changed. Returns what is
     // wrong, empty if nothing.
@@ -30,16 +30,10 @@ class Verifier {
     std::string check_recovered(Scratch &scratch, const Position &position,
                                 std::unique_ptr<volume::Volume> volume, std::uint64_t live);
     std::string count_outcomes(const Dump &found, const Position &position);
-    std::string check_space(Scratch &scratch, std::size_t index);
+    std::string check_space(Scratch &scratch, const Expectation::Match &match);
     bool was_checked(const Position &position, std::uint64_t live) const;
-    struct Match {
-        std::string wrong;     // empty if the dump is a legal one
-        std::size_t index = 0; // the expected dump that it is
-        bool is_exact = true;  // or else data is partly that before and partly that after
-    };
-    Match match(const Dump &found, const Position &position) const;
-    void remember(const Position &position, std::uint64_t live, const Match &match);
-    const Space &expected_space(std::size_t index);
+    void remember(const Position &position, std::uint64_t live, const Expectation::Match &match);
+    const Space &expected_space(const Expectation::Match &match);
     std::uint64_t path(std::size_t index) const { return recording_->paths[index]; }
     std::uint64_t metadata_hash(const Scratch &scratch) const;
     std::uint64_t live_hash(const Scratch &scratch) const;
@@ -51,6 +45,7 @@ class Verifier {
     Counters &counters_;
     const Workload *workload_ = nullptr;
     const Recording *recording_ = nullptr;
+    Expectation *expectation_ = nullptr;
     std::unordered_set<std::uint64_t> metadata_images_;
     std::unordered_set<std::uint64_t> checked_;
     std::map<std::uint64_t, Space> space_;                                // by path

@@ -11,6 +11,8 @@ struct Workload {
     std::string name;
     std::vector<Operation> setup; // not crashed
     std::vector<Operation> steps; // crashed at every point
+    // What each of several threads does at the same time; then the steps come first, not crashed.
+    std::vector<std::vector<Operation>> threads = {};
 };
 
 // Every operation of the volume at least once, every mode of it.

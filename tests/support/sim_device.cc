@@ -2,6 +2,7 @@
 #include "support/sim_device.h"
 
 #include "base/assert.h"
+#include "base/sync.h"
 
 #include <algorithm>
 #include <array>
@@ -13,10 +14,21 @@ namespace daxpin::test {
 
 using device::StoreKind;
 
+namespace {
+
+thread_local unsigned own_number = 0; // none yet
+
+} // namespace
+
 unsigned thread_number() {
     static std::atomic<unsigned> next{1};
-    thread_local const unsigned number = next++;
-    return number;
+    if (own_number == 0)
+        own_number = next++;
+    return own_number;
+}
+
+void set_thread_number(unsigned number) {
+    own_number = number;
 }
 
 // ---- SimMedia ---------------------------------------------------------------------------------
@@ -89,6 +101,7 @@ SimDevice::SimDevice(std::shared_ptr<SimMedia> media, bool read_only) : media_(s
 
 Result<void> SimDevice::read(std::uint64_t offset, std::span<std::byte> out) const {
     DAXPIN_TRY(media_->check(offset, out.size()));
+    may_interleave();
     std::memcpy(out.data(), media_->readable_ + offset, out.size());
     return {};
 }
@@ -98,6 +111,7 @@ void SimDevice::store(std::uint64_t offset, std::span<const std::byte> in, Store
     if (in.empty())
         return;
     DAXPIN_ASSERT(!info_.read_only);
+    may_interleave();
     std::unique_lock<std::mutex> lock;
     if (EventSink *sink = media_->sink_.load(std::memory_order_relaxed)) {
         lock = std::unique_lock(media_->event_mutex_);
@@ -158,6 +172,7 @@ Result<void> SimDevice::set(std::uint64_t offset, std::byte value, std::uint64_t
 
 void SimDevice::flush(std::uint64_t offset, std::uint64_t length) {
     DAXPIN_ASSERT(offset <= info_.size && length <= info_.size - offset);
+    may_interleave();
     if (EventSink *sink = media_->sink_.load(std::memory_order_relaxed)) {
         std::lock_guard lock(media_->event_mutex_);
         sink->flushed(*media_, offset, length);
@@ -170,6 +185,7 @@ Result<void> SimDevice::drain() {
             return Errc::io;
         --media_->drains_until_failure_;
     }
+    may_interleave();
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (EventSink *sink = media_->sink_.load(std::memory_order_relaxed)) {
         std::lock_guard lock(media_->event_mutex_);

@@ -6,7 +6,8 @@
 // Its pages are mapped twice: the engine sees the read-only alias, so a store that bypasses
 // device::Device faults at once. Without a sink it only copies bytes and is as thread-safe as
 // memory is. With a sink every store, flush and drain is told, one at a time, before it happens
-// (persistence_model.h makes crash images of that).
+// (persistence_model.h makes crash images of that). Each of them, and each read, is a point at
+// which a scheduler (scheduler.h) may let another thread run.
 #pragma once
 
 #include "device/device.h"
@@ -23,8 +24,10 @@ namespace daxpin::test {
 
 class SimMedia;
 
-// A small number for the calling thread; 1, 2, ... in the order of first use.
+// A small number for the calling thread: the one it was given, or else 1, 2, ... in the order of
+// first use.
 unsigned thread_number();
+void set_thread_number(unsigned number);
 
 // Told of everything that happens on media. Calls are serialized by the media.
 class EventSink {

@@ -19,6 +19,7 @@ struct Event {
     std::uint32_t length = 0; // bytes of a store; a flush's are in `data`
     std::uint64_t offset = 0; // of a store or flush; the number of a mark
     std::uint64_t data = 0;   // store: where its new bytes stand in Trace::bytes; flush: length
+    bool operator==(const Event &) const = default;
 };
 
 struct Trace {

@@ -17,11 +17,13 @@ class CountingHook final : public SchedulerHook {
         scheduler_hook = this;
     }
     ~CountingHook() override { scheduler_hook = nullptr; }
-    void yield_point() override {
+    void yield_point(bool waits) override {
+        waiting += waits;
         if (++calls == when_)
             act_();
     }
     unsigned calls = 0;
+    unsigned waiting = 0; // of the calls
 
   private:
     unsigned when_;
@@ -57,6 +59,7 @@ void lock_what_is_taken() NO_THREAD_SAFETY_ANALYSIS {
         CountingHook hook(3, [&]() NO_THREAD_SAFETY_ANALYSIS { mutex.unlock(); });
         mutex.lock();
         CHECK(hook.calls == 3);
+        CHECK(hook.waiting == 2);
         mutex.unlock();
     }
     {
@@ -85,6 +88,7 @@ void wait_once() NO_THREAD_SAFETY_ANALYSIS {
     });
     condition.wait(mutex);
     CHECK(was_free);
+    CHECK(hook.waiting == 1);
     mutex.unlock();
 }
 
