@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <malloc.h>
 
 using namespace daxpin;
 using namespace daxpin::test;
@@ -48,6 +49,7 @@ TEST_CASE("million: files are checked within ten seconds", "[.][million]") {
                                        {0100644, 0, {}}));
     }
     fixture.unmount();
+    malloc_trim(0); // what the volume used is not the check's
     const auto &media = fixture.all_media();
     fsck::Report report;
     long most = 0;
