@@ -3,11 +3,8 @@
 """SIGKILL of the live daemon: whatever was acknowledged is there after the next mount."""
 
 import os
-import random
 import signal
-import subprocess
 import sys
-import time
 
 from harness import (MIB, case, expect, expect_equal, expect_errno, expect_same, mount_line, program,
                      run, run_command, snapshot, wait_until)
@@ -26,66 +23,6 @@ def idle(volume):
         volume.kill()
         volume.mount()
         expect_same(before, snapshot(volume.mountpoint))
-
-
-WRITER = r"""
-import os, sys
-folder, log = sys.argv[1:]
-journal = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-for number in range(10**9):
-    name = f"{folder}/{os.getpid()}-{number}"
-    fd = os.open(name, os.O_WRONLY | os.O_CREAT)
-    os.write(fd, str(number).encode() * 100)
-    os.close(fd)
-    os.rename(name, name + ".done")
-    os.write(journal, f"{name}.done\n".encode())
-    if number % 3 == 2:
-        old = f"{folder}/{os.getpid()}-{number - 2}.done"
-        os.unlink(old)
-        os.write(journal, f"-{old}\n".encode())
-"""
-
-
-def replay(log):
-    """What the writer's journal of acknowledgements says must be there, and must be gone. The last
-    name of each writer may be on its way out."""
-    present, gone, order = set(), set(), []
-    for line in log.read_text().splitlines():
-        if line.startswith("-"):
-            present.discard(line[1:])
-            gone.add(line[1:])
-        else:
-            present.add(line)
-            order.append(line)
-    return present, gone, set(order[-3:])
-
-
-@case("kill -9 under load: no acknowledged operation is lost", size=256 * MIB)
-def under_load(volume):
-    for round_number in range(4):
-        folder = volume.path(f"load-{round_number}")
-        folder.mkdir()
-        logs = [volume.folder / f"acknowledged-{round_number}-{n}" for n in range(4)]
-        writers = [subprocess.Popen([sys.executable, "-c", WRITER, folder, log],
-                                    stderr=subprocess.DEVNULL) for log in logs]
-        time.sleep(0.5 + random.random())
-        volume.process.send_signal(signal.SIGKILL)
-        for writer in writers:
-            expect(writer.wait(timeout=60) != 0, "a writer outlived its filesystem")
-        volume.process.wait()
-        volume.process = None
-        volume.detach()
-        volume.fsck()
-        volume.mount()
-        for log in logs:
-            present, gone, last = replay(log)
-            expect(len(present) > 5, f"too little load: {len(present)} files")
-            for name in present - last:
-                number = os.path.basename(name).split("-")[1].split(".")[0]
-                with open(name, "rb") as file:
-                    expect_equal(file.read(), number.encode() * 100, name)
-            for name in gone:
-                expect(not os.path.exists(name), f"{name} came back")
 
 
 @case("a daemon that died leaves ENOTCONN; umount and mount bring everything back",
