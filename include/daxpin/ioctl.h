@@ -20,6 +20,7 @@
 #define DAXPIN_STATUS_READ_ONLY 0x4u  /* the mount is read-only */
 #define DAXPIN_STATUS_DIRECT 0x8u     /* opens are direct */
 #define DAXPIN_STATUS_PREPARING 0x10u /* a PREPARE is running */
+#define DAXPIN_STATUS_DAMAGED 0x20u   /* the volume's metadata was found damaged: IOC_DAMAGE */
 
 /* struct daxpin_lease.access */
 #define DAXPIN_LEASE_READ 1u
@@ -117,6 +118,16 @@ struct daxpin_device {
     char path[4096]; /* NUL-terminated */
 };
 
+/* struct daxpin_damage.flags, out; zero on the way in */
+#define DAXPIN_DAMAGE_READ_ONLY 0x1u /* the volume is read-only, for whatever reason */
+
+struct daxpin_damage {   /* asked of any file or directory, about the whole volume */
+    __aligned_u64 count; /* out: operations that met damaged metadata since the mount */
+    __u32 flags;         /* DAXPIN_DAMAGE_* */
+    __u32 reserved[5];
+    char text[480]; /* out: what was damaged, the first time; NUL-terminated */
+};
+
 #define DAXPIN_IOC_MAGIC 0xDA
 #define DAXPIN_IOC_PIN _IOW(DAXPIN_IOC_MAGIC, 1, struct daxpin_range)
 #define DAXPIN_IOC_UNPIN _IOW(DAXPIN_IOC_MAGIC, 2, struct daxpin_range)
@@ -127,5 +138,6 @@ struct daxpin_device {
 #define DAXPIN_IOC_EXTENTS _IOWR(DAXPIN_IOC_MAGIC, 7, struct daxpin_extents)
 #define DAXPIN_IOC_DEVICE _IOWR(DAXPIN_IOC_MAGIC, 8, struct daxpin_device)
 #define DAXPIN_IOC_SYNC _IOW(DAXPIN_IOC_MAGIC, 9, struct daxpin_range)
+#define DAXPIN_IOC_DAMAGE _IOWR(DAXPIN_IOC_MAGIC, 11, struct daxpin_damage)
 
 #endif

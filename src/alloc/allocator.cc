@@ -106,18 +106,33 @@ Result<void> Allocator::State::add_device(unsigned index, const format::DeviceEn
     if (group_count(device.block_count) != entry.group_count)
         return Error{Errc::corrupt, "the superblock's bitmap size does not fit the device"};
     for (std::size_t group = 0; group < entry.group_count; ++group) {
-        BitmapHeader raw;
         DAXPIN_TRY(journal.units().check_address(chunk_of(device, group)));
-        DAXPIN_TRY(journal.devices().read(chunk_of(device, group), 0,
-                                          std::as_writable_bytes(std::span(&raw, 1))));
-        DAXPIN_TRY_ASSIGN(const auto header, check_header(raw, index, group));
-        device.clear_counts.push_back(header.free_count);
-        device.pool->clear += header.free_count;
-        device.pool->free += header.free_count;
+        const auto header = check_chunk(index, group, chunk_of(device, group));
+        if (!header && header.code() != Errc::corrupt)
+            return header.error();
+        if (!header && !damage)
+            damage = header.error();
+        // What is free in a chunk that is damaged is not known: nothing is taken from it.
+        const std::uint32_t clear = header ? header->free_count.get() : 0;
+        device.clear_counts.push_back(clear);
+        device.pool->clear += clear;
+        device.pool->free += clear;
     }
     device.pool->total += device.block_count;
     devices.push_back(std::move(device));
     return {};
+}
+
+Result<BitmapHeader> Allocator::State::check_chunk(unsigned device, std::size_t index,
+                                                   MediaBlock chunk) {
+    UnitBytes bytes;
+    journal.units().lock_shared(chunk);
+    const auto loaded = journal.units().load(chunk, bytes);
+    journal.units().unlock_shared(chunk);
+    DAXPIN_TRY(loaded);
+    BitmapHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    return check_header(header, device, index);
 }
 
 Result<Group *> Allocator::State::group(unsigned device, std::size_t index) {
@@ -149,6 +164,11 @@ Space Allocator::space() const {
     const auto &pool = *state_->data_pool;
     const auto usable = pool.clear > pool.reserved ? pool.clear - pool.reserved : 0;
     return {pool.total, pool.clear, usable > pool.reserve ? usable - pool.reserve : 0};
+}
+
+std::optional<Error> Allocator::damage() const {
+    MutexLock lock(state_->mutex);
+    return state_->damage;
 }
 
 Grace &Allocator::grace() {

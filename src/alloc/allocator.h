@@ -63,11 +63,14 @@ class Allocator {
     static Result<void> format(device::DeviceTable &devices, const format::Superblock &superblock,
                                const std::vector<MediaRun> &in_use);
 
-    // Reads the chunks' free counts. ERRORS: io, corrupt.
+    // Verifies the chunks and reads their free counts. ERRORS: io; corrupt if the superblock's
+    // numbers cannot be. A chunk that is damaged is no error: see damage().
     static Result<std::unique_ptr<Allocator>> open(journal::Journal &journal,
                                                    const format::Superblock &superblock);
     ~Allocator();
 
+    // What open() met: a bitmap chunk that is damaged, of which nothing is used.
+    std::optional<Error> damage() const;
     Space space() const;
     Grace &grace();
     journal::Journal &journal();

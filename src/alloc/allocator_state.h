@@ -47,6 +47,7 @@ struct Allocator::State {
     Grace grace;
     mutable Mutex mutex; // taken while holding tree units; bitmap chunks are locked inside it
     std::vector<DeviceSpace> devices GUARDED_BY(mutex);
+    std::optional<Error> damage GUARDED_BY(mutex); // of a chunk, met by add_device()
     Pool metadata_pool GUARDED_BY(mutex);
     Pool separate_data_pool GUARDED_BY(mutex);
     Pool *data_pool GUARDED_BY(mutex) = nullptr; // one of the two above
@@ -56,6 +57,7 @@ struct Allocator::State {
 
     Result<void> add_device(unsigned index, const format::DeviceEntry &entry, unsigned count)
         REQUIRES(mutex);
+    Result<format::BitmapHeader> check_chunk(unsigned device, std::size_t index, MediaBlock chunk);
     Result<Group *> group(unsigned device, std::size_t index) REQUIRES(mutex);
     bool returnable(const Waiting &entry) REQUIRES(mutex);
     bool reap() REQUIRES(mutex); // takes back what may be reused; true if anything was

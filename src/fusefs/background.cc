@@ -69,6 +69,7 @@ void Background::settle() {
 }
 
 void Background::report(const Error &error) {
+    volume_.note_failure(error);
     // A read-only mount has no work of its own; a device that failed is said once.
     if (!reported_ && error.code != Errc::read_only)
         log(LogLevel::error, "background work failed: " + describe(error));

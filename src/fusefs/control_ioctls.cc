@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the mount helper asks of a running daemon (wire/control.h).
+// What the mount helper asks of a running daemon (wire/control.h), and how the volume is.
 #include "base/log.h"
 #include "fusefs/ioctls.h"
 #include "wire/control.h"
@@ -33,6 +33,22 @@ IoctlAnswer hello(Filesystem &fs, const IoctlRequest &request) {
     wire::ControlHello out{};
     out.pid = static_cast<__u32>(::getpid());
     out.read_only = fs.volume.read_only() ? 1 : 0;
+    out.damaged =
+        fs.options.volume.errors != volume::OnDamage::go_on && fs.volume.damage().count != 0 ? 1
+                                                                                             : 0;
+    return ioctl_out(request, out);
+}
+
+// For everybody, and any file.
+IoctlAnswer damage(Filesystem &fs, const IoctlRequest &request) {
+    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_damage>(request));
+    if (in.flags != 0 || !all_zero(in.reserved))
+        return Errc::invalid;
+    const volume::DamageReport found = fs.volume.damage();
+    daxpin_damage out{};
+    out.count = found.count;
+    out.flags = fs.volume.read_only() ? DAXPIN_DAMAGE_READ_ONLY : 0;
+    found.first.copy(out.text, sizeof out.text - 1);
     return ioctl_out(request, out);
 }
 
@@ -40,6 +56,8 @@ IoctlAnswer hello(Filesystem &fs, const IoctlRequest &request) {
 
 IoctlAnswer control_ioctl(Filesystem &fs, const volume::Caller &caller,
                           const IoctlRequest &request) {
+    if (request.command == DAXPIN_IOC_DAMAGE)
+        return damage(fs, request);
     if (request.command != wire::control_remount && request.command != wire::control_hello)
         return Errc::not_a_tty;
     if (request.inode.value != format::root_inode)

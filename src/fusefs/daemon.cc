@@ -9,6 +9,8 @@
 #include "fusefs/protect.h"
 #include "fusefs/session.h"
 
+#include <atomic>
+#include <csignal>
 #include <cstring>
 #include <fmt/format.h>
 #include <syslog.h>
@@ -114,6 +116,24 @@ void log_start(volume::Volume &volume, const DaemonOptions &options, const Paths
                                     options.volume.read_only ? " read-only" : "", ::getpid()));
 }
 
+// What the administrator must know, once.
+void announce_damage(const volume::DamageReport &damage, volume::OnDamage errors,
+                     const std::string &device) {
+    std::string then = "; the volume is read-only from now on";
+    if (errors == volume::OnDamage::go_on)
+        then = "; going on, as errors=continue says";
+    else if (errors == volume::OnDamage::exit)
+        then = "; ending, as errors=exit says";
+    log(LogLevel::error,
+        fmt::format("metadata is damaged: {}{}. Unmount and run fsck.daxpinfs -y {}", damage.first,
+                    then, device));
+}
+
+// Ended for damage: the mount stays, so that nobody takes what lies under it for the volume.
+bool ends_for_damage(const volume::Volume &volume, const DaemonOptions &options) {
+    return options.volume.errors == volume::OnDamage::exit && volume.damage().count != 0;
+}
+
 // Mounts and serves. The order of the objects is the reverse of the order in which they end.
 Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Paths &paths,
                  Reporter &reporter) {
@@ -132,12 +152,18 @@ Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Pat
     reporter.ready(options.verbose ? fmt::format("mounted {} on {}", paths.device, paths.mountpoint)
                                    : std::string());
     const Result<void> ended = session->run(worker_threads(options), options.max_idle);
-    session->unmount();
+    const bool damaged = ends_for_damage(volume, options);
+    if (damaged)
+        session->abandon();
+    else
+        session->unmount();
     background.stop();
     notifier.stop();
     volume.set_observer(nullptr);
     if (!ended)
         log(LogLevel::error, describe(ended.error()));
+    if (damaged)
+        return Error{Errc::corrupt, "ended, metadata is damaged: " + volume.damage().first};
     return {};
 }
 
@@ -145,8 +171,18 @@ Result<void> open_and_run(const DaemonOptions &options, Reporter &reporter) {
     DAXPIN_TRY_ASSIGN(const Paths paths, check_paths(options));
     protect_process();
     DAXPIN_TRY_ASSIGN(auto devices, open_devices(options, paths));
-    DAXPIN_TRY_ASSIGN(auto volume,
-                      volume::Volume::open(std::move(devices), system_env(), options.volume));
+    volume::Options how = options.volume;
+    std::atomic<bool> serving = false;
+    how.on_damage = [&](const volume::DamageReport &damage) {
+        announce_damage(damage, how.errors, paths.device);
+        if (how.errors == volume::OnDamage::exit && serving)
+            ::kill(::getpid(), SIGTERM); // ends Session::run()
+    };
+    DAXPIN_TRY_ASSIGN(auto volume, volume::Volume::open(std::move(devices), system_env(), how));
+    if (ends_for_damage(*volume, options))
+        return Error{Errc::corrupt, "metadata is damaged: " + volume->damage().first +
+                                        ": run fsck.daxpinfs -y " + paths.device};
+    serving = true;
     DAXPIN_TRY(run(*volume, options, paths, reporter));
     volume.reset();
     log(LogLevel::info, fmt::format("unmounted {}", paths.mountpoint));

@@ -64,6 +64,16 @@ Result<bool> parse_dax(std::string_view value) {
     return pick<bool>("dax", value, choices, "open or off");
 }
 
+Result<volume::OnDamage> parse_errors(std::string_view value) {
+    using volume::OnDamage;
+    static constexpr std::array<std::pair<std::string_view, OnDamage>, 3> choices{{
+        {"ro", OnDamage::read_only},
+        {"continue", OnDamage::go_on},
+        {"exit", OnDamage::exit},
+    }};
+    return pick<OnDamage>("errors", value, choices, "ro, continue or exit");
+}
+
 constexpr std::array<std::pair<std::string_view, volume::Atime>, 3> atime_words{{
     {"relatime", volume::Atime::relative},
     {"noatime", volume::Atime::none},
@@ -143,7 +153,7 @@ template <auto member, bool value> Result<void> set_flag(DaemonOptions &options,
     return {};
 }
 
-constexpr std::array<Keyword, 24> keywords{{
+constexpr std::array<Keyword, 25> keywords{{
     {"device", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          o.more_devices.emplace_back(value);
@@ -154,6 +164,11 @@ constexpr std::array<Keyword, 24> keywords{{
     {"pin", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          DAXPIN_TRY_ASSIGN(o.volume.pin, parse_pin(value));
+         return {};
+     }},
+    {"errors", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         DAXPIN_TRY_ASSIGN(o.volume.errors, parse_errors(value));
          return {};
      }},
     {"dax", true,
@@ -350,6 +365,8 @@ Options after -o:
                      the platform says
   ro, rw             read-only, writable (default)
   pin=owner|cap|off  who may pin: a file's owner (default), CAP_LINUX_IMMUTABLE, nobody
+  errors=ro|continue|exit   when metadata is found damaged: read-only from then on (default), go
+                     on, or end the daemon
   dax=open|off       hand out leases and extents (default), or none
   relatime, noatime, strictatime (also atime=WORD)
   allow_other, noallow_other, allow_root   who else sees the mount (root: allow_other by default)

@@ -21,7 +21,7 @@ struct DaemonOptions {
     std::string mountpoint; // as given
     std::vector<std::string> more_devices;
     std::optional<device::Domain> domain;
-    volume::Options volume;
+    volume::Options volume; // without on_damage
 
     bool help = false;
     bool version = false;

@@ -54,8 +54,9 @@ IoctlAnswer extend(Filesystem &fs, const volume::Caller &caller, const IoctlRequ
     return std::vector<std::byte>();
 }
 
-unsigned status_flags(const volume::PinStatus &status) {
-    return (status.pinned ? DAXPIN_STATUS_PINNED : 0) | (status.whole ? DAXPIN_STATUS_WHOLE : 0) |
+unsigned status_flags(const volume::PinStatus &status, bool damaged) {
+    return (damaged ? DAXPIN_STATUS_DAMAGED : 0) | (status.pinned ? DAXPIN_STATUS_PINNED : 0) |
+           (status.whole ? DAXPIN_STATUS_WHOLE : 0) |
            (status.read_only ? DAXPIN_STATUS_READ_ONLY : 0) |
            (status.direct ? DAXPIN_STATUS_DIRECT : 0) |
            (status.prepare_total != 0 ? DAXPIN_STATUS_PREPARING : 0);
@@ -67,7 +68,7 @@ IoctlAnswer status(Filesystem &fs, const IoctlRequest &request) {
         return Errc::invalid;
     DAXPIN_TRY_ASSIGN(const auto found, fs.volume.pin_status(request.inode));
     daxpin_status out{};
-    out.flags = status_flags(found);
+    out.flags = status_flags(found, fs.volume.damage().count != 0);
     out.lease_count = static_cast<__u32>(found.lease_count);
     out.pinned_bytes = found.pinned_bytes;
     out.generation = {fs.volume.mount_id(), found.generation};

@@ -66,6 +66,11 @@ Result<void> remount(const DaemonOptions &options) {
         return Error{Errc::invalid,
                      "remount of " + path + ": no daxpin filesystem is mounted there"};
     // The kernel stops writers before the daemon refuses them, and lets them in after it does.
+    if (!read_only && hello.damaged != 0)
+        return Error{Errc::read_only,
+                     "remount of " + path +
+                         ": metadata is damaged (daxpin info says where): unmount and run "
+                         "fsck.daxpinfs -y, or mount with errors=continue"};
     if (!read_only) {
         DAXPIN_TRY(change_daemon(path, root.get(), false));
         return change_kernel(path, false);

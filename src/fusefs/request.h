@@ -153,6 +153,8 @@ template <typename Handler> void dispatch(fuse_req_t raw, Handler &&handler) {
         stale = collector.take();
         return result;
     }();
+    if (!outcome)
+        fs.volume.note_failure(outcome.error());
     std::unique_ptr<Deferred> held;
     if (!stale.empty())
         held.reset(new (std::nothrow) Held(raw, fs, std::move(stale), outcome));

@@ -186,13 +186,22 @@ Result<void> Session::run(unsigned threads, unsigned max_idle) {
 }
 
 void Session::unmount() {
+    leave(true);
+}
+
+void Session::abandon() {
+    leave(false);
+}
+
+void Session::leave(bool unmount) {
     if (mounted_on_.empty())
         return;
     // Opened while the mount stands: afterwards its number may be another filesystem's.
     UniqueFd abort;
     if (connection_ && !is_disconnected(fuse_session_fd(session_)))
         abort = open_abort_file(*connection_);
-    fuse_session_unmount(session_);
+    if (unmount)
+        fuse_session_unmount(session_);
     // Nobody answers any more: what waits, the notifier perhaps, shall not wait for ever.
     if (abort && ::write(abort.get(), "1", 1) != 1)
         log(LogLevel::debug, "the FUSE connection could not be aborted");

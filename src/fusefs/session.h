@@ -31,12 +31,16 @@ class Session {
 
     // Takes the mount away, lazily, and ends what still waits for an answer.
     void unmount();
+    // Ends what waits for an answer and leaves the mount without a daemon: ENOTCONN for whoever
+    // uses it, until it is unmounted by somebody.
+    void abandon();
 
     // To be called from a thread that answers no requests.
     void invalidate(const Invalidation &invalidation);
 
   private:
     explicit Session(fuse_session *session) : session_(session) {}
+    void leave(bool unmount);
 
     fuse_session *session_;
     std::string mounted_on_;

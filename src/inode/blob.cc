@@ -59,6 +59,15 @@ Result<Parsed> parse(std::span<const std::byte> value) {
     return parsed;
 }
 
+Error damaged(const Parsed &parsed, const std::string &how) {
+    const std::string what = parsed.name.empty() ? "the target of a symbolic link"
+                                                 : "the value of an extended attribute";
+    if (parsed.item.block_count == 0)
+        return {Errc::corrupt, what + " " + how};
+    return {Errc::corrupt,
+            what + " in block " + std::to_string(parsed.block(0).block()) + " " + how};
+}
+
 // Blob blocks are metadata: on device 0, and never its first block, which holds the label.
 Result<void> check_blocks(const device::DeviceTable &devices, const Parsed &parsed) {
     for (std::size_t i = 0; i < parsed.item.block_count; ++i) {
@@ -128,10 +137,13 @@ Result<Bytes> decode_blob(const device::DeviceTable &devices, std::span<const st
         const std::size_t done = i * block_size;
         const auto part = std::span(content).subspan(
             done, std::min<std::size_t>(block_size, content.size() - done));
-        DAXPIN_TRY(devices.read(parsed.block(i), 0, part));
+        auto read = devices.read(parsed.block(i), 0, part);
+        if (!read && read.code() == Errc::io)
+            return damaged(parsed, "cannot be read (media error)");
+        DAXPIN_TRY(std::move(read));
     }
     if (crc32c(content) != parsed.item.crc)
-        return Errc::corrupt;
+        return damaged(parsed, "has a wrong checksum");
     return content;
 }
 

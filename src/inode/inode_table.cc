@@ -111,21 +111,29 @@ InodeItem encode(const Attributes &attributes) {
 
 Result<std::unique_ptr<InodeTable>> InodeTable::open(btree::Tree &tree, Env &env) {
     btree::Item last;
-    DAXPIN_TRY_ASSIGN(const bool any, tree.previous(nullptr, Key{UINT64_MAX, UINT64_MAX}, last));
-    const std::uint64_t highest = any ? last.key.inode : 0;
+    const auto any = tree.previous(nullptr, Key{UINT64_MAX, UINT64_MAX}, last);
+    if (!any && any.code() != Errc::corrupt)
+        return any.error();
+    std::optional<Error> damage;
+    if (!any)
+        damage = any.error();
+    const std::uint64_t highest = any && *any ? last.key.inode : 0;
     if (highest > format::inode_max)
-        return Errc::corrupt;
+        damage = Error{Errc::corrupt, "an inode number is impossible"};
     const std::uint64_t next = std::max(highest + 1, format::first_free_inode);
-    return std::unique_ptr<InodeTable>(new InodeTable(tree, env, next));
+    return std::unique_ptr<InodeTable>(new InodeTable(tree, env, next, std::move(damage)));
 }
 
-InodeTable::Identity InodeTable::new_identity() {
+Result<InodeTable::Identity> InodeTable::new_identity() {
+    if (damage_)
+        return *damage_;
     const std::uint64_t number = next_.fetch_add(1, std::memory_order_relaxed);
-    DAXPIN_ASSERT(number <= format::inode_max);
+    if (number > format::inode_max)
+        return Errc::no_space;
     std::uint64_t generation = 0;
     while (generation == 0)
         generation = env_.random64();
-    return {{number}, generation};
+    return Identity{{number}, generation};
 }
 
 Result<Attributes> InodeTable::load(Transaction *tx, InodeNumber number) const {

@@ -43,7 +43,7 @@ class InodeTable {
   public:
     using Transaction = btree::Tree::Transaction;
 
-    // Finds the highest number in use.
+    // Finds the highest number in use. If damage hides it no inode can be made: see damage().
     static Result<std::unique_ptr<InodeTable>> open(btree::Tree &tree, Env &env);
 
     // A number nobody has, and a generation nobody can guess.
@@ -51,7 +51,10 @@ class InodeTable {
         InodeNumber number;
         std::uint64_t generation;
     };
-    Identity new_identity();
+    // ERRORS: corrupt if the numbers in use are not known; no_space if all are.
+    Result<Identity> new_identity();
+    // What open() met, or null.
+    const Error *damage() const { return damage_ ? &*damage_ : nullptr; }
 
     // ERRORS: stale if there is no such inode; corrupt if its fields are impossible.
     Result<Attributes> load(Transaction *tx, InodeNumber number) const;
@@ -59,11 +62,12 @@ class InodeTable {
     Result<void> erase(Transaction &tx, InodeNumber number);
 
   private:
-    InodeTable(btree::Tree &tree, Env &env, std::uint64_t next)
-        : tree_(tree), env_(env), next_(next) {}
+    InodeTable(btree::Tree &tree, Env &env, std::uint64_t next, std::optional<Error> damage)
+        : tree_(tree), env_(env), next_(next), damage_(std::move(damage)) {}
     btree::Tree &tree_;
     Env &env_;
     std::atomic<std::uint64_t> next_;
+    std::optional<Error> damage_;
 };
 
 } // namespace daxpin::inode

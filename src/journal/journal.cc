@@ -117,7 +117,11 @@ Result<void> Journal::checkpoint() {
 Result<void> Journal::flush_homes(Sequence from, Sequence to) {
     const Ring ring(devices_, geometry_, epoch_);
     for (auto position = from; position < to;) {
-        DAXPIN_TRY_ASSIGN(const auto record, ring.record_after(position));
+        const auto found = ring.record_after(position);
+        if (!found && found.code() == Errc::io)
+            return Error{Errc::corrupt, "the journal cannot be read (media error)"};
+        DAXPIN_TRY(found);
+        const auto &record = *found;
         if (!record)
             return Error{Errc::corrupt, "a journal record was lost"};
         DAXPIN_TRY(for_each_outcome(record->bytes, [&](MediaBlock block, std::uint64_t offset,

@@ -115,7 +115,7 @@ Result<std::vector<Transaction::Range>> Transaction::differences() const {
         const auto &shadow = shadows_[i];
         if (shadow.fresh || shadow.discarded)
             continue;
-        DAXPIN_TRY(journal_.devices().read(shadow.unit, 0, media));
+        DAXPIN_TRY(journal_.units().read(shadow.unit, media));
         // The old checksum still stands in the copy: any difference is a real one.
         if (std::memcmp(media.data(), shadow.bytes->data(), block_size) == 0)
             continue;

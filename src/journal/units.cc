@@ -110,8 +110,17 @@ void Units::wait_until_free(MediaBlock unit) {
         spin_wait(round);
 }
 
+// A media error in metadata is damage like any other.
+Result<void> Units::read(MediaBlock unit, UnitBytes &out) const {
+    auto done = devices_.read(unit, 0, out);
+    if (!done && done.code() == Errc::io)
+        return Error{Errc::corrupt, "metadata block " + std::to_string(unit.block()) +
+                                        " cannot be read (media error)"};
+    return done;
+}
+
 Result<void> Units::load(MediaBlock unit, UnitBytes &out) {
-    DAXPIN_TRY(devices_.read(unit, 0, out));
+    DAXPIN_TRY(read(unit, out));
     auto &state = word(unit);
     if ((state.load(std::memory_order_relaxed) & verified_bit) != 0)
         return {};

@@ -42,8 +42,10 @@ class Units {
     void wait_until_free(MediaBlock unit);
 
     // Copies the unit out. REQUIRES: locked by the caller, shared or exclusive.
-    // ERRORS: io (poison); corrupt if its checksum does not hold at first use.
+    // ERRORS: corrupt if it cannot be read, or its checksum does not hold at first use.
     Result<void> load(MediaBlock unit, UnitBytes &out);
+    // The same of one that was loaded before.
+    Result<void> read(MediaBlock unit, UnitBytes &out) const;
 
     // A unit outside device 0's range: Errc::corrupt. Pointers from media go through this.
     Result<void> check_address(MediaBlock unit) const;

@@ -39,9 +39,9 @@ bool is_device(std::uint32_t mode) {
 }
 
 // The attributes of a new inode below `parent`, with one name.
-Attributes new_attributes(Engine &engine, const Caller &caller, const Attributes &parent,
-                          const NewNode &node, std::uint32_t mode) {
-    const auto identity = engine.table->new_identity();
+Result<Attributes> new_attributes(Engine &engine, const Caller &caller, const Attributes &parent,
+                                  const NewNode &node, std::uint32_t mode) {
+    DAXPIN_TRY_ASSIGN(const auto identity, engine.table->new_identity());
     Attributes made;
     made.number = identity.number;
     made.generation = identity.generation;
@@ -102,8 +102,8 @@ Result<InodeRef> make(Engine &engine, const Caller &caller, InodeNumber parent,
     if (S_ISDIR(node.mode) && directory->attributes.link_count == link_count_max)
         return Errc::too_many_links;
     DAXPIN_TRY_ASSIGN(const auto inherited, inherit(engine, *directory, node.mode, caller.umask));
-    const Attributes made =
-        new_attributes(engine, caller, directory->attributes, node, inherited.mode);
+    DAXPIN_TRY_ASSIGN(const Attributes made,
+                      new_attributes(engine, caller, directory->attributes, node, inherited.mode));
     AttributeEdits edits;
     DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
         edits.restart();
@@ -159,7 +159,8 @@ Result<Volume::Created> Volume::create_unnamed(const Caller &caller, InodeNumber
         const ExclusiveLock lock(directory->mutex);
         DAXPIN_TRY(check_may_add(*directory));
         DAXPIN_TRY_ASSIGN(inherited, inherit(*impl_, *directory, node.mode, caller.umask));
-        made = new_attributes(*impl_, caller, directory->attributes, node, inherited.mode);
+        DAXPIN_TRY_ASSIGN(
+            made, new_attributes(*impl_, caller, directory->attributes, node, inherited.mode));
     }
     made.link_count = 0;
     // In use before it is on media, or a background step might take it for an orphan.

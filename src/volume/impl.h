@@ -6,6 +6,7 @@
 //
 //   volume.cc       open, close, read-only, statistics     names.cc, create.cc, remove.cc,
 //   background.cc   checkpoints, unfinished work            rename.cc, list.cc   names
+//   damage.cc       what damage leads to
 //   attributes.cc   attributes, flags                       file_*.cc   open files and their data
 //   xattrs.cc       extended attributes                     pin_*.cc    pins and leases
 //
@@ -80,6 +81,12 @@ class Engine {
     // Announces a change; a remount to read-only waits for the guards. ERRORS: read_only.
     Result<alloc::Grace::Guard> begin_change();
     Result<void> set_read_only(bool read_only);
+
+    // ---- damage.cc ----
+    // For errors that no caller sees; the others come by Volume::note_failure().
+    // REQUIRES: no lock held.
+    void note_failure(const Error &error);
+    DamageReport damage() const;
 
     // Runs body(Transaction &) -> Result<T> as one transaction.
     // REQUIRES: begin_change() held; the inodes that it changes are locked exclusively.
@@ -171,6 +178,8 @@ class Engine {
     std::uint64_t work_seen_ GUARDED_BY(background_mutex_) = 0;
     Mutex claims_mutex_;
     std::unordered_set<InodeNumber> claims_ GUARDED_BY(claims_mutex_); // removals under way
+    mutable Mutex damage_mutex_;                                       // a leaf
+    DamageReport damage_ GUARDED_BY(damage_mutex_);
     mutable Mutex leased_mutex_;
     std::unordered_set<InodeNumber> leased_here_ GUARDED_BY(leased_mutex_);
 };

@@ -20,6 +20,7 @@ struct Found {
     std::uint64_t cookie;
     inode::Entry entry;
     InodeRef inode; // if attributes are wanted and can be had
+    std::optional<Error> damage = {};
 };
 
 Result<std::vector<Found>> read_batch(Engine &engine, CachedInode &directory, std::uint64_t after,
@@ -29,7 +30,7 @@ Result<std::vector<Found>> read_batch(Engine &engine, CachedInode &directory, st
     DAXPIN_TRY(engine.directory(directory.number)
                    .list(after, [&](std::uint64_t cookie, std::string_view name,
                                     const inode::Entry &entry) {
-                       batch.push_back({std::string(name), cookie, entry, {}});
+                       batch.push_back({std::string(name), cookie, entry, {}, {}});
                        return batch.size() < batch_max;
                    }));
     if (!with_inodes)
@@ -40,7 +41,8 @@ Result<std::vector<Found>> read_batch(Engine &engine, CachedInode &directory, st
             found.inode = std::move(*inode);
         else if (inode.code() != Errc::corrupt && inode.code() != Errc::io)
             return std::move(inode).error();
-        // Damage of one file does not hide the names beside it: it is shown without attributes.
+        else // of one file: it does not hide the names beside it
+            found.damage = std::move(inode).error();
     }
     return batch;
 }
@@ -90,6 +92,8 @@ Result<void> Volume::list(InodeNumber number, std::uint64_t after, bool attribut
     for (;;) {
         DAXPIN_TRY_ASSIGN(const auto batch, read_batch(*impl_, *directory, after, attributes));
         for (const Found &found : batch) {
+            if (found.damage)
+                impl_->note_failure(*found.damage);
             if (!show(*impl_, found, visit))
                 return {};
             after = found.cookie;

@@ -47,8 +47,23 @@ struct Caller {
 enum class PinPolicy { owner, capability, off }; // mount option pin=
 enum class Atime { relative, none, strict };
 
+// When metadata is found damaged (mount option errors=).
+enum class OnDamage {
+    read_only, // nothing more is written, reading goes on
+    go_on,     // what is not damaged may still be changed
+    exit       // as read_only; the daemon ends
+};
+
+struct DamageReport {
+    std::uint64_t count = 0; // operations that met damage since the mount
+    std::string first = {};  // what was damaged, in one line
+};
+
 struct Options {
     bool read_only = false;
+    OnDamage errors = OnDamage::read_only;
+    // Called once, when the first damage is noted, by the thread that does so, with no lock held.
+    std::function<void(const DamageReport &)> on_damage = {};
     PinPolicy pin = PinPolicy::owner;
     Atime atime = Atime::relative;
     bool dax = true; // leases and extents are handed out

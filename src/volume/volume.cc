@@ -50,6 +50,13 @@ journal::Writing what_to_write(bool may_write, bool only_reading) {
     return only_reading ? journal::Writing::recovery : journal::Writing::everything;
 }
 
+// Damage that keeps a volume from being opened.
+Error with_remedy(Error error) {
+    if (error.code == Errc::corrupt && error.text.find("fsck") == std::string::npos)
+        error.text = describe(error) + ": run fsck.daxpinfs";
+    return error;
+}
+
 std::uint64_t largest_mapping_unit(const format::Superblock &superblock) {
     constexpr auto metadata_only = static_cast<std::uint32_t>(format::Role::metadata);
     std::uint64_t largest = block_size;
@@ -84,12 +91,17 @@ Result<void> Engine::start() {
     DAXPIN_TRY_ASSIGN(allocator, alloc::Allocator::open(*journal, superblock));
     tree = std::make_unique<btree::Tree>(*journal, MediaBlock::at(0, superblock.root));
     DAXPIN_TRY_ASSIGN(table, inode::InodeTable::open(*tree, env));
+    // Neither keeps what is sound from being read.
+    if (const auto damaged = allocator->damage())
+        note_failure(*damaged);
+    if (const auto *damaged = table->damage())
+        note_failure(*damaged);
     unfinished = std::make_unique<inode::UnfinishedTable>(*tree);
     cache = std::make_unique<InodeCache>(*table);
     const auto root = get_directory({format::root_inode});
     if (!root)
-        return Error{root.code() == Errc::io ? Errc::io : Errc::corrupt,
-                     "the root directory cannot be read: run fsck.daxpinfs"};
+        return Error{Errc::corrupt, "the root directory cannot be read (" + describe(root.error()) +
+                                        "): run fsck.daxpinfs"};
     return {};
 }
 
@@ -110,6 +122,8 @@ Result<void> Engine::set_read_only(bool only_reading) {
     if (!only_reading) {
         if (journal->failed())
             return Error{Errc::read_only, "a device failed: only reading goes on"};
+        if (options.errors != OnDamage::go_on && damage().count != 0)
+            return Error{Errc::read_only, "metadata is damaged: unmount and run fsck.daxpinfs -y"};
         if (!all_writable(devices) || !may_be_changed(superblock))
             return Errc::read_only;
         DAXPIN_TRY(journal->begin_epoch());
@@ -204,7 +218,8 @@ Volume::Volume(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Result<std::unique_ptr<Volume>> Volume::open(device::DeviceTable devices, Env &env,
                                              const Options &options) {
     auto impl = std::make_unique<Impl>(std::move(devices), env, options);
-    DAXPIN_TRY(impl->start());
+    if (auto started = impl->start(); !started)
+        return with_remedy(std::move(started).error());
     return std::unique_ptr<Volume>(new Volume(std::move(impl)));
 }
 

@@ -31,8 +31,14 @@ class Volume {
     std::uint64_t mount_id() const;         // random, new at each open
     void set_observer(CacheObserver *observer);
     bool read_only() const;
-    Result<void> set_read_only(bool read_only); // remount; writes back first
-    bool failed() const;                        // a device failed: only reading goes on
+    Result<void> set_read_only(
+        bool read_only); // remount; writes back first; ERRORS: read_only while damage is noted
+    bool failed() const; // a device failed: only reading goes on
+
+    // Whoever runs operations hands each of their errors to this: at Errc::corrupt it does what
+    // the option errors= says. Nothing else in the engine looks out for damage.
+    void note_failure(const Error &error);
+    DamageReport damage() const;
 
     // Checkpoints if the ring is half full and does one step of unfinished deletions.
     // Returns true if there is more to do.

@@ -20,7 +20,8 @@ static_assert(sizeof(ControlRemount) == 32 && std::is_trivially_copyable_v<Contr
 struct ControlHello {
     __u32 pid; // of the daemon, in its own namespace
     __u32 read_only;
-    __u32 reserved[6];
+    __u32 damaged; // 0 or 1: metadata was found damaged, so it will not become writable
+    __u32 reserved[5];
 };
 static_assert(sizeof(ControlHello) == 32 && std::is_trivially_copyable_v<ControlHello>);
 

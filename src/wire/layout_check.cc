@@ -87,6 +87,12 @@ CHECK_FIELD(daxpin_device, volume_uuid, 40, 16);
 CHECK_FIELD(daxpin_device, uuid, 56, 16);
 CHECK_FIELD(daxpin_device, path, 72, 4096);
 
+CHECK_SIZE(daxpin_damage, 512);
+CHECK_FIELD(daxpin_damage, count, 0, 8);
+CHECK_FIELD(daxpin_damage, flags, 8, 4);
+CHECK_FIELD(daxpin_damage, reserved, 12, 20);
+CHECK_FIELD(daxpin_damage, text, 32, 480);
+
 CHECK_IOCTL(DAXPIN_IOC_PIN, _IOC_WRITE, 1, daxpin_range);
 CHECK_IOCTL(DAXPIN_IOC_UNPIN, _IOC_WRITE, 2, daxpin_range);
 CHECK_IOCTL(DAXPIN_IOC_EXTEND, _IOC_WRITE, 3, daxpin_extend);
@@ -96,5 +102,6 @@ CHECK_IOCTL(DAXPIN_IOC_RELEASE, _IOC_WRITE, 6, daxpin_release);
 CHECK_IOCTL(DAXPIN_IOC_EXTENTS, _IOC_READ | _IOC_WRITE, 7, daxpin_extents);
 CHECK_IOCTL(DAXPIN_IOC_DEVICE, _IOC_READ | _IOC_WRITE, 8, daxpin_device);
 CHECK_IOCTL(DAXPIN_IOC_SYNC, _IOC_WRITE, 9, daxpin_range);
+CHECK_IOCTL(DAXPIN_IOC_DAMAGE, _IOC_READ | _IOC_WRITE, 11, daxpin_damage);
 
 } // namespace

@@ -63,10 +63,10 @@ std::vector<Operation> content() {
         crash::chown("fragments", 1000, 1001),
         crash::utimens("B", 1'000'000'000, 2'000'000'000),
     };
-    for (unsigned i = 0; i < 14; ++i) {
+    for (unsigned i = 0; i < 8; ++i) {
         const std::string path = "B/file " + std::to_string(i) + std::string(i * 8, '.');
         all.push_back(crash::write(path, 0, 10 + i));
-        all.push_back(crash::set_xattr(path, "user.filler", 300 + 50 * i));
+        all.push_back(crash::set_xattr(path, "user.filler", 400 + 80 * i));
     }
     return all;
 }

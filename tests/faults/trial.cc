@@ -21,11 +21,14 @@ class Attempt {
         test::TestEnv env(77);
         volume::Options options;
         options.atime = volume::Atime::none;
+        options.errors =
+            order_ == Order::look_first ? volume::OnDamage::read_only : volume::OnDamage::go_on;
         auto volume = volume::Volume::open(test::open_table(scratch_.media()), env, options);
         if (!volume)
             return judge_refusal(volume.error());
         work(**volume);
-        volume->reset();
+        damaged_ = (*volume)->damage().count > 0;
+        unmount(std::move(*volume));
         return judge();
     }
 
@@ -49,10 +52,7 @@ class Attempt {
     void look(volume::Volume &volume, const crash::Dump &dump, const std::string &when) {
         static const std::set<std::uint64_t> nobody;
         const auto found = specimen_.inodes_in.find(fault_.offset / block_size);
-        const Seen seen =
-            walk(volume, dump, found == specimen_.inodes_in.end() ? nobody : found->second);
-        damaged_ += seen.damaged;
-        note(when, seen.problem);
+        note(when, walk(volume, dump, found == specimen_.inodes_in.end() ? nobody : found->second));
     }
 
     void work(volume::Volume &volume) {
@@ -63,6 +63,18 @@ class Attempt {
         look(volume, dump, "looking after use");
         note("deleting", delete_all(volume, dump));
         look(volume, dump, "looking after the deletions");
+    }
+
+    // After damage with errors=ro nothing is written, not even now.
+    void unmount(std::unique_ptr<volume::Volume> volume) {
+        const bool shut = damaged_ && order_ == Order::look_first;
+        if (shut && !volume->read_only())
+            note("unmounting", "damage was met, and the volume is writable");
+        const auto bytes = scratch_.media()[0]->bytes();
+        const crash::Bytes before(bytes.begin(), bytes.end());
+        volume.reset();
+        if (shut && !std::ranges::equal(before, bytes))
+            note("unmounting", "something was written after damage was met");
     }
 
     Verdict judge_refusal(const Error &error) {
@@ -82,11 +94,10 @@ class Attempt {
         for (const std::string &error : after)
             if (!std::ranges::binary_search(check_before_, error))
                 return {contained, "fsck after use: " + error};
-        if (damaged_ > 0)
-            return {contained,
-                    check_before_.empty() ? "what answered EIO is not found by fsck" : ""};
+        if (damaged_)
+            return {contained, check_before_.empty() ? "damage that fsck does not find" : ""};
         if (!after.empty())
-            return {found_later, {}};
+            return {contained, "not noticed, and found by fsck: " + after.front()};
         return {check_before_.empty() ? harmless : repaired, {}};
     }
 
@@ -96,13 +107,13 @@ class Attempt {
     const Fault fault_;
     Errors check_before_;
     std::string problem_;
-    unsigned damaged_ = 0;
+    bool damaged_ = false;
 };
 
 } // namespace
 
 Trial make_trial(const Specimen &specimen, Order order) {
-    return {{"harmless", "repaired", "contained", "refused", "found later"},
+    return {{"harmless", "repaired", "contained", "refused"},
             [&specimen, order](crash::Scratch &scratch, const Fault &fault) {
                 return Attempt(specimen, order, scratch, fault).run();
             }};

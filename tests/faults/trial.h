@@ -9,15 +9,15 @@ namespace daxpin::faults {
 
 // Of each fault one of these comes out; whatever else is a problem.
 enum Outcome : unsigned {
-    harmless,   // all is as without it, and fsck finds nothing
-    repaired,   // all is as without it; fsck found something before the mount and nothing after
-    contained,  // what it hit answers EIO, all else is as without it; fsck finds it, too
-    refused,    // at mount, with a reason; nothing was written
-    found_later // all that is shown is as without it; fsck finds it
+    harmless,  // all is as without it, and fsck finds nothing
+    repaired,  // all is as without it; fsck found something before the mount and nothing after
+    contained, // what it hit answers EIO, all else is as without it; fsck finds it, too
+    refused    // at mount, with a reason; nothing was written
 };
 
-// `order`: what is done first. Looking first finds most damage before anything is changed; using
-// first, and going on, changes what can be changed beside it.
+// What is done first, and what the option errors= says. Looking first, with errors=ro, finds damage
+// before anything is changed; using first, with errors=continue, changes what can be changed beside
+// it.
 enum class Order { look_first, use_first };
 
 Trial make_trial(const Specimen &specimen, Order order);

@@ -56,8 +56,11 @@ class User {
     void remove(const std::string &path) {
         const std::uint64_t number = dump_.names.at(path);
         DumpFile &file = dump_.files.at(number);
-        if (file.pinned_bytes > 0 && run(crash::unpin(path, 0, 0)))
+        if (file.pinned_bytes > 0 && run(crash::unpin(path, 0, 0))) {
             file.pinned_bytes = 0;
+            file.pinned_whole = false;
+            refresh(number);
+        }
         const bool directory = file.attributes.is_directory();
         if (!run(directory ? crash::rmdir(path) : crash::unlink(path)))
             return;
@@ -74,6 +77,8 @@ class User {
     void finish() {
         for (unsigned i = 0; i < background_steps_max; ++i) {
             const auto more = volume_.background_step();
+            if (!more)
+                volume_.note_failure(more.error());
             if (!more && !may_be(more.code()))
                 return note("background step", more.error());
             if (!more || !*more)
@@ -106,6 +111,8 @@ class User {
     bool run(crash::Operation operation) {
         operation.version = ++version_;
         const auto done = executor_.run(operation);
+        if (!done)
+            volume_.note_failure(done.error());
         // A directory stays if something in it does; a file may stay pinned.
         const bool left_behind =
             !done && (done.code() == Errc::not_empty ||

@@ -15,7 +15,7 @@ class Walker {
     Walker(volume::Volume &volume, const Dump &expected, const std::set<std::uint64_t> &may_fail)
         : volume_(volume), expected_(expected), may_fail_(may_fail) {}
 
-    Seen run() {
+    std::string run() {
         for (const auto &[path, number] : expected_.names)
             if (!path.empty())
                 look_up(path, number);
@@ -24,13 +24,13 @@ class Walker {
             if (file.attributes.is_directory())
                 list(number);
         }
-        return seen_;
+        return problem_;
     }
 
   private:
     void problem(const std::string &where, const std::string &what) {
-        if (seen_.problem.empty())
-            seen_.problem = where + ": " + what;
+        if (problem_.empty())
+            problem_ = where + ": " + what;
     }
 
     // The value, if the question was answered; else notes the error.
@@ -38,8 +38,8 @@ class Walker {
                                     std::initializer_list<std::uint64_t> inodes) {
         if (result)
             return &*result;
-        ++seen_.damaged;
-        bool allowed = is_damage(result.code());
+        volume_.note_failure(result.error());
+        const bool allowed = is_damage(result.code());
         bool concerned = false;
         for (const std::uint64_t inode : inodes)
             concerned = concerned || may_fail_.contains(inode);
@@ -166,7 +166,7 @@ class Walker {
                 problem(what, "names are missing");
             return;
         }
-        ++seen_.damaged;
+        volume_.note_failure(listed.error());
         if (!is_damage(listed.code()) || !may_fail_.contains(number))
             problem(what, describe(listed.error()));
     }
@@ -181,12 +181,13 @@ class Walker {
     volume::Volume &volume_;
     const Dump &expected_;
     const std::set<std::uint64_t> &may_fail_;
-    Seen seen_;
+    std::string problem_;
 };
 
 } // namespace
 
-Seen walk(volume::Volume &volume, const Dump &expected, const std::set<std::uint64_t> &may_fail) {
+std::string walk(volume::Volume &volume, const Dump &expected,
+                 const std::set<std::uint64_t> &may_fail) {
     return Walker(volume, expected, may_fail).run();
 }
 

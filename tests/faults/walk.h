@@ -14,15 +14,11 @@ inline bool is_damage(Errc code) {
     return code == Errc::corrupt || code == Errc::io;
 }
 
-struct Seen {
-    unsigned damaged = 0; // questions answered with an error
-    std::string problem;  // the first answer that may not be, empty if there was none
-};
-
 // Each name is looked up, each directory listed, each inode asked for its attributes, extended
 // attributes, target, data, pins and extents. What is answered must be as in `expected`; an error
-// may come for inodes in `may_fail` alone, and for names in or of them.
-Seen walk(volume::Volume &volume, const crash::Dump &expected,
-          const std::set<std::uint64_t> &may_fail);
+// may come for inodes in `may_fail` alone, and for names in or of them; it is noted on the volume,
+// as the daemon does. Returns the first answer that may not be, empty if there was none.
+std::string walk(volume::Volume &volume, const crash::Dump &expected,
+                 const std::set<std::uint64_t> &may_fail);
 
 } // namespace daxpin::faults

@@ -67,6 +67,16 @@ Result<daxpin_status> status_of(const std::string &path, int fd) {
     return status;
 }
 
+Result<std::optional<daxpin_damage>> damage_of(const std::string &path) {
+    DAXPIN_TRY_ASSIGN(const auto fd, open_file(path, false));
+    daxpin_damage damage{};
+    if (ioctl(fd.get(), DAXPIN_IOC_DAMAGE, &damage) == 0)
+        return std::optional(damage);
+    if (errno == ENOTTY)
+        return std::optional<daxpin_damage>{};
+    return failure(path);
+}
+
 Result<std::vector<daxpin_device>> devices_of(const std::string &path) {
     DAXPIN_TRY_ASSIGN(const auto fd, open_file(path, false));
     std::vector<daxpin_device> devices;

@@ -37,6 +37,7 @@ json to_json(const std::string &path, const daxpin_status &status) {
             {"generation", {status.generation.mount_id, status.generation.counter}},
             {"direct", (status.flags & DAXPIN_STATUS_DIRECT) != 0},
             {"read_only", (status.flags & DAXPIN_STATUS_READ_ONLY) != 0},
+            {"damaged", (status.flags & DAXPIN_STATUS_DAMAGED) != 0},
             {"prepare", {{"done", status.prepare_done}, {"total", status.prepare_total}}}};
 }
 
@@ -74,6 +75,21 @@ void print_device(const daxpin_device &device) {
         fmt::print("  NUMA node {}\n", device.numa_node);
 }
 
+json to_json(const daxpin_damage &damage) {
+    return {{"count", damage.count},
+            {"first", damage.text},
+            {"read_only", (damage.flags & DAXPIN_DAMAGE_READ_ONLY) != 0}};
+}
+
+void print_damage(const daxpin_damage &damage, const char *device) {
+    fmt::print("METADATA IS DAMAGED, met {} time{} since the mount; first: {}\n"
+               "  {}; unmount and run fsck.daxpinfs -y {}\n",
+               damage.count, damage.count == 1 ? "" : "s", damage.text,
+               (damage.flags & DAXPIN_DAMAGE_READ_ONLY) != 0 ? "the volume is read-only"
+                                                             : "the volume is still writable",
+               device);
+}
+
 } // namespace
 
 Result<void> status(const std::string &path, bool as_json) {
@@ -86,9 +102,10 @@ Result<void> status(const std::string &path, bool as_json) {
     fmt::print("{}: pinned {}", path, pinned_text(found.flags));
     if (found.pinned_bytes > 0)
         fmt::print(" ({})", size_text(found.pinned_bytes));
-    fmt::print(", {} lease{}, opens {}{}\n", found.lease_count, found.lease_count == 1 ? "" : "s",
+    fmt::print(", {} lease{}, opens {}{}{}\n", found.lease_count, found.lease_count == 1 ? "" : "s",
                (found.flags & DAXPIN_STATUS_DIRECT) != 0 ? "direct" : "cached",
-               (found.flags & DAXPIN_STATUS_READ_ONLY) != 0 ? ", read-only mount" : "");
+               (found.flags & DAXPIN_STATUS_READ_ONLY) != 0 ? ", read-only mount" : "",
+               (found.flags & DAXPIN_STATUS_DAMAGED) != 0 ? ", damaged volume" : "");
     if (found.prepare_total > 0)
         fmt::print("  preparing: {} of {}\n", size_text(found.prepare_done),
                    size_text(found.prepare_total));
@@ -126,6 +143,7 @@ Result<void> extents(const std::string &path, bool as_json) {
 
 Result<void> info(const std::string &path, bool as_json) {
     DAXPIN_TRY_ASSIGN(const auto devices, devices_of(path));
+    DAXPIN_TRY_ASSIGN(const auto damage, damage_of(path));
     struct statvfs space {};
     if (statvfs(path.c_str(), &space) != 0)
         return Error{Errc::io, path + ": cannot ask for its space"};
@@ -141,11 +159,14 @@ Result<void> info(const std::string &path, bool as_json) {
                {"total", total},
                {"free", free},
                {"available", available},
+               {"damage", damage ? to_json(*damage) : json()},
                {"devices", list}});
         return {};
     }
     fmt::print("volume {}\n{} in all, {} free, {} available\n", uuid_of(devices[0].volume_uuid),
                size_text(total), size_text(free), size_text(available));
+    if (damage && damage->count != 0)
+        print_damage(*damage, devices[0].path);
     for (const auto &device : devices)
         print_device(device);
     if (devices.size() == 1)

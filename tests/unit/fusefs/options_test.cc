@@ -57,12 +57,13 @@ TEST_CASE("options: defaults are those of the manual", "[fusefs]") {
 }
 
 TEST_CASE("options: keywords set what they name", "[fusefs]") {
-    const DaemonOptions options =
-        parse_ok("domain=cache_line,pin=cap,dax=off,noatime,suid,dev,threads=3,max_idle=2,"
-                 "fsname=pm,log=debug,allow_other,device=/a,device=/b");
+    const DaemonOptions options = parse_ok(
+        "domain=cache_line,pin=cap,dax=off,errors=exit,noatime,suid,dev,threads=3,max_idle=2,"
+        "fsname=pm,log=debug,allow_other,device=/a,device=/b");
     CHECK(options.domain == device::Domain::cache_line);
     CHECK(options.volume.pin == volume::PinPolicy::capability);
     CHECK_FALSE(options.volume.dax);
+    CHECK(options.volume.errors == volume::OnDamage::exit);
     CHECK(options.volume.atime == volume::Atime::none);
     CHECK(options.suid);
     CHECK(options.dev);
@@ -72,6 +73,13 @@ TEST_CASE("options: keywords set what they name", "[fusefs]") {
     CHECK(options.log_level == LogLevel::debug);
     CHECK(options.allow_other == true);
     CHECK(options.more_devices == std::vector<std::string>{"/a", "/b"});
+}
+
+TEST_CASE("options: damage makes the volume read-only unless errors= says otherwise", "[fusefs]") {
+    CHECK(parse_ok("rw").volume.errors == volume::OnDamage::read_only);
+    CHECK(parse_ok("errors=continue").volume.errors == volume::OnDamage::go_on);
+    CHECK(parse_ok("errors=continue,errors=ro").volume.errors == volume::OnDamage::read_only);
+    CHECK_FALSE(parse_options(std::array{"-o", "errors=panic", "/d", "/m"}));
 }
 
 TEST_CASE("options: two threads serve in any case", "[fusefs]") {

@@ -106,7 +106,7 @@ TEST_CASE("blob: a poisoned block is an error, not a crash", "[inode]") {
     EngineFixture engine;
     const Bytes value = encode(engine, "", content_of(8192)).value();
     engine.media().poison(blocks_of(value)[1].block() * block_size, block_size);
-    REQUIRE(decode_blob(engine.devices(), value).code() == Errc::io);
+    REQUIRE(decode_blob(engine.devices(), value).code() == Errc::corrupt);
 }
 
 TEST_CASE("blob: impossible items are corrupt and nothing is freed for them", "[inode]") {

@@ -96,15 +96,15 @@ TEST_CASE("inode table: new numbers are above all that were found at open", "[in
     EngineFixture engine;
     {
         const auto table = open_table_of(engine);
-        const auto first = table->new_identity();
-        const auto second = table->new_identity();
+        const auto first = table->new_identity().value();
+        const auto second = table->new_identity().value();
         REQUIRE(first.number == InodeNumber{format::first_free_inode});
         REQUIRE(second.number == InodeNumber{format::first_free_inode + 1});
         REQUIRE(first.generation != second.generation);
     }
     REQUIRE(store(engine, example(1000)));
     engine.reopen();
-    REQUIRE(open_table_of(engine)->new_identity().number == InodeNumber{1001});
+    REQUIRE(open_table_of(engine)->new_identity()->number == InodeNumber{1001});
 
     // Items of an inode without attributes count too: nobody may inherit them.
     REQUIRE(engine.transact([&](auto &tx) {
@@ -112,7 +112,7 @@ TEST_CASE("inode table: new numbers are above all that were found at open", "[in
         return engine.tree().insert(tx, Key::of({2000}, ItemType::pin), btree::bytes_of(item));
     }));
     engine.reopen();
-    REQUIRE(open_table_of(engine)->new_identity().number == InodeNumber{2001});
+    REQUIRE(open_table_of(engine)->new_identity()->number == InodeNumber{2001});
 }
 
 TEST_CASE("inode table: a key beyond all inode numbers is corrupt", "[inode]") {
@@ -121,7 +121,9 @@ TEST_CASE("inode table: a key beyond all inode numbers is corrupt", "[inode]") {
     REQUIRE(engine.transact([&](auto &tx) {
         return engine.tree().insert(tx, Key{format::inode_max + 1, 0}, btree::bytes_of(value));
     }));
-    REQUIRE(InodeTable::open(engine.tree(), engine.env()).code() == Errc::corrupt);
+    const auto table = open_table_of(engine);
+    REQUIRE(table->damage() != nullptr);
+    REQUIRE(table->new_identity().code() == Errc::corrupt);
 }
 
 TEST_CASE("inode table: impossible attributes are corrupt", "[inode]") {
