@@ -14,6 +14,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <syslog.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace daxpin::fusefs {
@@ -168,6 +169,8 @@ Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Pat
 }
 
 Result<void> open_and_run(const DaemonOptions &options, Reporter &reporter) {
+    // While there is a descriptor left for it: the volume cannot do without.
+    static_cast<void>(system_env().boot_id());
     DAXPIN_TRY_ASSIGN(const Paths paths, check_paths(options));
     protect_process();
     DAXPIN_TRY_ASSIGN(auto devices, open_devices(options, paths));
@@ -200,6 +203,10 @@ int serve(const DaemonOptions &options, Reporter &reporter) {
         return reporter.failed(exit_status(done.code()), describe(done.error()));
     } catch (const std::bad_alloc &) {
         return reporter.failed(exit_system, "out of memory");
+    } catch (const std::system_error &error) { // of start_thread()
+        return reporter.failed(exit_system, fmt::format("no thread can be started: {}: raise the "
+                                                        "limit of processes (ulimit -u)",
+                                                        error.code().message()));
     }
 }
 

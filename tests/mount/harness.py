@@ -162,14 +162,15 @@ class Volume:
         kind = run_command("stat", "-f", "-c", "%T", self.folder).strip()
         return ["domain=cache_line"] if kind == "tmpfs" else []
 
-    def mount(self, *options):
-        """Mounts and waits until the mount stands."""
+    def mount(self, *options, environment=None, prepare=limit_log):
+        """Mounts and waits until the mount stands. prepare() is called in the daemon's process
+        before its program."""
         words = ",".join([*self.domain_options, *options])
         arguments = [program("daxpinfs"), str(self.devices[0]), str(self.mountpoint), "-f"]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 arguments + (["-o", words] if words else []), stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, preexec_fn=limit_log)
+                stdout=log, stderr=log, preexec_fn=prepare, env=environment)
         wait_until(lambda: self.is_mounted() or self.process.poll() is not None, "the mount")
         expect(self.process.poll() is None,
                f"daxpinfs ended with {self.process.returncode}:\n{self.read_log()}")
