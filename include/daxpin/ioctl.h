@@ -118,6 +118,42 @@ struct daxpin_device {
     char path[4096]; /* NUL-terminated */
 };
 
+/* struct daxpin_bad_blocks.flags, in */
+#define DAXPIN_BAD_OWNERS 0x1u /* find out what is hit; takes time by the size of the volume */
+
+/* struct daxpin_bad_block.use */
+#define DAXPIN_BAD_UNKNOWN 0u /* not asked, or the volume is damaged */
+#define DAXPIN_BAD_FILE 1u    /* a file's data: inode and file_offset say whose */
+#define DAXPIN_BAD_METADATA 2u
+#define DAXPIN_BAD_FREE 3u /* nobody's; kept from use */
+
+/* struct daxpin_bad_block.source: who found it */
+#define DAXPIN_BAD_SOURCE_ACCESS 1u /* the daemon, by an access that failed */
+#define DAXPIN_BAD_SOURCE_REPLY 2u  /* the kernel, by a copy that failed */
+#define DAXPIN_BAD_SOURCE_DEVICE 3u /* the device's own list */
+
+struct daxpin_bad_block {        /* 4096 bytes of a device that cannot be read */
+    __aligned_u64 device_offset; /* bytes */
+    __aligned_u64 found_ns;      /* since 1970, signed; 0 until it is on the persistent list */
+    __aligned_u64 inode;         /* DAXPIN_BAD_FILE */
+    __aligned_u64 file_offset;   /* DAXPIN_BAD_FILE: bytes */
+    __u32 device;
+    __u32 source; /* DAXPIN_BAD_SOURCE_* */
+    __u32 use;    /* DAXPIN_BAD_* */
+    __u32 reserved;
+};
+
+#define DAXPIN_BAD_BLOCKS_MAX 255
+
+struct daxpin_bad_blocks { /* asked of any file or directory, about the whole volume */
+    __aligned_u64 cursor;  /* in: 0 at first; out: where to go on, ~0 at the end */
+    __aligned_u64 total;   /* out: bad blocks of the volume */
+    __u32 count;           /* out */
+    __u32 flags;           /* DAXPIN_BAD_OWNERS */
+    __u32 reserved[2];
+    struct daxpin_bad_block blocks[DAXPIN_BAD_BLOCKS_MAX]; /* out */
+};
+
 /* struct daxpin_damage.flags, out; zero on the way in */
 #define DAXPIN_DAMAGE_READ_ONLY 0x1u /* the volume is read-only, for whatever reason */
 
@@ -138,6 +174,7 @@ struct daxpin_damage {   /* asked of any file or directory, about the whole volu
 #define DAXPIN_IOC_EXTENTS _IOWR(DAXPIN_IOC_MAGIC, 7, struct daxpin_extents)
 #define DAXPIN_IOC_DEVICE _IOWR(DAXPIN_IOC_MAGIC, 8, struct daxpin_device)
 #define DAXPIN_IOC_SYNC _IOW(DAXPIN_IOC_MAGIC, 9, struct daxpin_range)
+#define DAXPIN_IOC_BAD_BLOCKS _IOWR(DAXPIN_IOC_MAGIC, 10, struct daxpin_bad_blocks)
 #define DAXPIN_IOC_DAMAGE _IOWR(DAXPIN_IOC_MAGIC, 11, struct daxpin_damage)
 
 #endif

@@ -175,6 +175,10 @@ Grace &Allocator::grace() {
     return state_->grace;
 }
 
+device::BadBlocks &Allocator::bad_blocks() const {
+    return state_->journal.devices().bad_blocks();
+}
+
 journal::Journal &Allocator::journal() {
     return state_->journal;
 }
@@ -184,6 +188,7 @@ Result<Reservation> Allocator::reserve(BlockCount data_blocks) {
         {
             MutexLock lock(state_->mutex);
             state_->reap();
+            state_->withdraw_bad();
             auto &pool = *state_->data_pool;
             if (pool.free >= pool.reserved + pool.reserve + data_blocks.value) {
                 pool.reserved += data_blocks.value;
@@ -204,6 +209,37 @@ bool Allocator::State::returnable(const Waiting &entry) {
 }
 
 void Allocator::State::give_back(MediaRun run) {
+    const auto &bad = journal.devices().bad_blocks();
+    while (const auto block = bad.first_in(run)) {
+        const BlockCount before{block->value - run.start.value};
+        make_free({run.start, before});
+        withdrawn.insert(*block);
+        run = {*block + BlockCount{1}, run.count - before - BlockCount{1}};
+    }
+    make_free(run);
+}
+
+void Allocator::State::withdraw_bad() {
+    const auto &bad = journal.devices().bad_blocks();
+    const auto version = bad.version();
+    if (version == bad_seen) [[likely]]
+        return;
+    for (const auto &known : bad.all()) {
+        const MediaBlock block = known.block;
+        if (known.listed || block.device() >= devices.size() ||
+            block.block() >= devices[block.device()].block_count)
+            continue; // a listed block's bit is set
+        const auto found = group(block.device(), block.block() / blocks_per_group);
+        const auto within = static_cast<std::uint32_t>(block.block() % blocks_per_group);
+        // Where the bitmap cannot be read nothing is handed out either.
+        if (found && (*found)->is_free({within, 1}) &&
+            take(block.device(), block.block(), 1).has_value())
+            withdrawn.insert(block);
+    }
+    bad_seen = version;
+}
+
+void Allocator::State::make_free(MediaRun run) {
     auto &device = devices[run.start.device()];
     auto at = run.start.block();
     const auto end = at + run.count.value;

@@ -81,6 +81,9 @@ class Allocator {
     // Makes what can be made reusable so: checkpoint, grace. True if any block came back.
     bool reclaim();
 
+    // Blocks that cannot be read; none of them is ever handed out.
+    device::BadBlocks &bad_blocks() const;
+
   private:
     friend class Transaction;
     friend class Reservation;

@@ -7,6 +7,7 @@
 #include "alloc/group.h"
 
 #include <deque>
+#include <set>
 
 namespace daxpin::alloc {
 
@@ -54,6 +55,10 @@ struct Allocator::State {
     std::deque<Waiting> waiting_data GUARDED_BY(mutex);
     std::deque<Waiting> waiting_metadata GUARDED_BY(mutex);
     std::vector<Waiting> kept GUARDED_BY(mutex); // under a lease
+    // Bad blocks whose bit is clear: busy in DRAM, so that nobody gets them, until
+    // Transaction::list_bad() sets the bit.
+    std::set<MediaBlock> withdrawn GUARDED_BY(mutex);
+    std::uint64_t bad_seen GUARDED_BY(mutex) = 0; // BadBlocks::version() of the last look
 
     Result<void> add_device(unsigned index, const format::DeviceEntry &entry, unsigned count)
         REQUIRES(mutex);
@@ -61,7 +66,9 @@ struct Allocator::State {
     Result<Group *> group(unsigned device, std::size_t index) REQUIRES(mutex);
     bool returnable(const Waiting &entry) REQUIRES(mutex);
     bool reap() REQUIRES(mutex); // takes back what may be reused; true if anything was
-    void give_back(MediaRun run) REQUIRES(mutex);
+    void give_back(MediaRun run) REQUIRES(mutex); // what is bad of it is withdrawn
+    void make_free(MediaRun run) REQUIRES(mutex);
+    void withdraw_bad() REQUIRES(mutex); // takes what turned out bad from what is free
     Result<MediaRun> take(unsigned device, std::size_t group_index, GroupRun run) REQUIRES(mutex);
 
     // --- search.cc: each takes what it finds; an empty run means nothing found ---

@@ -40,6 +40,7 @@ Result<MediaBlock> Transaction::allocate_unit() {
     auto &state = *allocator_.state_;
     MutexLock lock(state.mutex);
     state.reap();
+    state.withdraw_bad();
     const Pool pool = state.metadata_pool;
     if (allowance(pool.free, pool.reserved, pool.reserve) == 0)
         return out_of_space(pool.waiting);
@@ -55,6 +56,7 @@ Result<MediaRun> Transaction::allocate_data(const DataRequest &request) {
     auto &state = *allocator_.state_;
     MutexLock lock(state.mutex);
     state.reap();
+    state.withdraw_bad();
     auto &pool = *state.data_pool;
     const auto own = reservation_ != nullptr ? reservation_->data_blocks_ : 0;
     const auto limit = allowance(pool.free, pool.reserved - own, pool.reserve);
@@ -81,11 +83,71 @@ Result<void> Transaction::load_groups(MediaRun run) {
 
 void Transaction::free_unit(MediaBlock unit) {
     units_.discard(unit);
-    freed_.push_back({{unit, BlockCount{1}}, true, {}});
+    if (!allocator_.bad_blocks().is_listed(unit))
+        freed_.push_back({{unit, BlockCount{1}}, true, {}});
 }
 
 void Transaction::free_data(MediaRun run, std::weak_ptr<const void> keeper) {
     freed_.push_back({run, false, std::move(keeper)});
+}
+
+bool Transaction::list_bad(MediaBlock block) {
+    auto &state = *allocator_.state_;
+    MutexLock lock(state.mutex);
+    state.reap();
+    state.withdraw_bad();
+    if (state.withdrawn.erase(block) != 0) {
+        allocated_.push_back({block, BlockCount{1}});
+        return true;
+    }
+    listing_.push_back(block);
+    return false;
+}
+
+void Transaction::unlist_bad(MediaBlock block) {
+    unlisted_.push_back(block);
+    freed_.push_back({{block, BlockCount{1}}, true, {}});
+}
+
+// Under the chunk's lock nobody else changes the bits that the change is about, nor looks at what
+// is listed: here a block's owner and the list agree on who keeps its bit set.
+Result<void> Transaction::check_listing(const BitmapChange &change) {
+    auto &bad = allocator_.bad_blocks();
+    if (bad.empty())
+        return {};
+    if (change.bit == Bit::stays_set) {
+        auto known = bad.find(change.run.start);
+        if (!known)
+            return Errc::busy; // it was rewritten meanwhile
+        known->listed = true;
+        bad.update(*known);
+        marked_.push_back(change.run.start);
+        return {};
+    }
+    auto left = change.run;
+    while (const auto block = change.bit == Bit::clear ? bad.first_in(left) : std::nullopt) {
+        if (bad.is_listed(*block) && std::ranges::count(unlisted_, *block) == 0)
+            return Errc::retry;
+        left = {*block + BlockCount{1},
+                BlockCount{left.start.value + left.count.value - block->value - 1}};
+    }
+    return {};
+}
+
+// What was shown as listed is, or is not.
+void Transaction::settle_listing(bool committed) {
+    auto &bad = allocator_.bad_blocks();
+    for (const MediaBlock block : marked_)
+        if (auto known = bad.find(block); known && !committed) {
+            known->listed = false;
+            bad.update(*known);
+        }
+    marked_.clear();
+    listing_.clear();
+    if (committed)
+        for (const MediaBlock block : unlisted_)
+            bad.erase(block);
+    unlisted_.clear();
 }
 
 Result<void> Transaction::stage_chunk(MediaBlock chunk, unsigned device, std::uint64_t first,
@@ -96,22 +158,30 @@ Result<void> Transaction::stage_chunk(MediaBlock chunk, unsigned device, std::ui
     auto *bitmap = bytes + format::bitmap_header_bytes;
     std::uint32_t free_count = header.free_count;
     for (const auto &change : changes) {
+        DAXPIN_TRY(check_listing(change));
         const auto from = std::max(change.run.start.block(), first) - first;
         const auto to =
             std::min(change.run.start.block() + change.run.count.value, first + blocks_per_group) -
             first;
         for (auto bit = from; bit < to; ++bit) {
             const auto mask = std::byte(1U << (bit % 8));
-            if (((bitmap[bit / 8] & mask) != std::byte{0}) == change.allocate)
+            const bool is_set = (bitmap[bit / 8] & mask) != std::byte{0};
+            if (change.bit == Bit::stays_set && is_set)
+                continue;
+            if (change.bit == Bit::stays_set)
+                return Errc::busy;
+            if (is_set == (change.bit == Bit::set))
                 return Error{Errc::corrupt,
                              "block " + std::to_string(first + bit) + " of device " +
                                  std::to_string(device) +
-                                 (change.allocate ? " is already in use" : " is already free") +
+                                 (is_set ? " is already in use" : " is already free") +
                                  ": run fsck.daxpinfs"};
             bitmap[bit / 8] ^= mask;
         }
-        free_count = static_cast<std::uint32_t>(change.allocate ? free_count - (to - from)
-                                                                : free_count + (to - from));
+        if (change.bit == Bit::set)
+            free_count -= static_cast<std::uint32_t>(to - from);
+        else if (change.bit == Bit::clear)
+            free_count += static_cast<std::uint32_t>(to - from);
     }
     header.free_count = free_count;
     std::memcpy(bytes, &header, sizeof header);
@@ -121,7 +191,7 @@ Result<void> Transaction::stage_chunk(MediaBlock chunk, unsigned device, std::ui
 Result<void> Transaction::stage_bitmaps() {
     // By chunk address: the lock order. A run may lie in several chunks.
     std::map<MediaBlock, std::pair<MediaBlock, std::vector<BitmapChange>>> by_chunk;
-    auto sort_in = [&](MediaRun run, bool allocate) -> Result<void> {
+    auto sort_in = [&](MediaRun run, Bit bit) -> Result<void> {
         DAXPIN_TRY(load_groups(run));
         MutexLock lock(allocator_.state_->mutex);
         const auto &device = allocator_.state_->devices[run.start.device()];
@@ -129,14 +199,16 @@ Result<void> Transaction::stage_bitmaps() {
         for (auto index = run.start.block() / blocks_per_group; index <= last; ++index) {
             auto &entry = by_chunk[chunk_of(device, index)];
             entry.first = MediaBlock::at(run.start.device(), index * blocks_per_group);
-            entry.second.push_back({run, allocate});
+            entry.second.push_back({run, bit});
         }
         return {};
     };
     for (const auto &run : allocated_)
-        DAXPIN_TRY(sort_in(run, true));
+        DAXPIN_TRY(sort_in(run, Bit::set));
     for (const auto &freed : freed_)
-        DAXPIN_TRY(sort_in(freed.run, false));
+        DAXPIN_TRY(sort_in(freed.run, Bit::clear));
+    for (const MediaBlock block : listing_)
+        DAXPIN_TRY(sort_in({block, BlockCount{1}}, Bit::stays_set));
     for (const auto &[chunk, entry] : by_chunk)
         DAXPIN_TRY(stage_chunk(chunk, entry.first.device(), entry.first.block(), entry.second));
     return {};
@@ -146,6 +218,7 @@ Result<void> Transaction::stage_bitmaps() {
 void Transaction::settle(journal::Sequence sequence) {
     auto &state = *allocator_.state_;
     MutexLock lock(state.mutex);
+    settle_listing(true); // before what left the list can be handed out
     for (const auto &run : allocated_) {
         auto &pool = *state.devices[run.start.device()].pool;
         pool.clear -= run.count.value;
@@ -179,6 +252,7 @@ Result<void> Transaction::commit() {
 }
 
 void Transaction::abort() {
+    settle_listing(false); // while the chunks are still locked
     units_.abort();
     if (allocated_.empty() && freed_.empty())
         return;

@@ -28,14 +28,23 @@ class Transaction {
 
     // One block for metadata. ERRORS: no_space; retry if blocks may come back by waiting.
     Result<MediaBlock> allocate_unit();
-    void free_unit(MediaBlock unit);
+    void free_unit(MediaBlock unit); // a listed bad block stays the list's
 
     // A run of blocks for file data, not zeroed; possibly shorter than asked.
     // ERRORS: no_space; retry if blocks may come back by waiting.
     Result<MediaRun> allocate_data(const DataRequest &request);
 
     // Frees data blocks. While `keeper` is alive (somebody leases them) they are not reused.
+    // REQUIRES: none of them is a listed bad block; if one becomes listed meanwhile the
+    // transaction starts again.
     void free_data(MediaRun run, std::weak_ptr<const void> keeper = {});
+
+    // The body enters `block` into the list of bad blocks: from this record on its bit is set,
+    // whoever owns it. True if nobody does, or will. commit() fails with busy while somebody is
+    // about to own it or has just freed it: try again later.
+    bool list_bad(MediaBlock block);
+    // The body takes `block`, which nobody owns, off the list: it is free again.
+    void unlist_bad(MediaBlock block);
 
     // Adds the bitmap changes and commits.
     // What goes wrong is found before the record, or the journal has failed. ERRORS: as
@@ -53,14 +62,17 @@ class Transaction {
         bool metadata;
         std::weak_ptr<const void> keeper;
     };
+    enum class Bit { set, clear, stays_set };
     struct BitmapChange {
         MediaRun run;
-        bool allocate;
+        Bit bit;
     };
     // Blocks of the pool that this transaction may take now.
     std::uint64_t allowance(std::uint64_t free, std::uint64_t reserved,
                             std::uint64_t reserve) const;
     Errc out_of_space(std::uint64_t waiting);
+    Result<void> check_listing(const BitmapChange &change);
+    void settle_listing(bool committed);
     Result<void> load_groups(MediaRun run);
     Result<void> stage_bitmaps();
     Result<void> stage_chunk(MediaBlock chunk, unsigned device, std::uint64_t first,
@@ -75,23 +87,32 @@ class Transaction {
     bool starved_ = false;            // the retry was for blocks, not for a unit lock
     std::vector<MediaRun> allocated_; // data and units alike
     std::vector<Freed> freed_;
+    std::vector<MediaBlock> listing_;  // by list_bad(), owned by somebody
+    std::vector<MediaBlock> marked_;   // of these, shown as listed before the record is durable
+    std::vector<MediaBlock> unlisted_; // by unlist_bad(), in freed_ too
 };
 
 // Runs `body(tx)` and commits until it does not ask for a retry. The body starts from scratch
-// each time: it may change DRAM state that others see only after commit, or not at all.
+// each time: it may change DRAM state that others see only after commit, or not at all. A body
+// that came upon a bad block nobody knew of runs again: with luck the block was a free one.
 template <typename Body> auto transact(Allocator &allocator, Purpose purpose, Body &&body,
                                        Reservation *reservation = nullptr)
     -> decltype(body(std::declval<Transaction &>())) {
     Transaction tx(allocator, purpose, reservation);
     for (;;) {
+        const auto bad_known = allocator.bad_blocks().version();
+        const auto again = [&](Errc code) {
+            return code == Errc::retry || (code == Errc::io && !allocator.journal().failed() &&
+                                           allocator.bad_blocks().version() != bad_known);
+        };
         auto result = body(tx);
         if (result) {
             auto committed = tx.commit();
             if (committed)
                 return result;
-            if (committed.code() != Errc::retry)
+            if (!again(committed.code()))
                 return std::move(committed).error();
-        } else if (result.code() != Errc::retry) {
+        } else if (!again(result.code())) {
             return result;
         }
         DAXPIN_TRY(tx.restart());

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "device/device.h"
 
+#include "base/assert.h"
+
+#include <algorithm>
+#include <array>
+
 namespace daxpin::device {
 
 const char *to_string(Domain domain) noexcept {
@@ -22,6 +27,17 @@ std::optional<Domain> parse_domain(std::string_view text) noexcept {
         if (text == to_string(domain))
             return domain;
     return std::nullopt;
+}
+
+Result<void> Device::rewrite(std::uint64_t offset, std::span<const std::byte> block) {
+    DAXPIN_ASSERT(offset % block_size == 0 && block.size() == block_size);
+    DAXPIN_TRY(copy(offset, block, StoreKind::nontemporal));
+    DAXPIN_TRY(drain());
+    std::array<std::byte, block_size> back;
+    DAXPIN_TRY(read(offset, back));
+    if (!std::ranges::equal(back, block))
+        return Errc::io;
+    return {};
 }
 
 } // namespace daxpin::device

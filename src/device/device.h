@@ -21,6 +21,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace daxpin::device {
 
@@ -46,6 +47,11 @@ struct DeviceInfo {
     bool domain_assumed = false; // set by an option, not told by the platform
     bool read_only = false;
     int numa_node = -1;
+};
+
+struct ByteRange {
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
 };
 
 class Device {
@@ -82,6 +88,19 @@ class Device {
 
     // As flush() + drain(), down to the medium itself where the platform distinguishes it.
     virtual Result<void> deep_flush(std::uint64_t offset, std::uint64_t length) = 0;
+
+    // ---- media errors ----
+
+    // Bytes of the medium that are there now: less than info().size if a file was cut short.
+    virtual std::uint64_t present_bytes() const { return info().size; }
+
+    // Stores a whole block over one that may be unreadable, durably, with whatever help the
+    // medium needs for that. REQUIRES: offset and size are those of one block.
+    // ERRORS: io if the block cannot be read back as it was stored.
+    virtual Result<void> rewrite(std::uint64_t offset, std::span<const std::byte> block);
+
+    // What the device itself lists as unreadable; nothing where it cannot tell, or not to us.
+    virtual std::vector<ByteRange> known_bad() const { return {}; }
 };
 
 } // namespace daxpin::device

@@ -3,6 +3,10 @@
 
 #include "base/assert.h"
 
+#include <array>
+#include <fmt/format.h>
+#include <functional>
+
 namespace daxpin::device {
 namespace {
 
@@ -13,7 +17,7 @@ std::uint64_t byte_offset(MediaBlock block, std::uint64_t offset) {
 } // namespace
 
 DeviceTable::DeviceTable(std::vector<std::unique_ptr<Device>> devices)
-    : devices_(std::move(devices)) {
+    : devices_(std::move(devices)), bad_blocks_(std::make_unique<BadBlocks>()) {
     DAXPIN_ASSERT(!devices_.empty() && devices_.size() <= format::devices_max);
 }
 
@@ -27,24 +31,75 @@ bool DeviceTable::contains(MediaRun run) const {
 Result<void> DeviceTable::read(MediaBlock block, std::uint64_t offset,
                                std::span<std::byte> out) const {
     DAXPIN_ASSERT(block.device() < count());
-    return at(block.device()).read(byte_offset(block, offset), out);
+    auto done = at(block.device()).read(byte_offset(block, offset), out);
+    if (!done) [[unlikely]]
+        note_unreadable(block, offset, out.size());
+    return done;
 }
 
 Result<void> DeviceTable::copy(MediaBlock block, std::uint64_t offset,
                                std::span<const std::byte> in, StoreKind kind) const {
     DAXPIN_ASSERT(block.device() < count());
-    return at(block.device()).copy(byte_offset(block, offset), in, kind);
+    auto done = at(block.device()).copy(byte_offset(block, offset), in, kind);
+    if (!done) [[unlikely]]
+        note_unreadable(block, offset, in.size());
+    return done;
 }
 
 Result<void> DeviceTable::set(MediaBlock block, std::uint64_t offset, std::byte value,
                               std::uint64_t length, StoreKind kind) const {
     DAXPIN_ASSERT(block.device() < count());
-    return at(block.device()).set(byte_offset(block, offset), value, length, kind);
+    auto done = at(block.device()).set(byte_offset(block, offset), value, length, kind);
+    if (!done) [[unlikely]]
+        note_unreadable(block, offset, length);
+    return done;
 }
 
 void DeviceTable::flush(MediaBlock block, std::uint64_t offset, std::uint64_t length) const {
     DAXPIN_ASSERT(block.device() < count());
     at(block.device()).flush(byte_offset(block, offset), length);
+}
+
+Result<void> DeviceTable::rewrite(MediaBlock block, std::span<const std::byte> content) const {
+    DAXPIN_ASSERT(block.device() < count() && content.size() == block_size);
+    return at(block.device()).rewrite(byte_offset(block, 0), content);
+}
+
+void DeviceTable::note_unreadable(MediaBlock block, std::uint64_t offset, std::uint64_t length,
+                                  format::BadBlockSource source) const {
+    const Device &device = at(block.device());
+    const std::uint64_t present = device.present_bytes();
+    const std::uint64_t begin = byte_offset(block, offset) / block_size * block_size;
+    const std::uint64_t end = byte_offset(block, offset) + length;
+    std::array<std::byte, block_size> bytes;
+    for (std::uint64_t at = begin; at < end; at += block_size) {
+        if (at + block_size > present) {
+            bad_blocks_->report(fmt::format(
+                "{}: has shrunk from {} to {} bytes while mounted: unmount, give it its size back "
+                "(truncate -s {}) and its content from a backup, run fsck.daxpinfs",
+                device.info().path, device.info().size, present, device.info().size));
+            return;
+        }
+        if (device.read(at, bytes))
+            continue;
+        BadBlock bad;
+        bad.block = MediaBlock::at(block.device(), at / block_size);
+        bad.source = source;
+        bad_blocks_->note(bad, fmt::format("{}: the block at byte {} cannot be read (media error)",
+                                           device.info().path, at));
+    }
+}
+
+void DeviceTable::note_unreadable(std::span<const std::byte> viewed,
+                                  format::BadBlockSource source) const {
+    for (unsigned i = 0; i < count(); ++i) {
+        const auto view = at(i).view();
+        if (std::less_equal<>()(view.data(), viewed.data()) &&
+            std::less<>()(viewed.data(), view.data() + view.size()))
+            note_unreadable(MediaBlock::at(i, 0),
+                            static_cast<std::uint64_t>(viewed.data() - view.data()), viewed.size(),
+                            source);
+    }
 }
 
 // Every device is drained even after one failed: its lines are this thread's duty too.

@@ -6,6 +6,7 @@
 // Layouts: docs/format.md, "Device label" and "Superblock".
 #pragma once
 
+#include "device/bad_blocks.h"
 #include "device/device.h"
 #include "format/layout.h"
 
@@ -27,7 +28,7 @@ class DeviceTable {
     bool contains(MediaRun run) const;
 
     // Byte-addressed forms: `offset` counts from the start of `block` and may exceed a block.
-    // REQUIRES: contains() the bytes named.
+    // What cannot be accessed is noted in bad_blocks(). REQUIRES: contains() the bytes named.
     Result<void> read(MediaBlock block, std::uint64_t offset, std::span<std::byte> out) const;
     Result<void> copy(MediaBlock block, std::uint64_t offset, std::span<const std::byte> in,
                       StoreKind kind) const;
@@ -41,8 +42,19 @@ class DeviceTable {
     // Drains every device for the calling thread.
     Result<void> drain() const;
 
+    BadBlocks &bad_blocks() const { return *bad_blocks_; }
+    // An access to these bytes failed: reads each block of theirs by itself and notes those that
+    // cannot be read. Bytes that a device no longer has are reported, not noted.
+    void note_unreadable(MediaBlock block, std::uint64_t offset, std::uint64_t length,
+                         format::BadBlockSource source = format::BadBlockSource::access) const;
+    // The same for an address that view() gave; others are none of ours.
+    void note_unreadable(std::span<const std::byte> viewed, format::BadBlockSource source) const;
+    // Device::rewrite() of one block.
+    Result<void> rewrite(MediaBlock block, std::span<const std::byte> content) const;
+
   private:
     std::vector<std::unique_ptr<Device>> devices_;
+    std::unique_ptr<BadBlocks> bad_blocks_; // apart, so that the table can move
 };
 
 } // namespace daxpin::device

@@ -2,11 +2,16 @@
 #include "device/pmem2_device.h"
 
 #include "base/assert.h"
+#include "device/pmem2_bad_blocks.h"
 #include "device/pmem2_map.h"
 #include "device/sigbus.h"
 #include "device/words.h"
 
+#include <cerrno>
 #include <cstring>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace daxpin::device {
 namespace {
@@ -129,19 +134,23 @@ Result<void> Pmem2Device::set(std::uint64_t offset, std::byte value, std::uint64
     return finish(stored, offset, length, kind);
 }
 
-// Not guarded: writing a line back faults on no present page, and the line was stored before.
+// The line was stored before, but its page may be gone since: a file that was cut short, or a
+// page that the kernel took out of use. As with DirtyPages, no drain may claim success then.
 void Pmem2Device::flush(std::uint64_t offset, std::uint64_t length) {
     const std::byte *from = target(offset, length);
     if (info_.domain == Domain::page)
         dirty_pages_.record(offset, length);
-    else if (info_.domain == Domain::cache_line)
-        flush_(from, length);
+    else if (info_.domain == Domain::cache_line &&
+             !guarded(from, length, [&] { flush_(from, length); }))
+        flush_failed_.store(true);
 }
 
 Result<void> Pmem2Device::drain() {
     if (info_.domain == Domain::page)
         return dirty_pages_.drain();
     drain_();
+    if (flush_failed_.load(std::memory_order_relaxed)) [[unlikely]]
+        return Error{Errc::io, info_.path + ": what was stored is lost: its page is gone"};
     return {};
 }
 
@@ -152,6 +161,55 @@ Result<void> Pmem2Device::deep_flush(std::uint64_t offset, std::uint64_t length)
     if (is_cpu_domain() && pmem2_deep_flush(map_.get(), from, length) != 0)
         return Error{Errc::io, info_.path + ": deep flush failed: " + pmem2_errormsg()};
     return {};
+}
+
+std::uint64_t Pmem2Device::present_bytes() const {
+    struct stat status;
+    if (::fstat(fd_.get(), &status) != 0 || !S_ISREG(status.st_mode))
+        return info_.size;
+    return std::min(info_.size, static_cast<std::uint64_t>(status.st_size));
+}
+
+std::vector<ByteRange> Pmem2Device::known_bad() const {
+    return listed_by_device(fd_.get(), info_.path);
+}
+
+// A file's page is repaired by writing it through the filesystem, which knows how.
+Result<void> Pmem2Device::write_to_file(std::uint64_t offset, std::span<const std::byte> block) {
+    struct stat status;
+    if (::fstat(fd_.get(), &status) != 0 || !S_ISREG(status.st_mode))
+        return Errc::io;
+    const auto written =
+        ::pwrite(fd_.get(), block.data(), block.size(), static_cast<off_t>(offset));
+    if (written != static_cast<ssize_t>(block.size()) || ::fdatasync(fd_.get()) != 0)
+        return Errc::io;
+    return {};
+}
+
+// The kernel marks a page that failed in the mapping itself: only a new mapping sees the new one.
+Result<void> Pmem2Device::map_again(std::uint64_t offset) {
+    const auto map = [&](int flags) {
+        return ::mmap(base_ + offset, block_size, PROT_READ | PROT_WRITE, flags | MAP_FIXED,
+                      fd_.get(), static_cast<off_t>(offset));
+    };
+    // As libpmem2 does: with MAP_SYNC wherever the filesystem can.
+    void *mapped = map(MAP_SHARED_VALIDATE | MAP_SYNC);
+    if (mapped == MAP_FAILED && (errno == EOPNOTSUPP || errno == EINVAL))
+        mapped = map(MAP_SHARED);
+    if (mapped == MAP_FAILED)
+        return Errc::io;
+    ::madvise(mapped, block_size, MADV_DONTDUMP);
+    return {};
+}
+
+Result<void> Pmem2Device::rewrite(std::uint64_t offset, std::span<const std::byte> block) {
+    target(offset, block.size());
+    clear_listed_by_device(fd_.get(), {offset, block.size()});
+    if (Device::rewrite(offset, block))
+        return {};
+    DAXPIN_TRY(write_to_file(offset, block));
+    DAXPIN_TRY(map_again(offset));
+    return Device::rewrite(offset, block);
 }
 
 } // namespace daxpin::device

@@ -36,6 +36,9 @@ class Pmem2Device final : public Device {
     void flush(std::uint64_t offset, std::uint64_t length) override;
     Result<void> drain() override;
     Result<void> deep_flush(std::uint64_t offset, std::uint64_t length) override;
+    std::uint64_t present_bytes() const override;
+    Result<void> rewrite(std::uint64_t offset, std::span<const std::byte> block) override;
+    std::vector<ByteRange> known_bad() const override;
 
   private:
     Pmem2Device(UniqueFd fd, Pmem2Map map, DeviceInfo info);
@@ -44,6 +47,8 @@ class Pmem2Device final : public Device {
         return info_.domain == Domain::byte || info_.domain == Domain::cache_line;
     }
     std::byte *target(std::uint64_t offset, std::uint64_t length);
+    Result<void> write_to_file(std::uint64_t offset, std::span<const std::byte> block);
+    Result<void> map_again(std::uint64_t offset);
     Result<void> finish(bool stored, std::uint64_t offset, std::uint64_t length, StoreKind kind);
 
     UniqueFd fd_; // holds the in-use lock
@@ -55,6 +60,7 @@ class Pmem2Device final : public Device {
     pmem2_flush_fn flush_;
     pmem2_drain_fn drain_;
     DirtyPages dirty_pages_; // domain page only
+    std::atomic<bool> flush_failed_ = false;
 };
 
 } // namespace daxpin::device

@@ -200,10 +200,12 @@ enum class ItemType : std::uint8_t {
     extent = 5,     // place = first file block: ExtentItem
     pin = 6,        // place = first file block: PinItem
     unfinished = 8, // under unfinished_table, place = inode number: UnfinishedItem
+    bad_block = 9,  // under bad_block_table, place = media block: BadBlockItem
 };
 
 inline constexpr std::uint64_t root_inode = 1;
 inline constexpr std::uint64_t unfinished_table = 2;
+inline constexpr std::uint64_t bad_block_table = 3;
 inline constexpr std::uint64_t first_free_inode = 16;
 inline constexpr std::uint64_t inode_max = (std::uint64_t{1} << 60) - 1;
 
@@ -285,5 +287,21 @@ struct UnfinishedItem {
     le32 reserved;
 };
 DAXPIN_ON_MEDIA(UnfinishedItem, 24);
+
+// Who found that a block cannot be read.
+enum class BadBlockSource : std::uint32_t {
+    access = 1, // a load or store of the daemon
+    reply = 2,  // the kernel, when it copied from the block
+    device = 3  // the device's own list
+};
+
+inline constexpr std::uint32_t bad_block_flag_unowned = 1; // the list alone keeps it from use
+
+struct BadBlockItem {
+    le64 found_ns; // signed
+    le32 source;
+    le32 flags;
+};
+DAXPIN_ON_MEDIA(BadBlockItem, 16);
 
 } // namespace daxpin::format

@@ -163,6 +163,11 @@ CHECK_FIELD(UnfinishedItem, from_block, 8, 8);
 CHECK_FIELD(UnfinishedItem, kind, 16, 4);
 CHECK_FIELD(UnfinishedItem, reserved, 20, 4);
 
+CHECK_SIZE(BadBlockItem, 16);
+CHECK_FIELD(BadBlockItem, found_ns, 0, 8);
+CHECK_FIELD(BadBlockItem, source, 8, 4);
+CHECK_FIELD(BadBlockItem, flags, 12, 4);
+
 // Numbers that stand on media.
 CHECK_VALUE(version, 1);
 CHECK_VALUE(devices_max, 16);
@@ -188,8 +193,10 @@ CHECK_VALUE(ItemType::symlink, 4);
 CHECK_VALUE(ItemType::extent, 5);
 CHECK_VALUE(ItemType::pin, 6);
 CHECK_VALUE(ItemType::unfinished, 8);
+CHECK_VALUE(ItemType::bad_block, 9);
 CHECK_VALUE(root_inode, 1);
 CHECK_VALUE(unfinished_table, 2);
+CHECK_VALUE(bad_block_table, 3);
 CHECK_VALUE(first_free_inode, 16);
 CHECK_VALUE(inode_flag_immutable, 1);
 CHECK_VALUE(inode_flag_append, 2);
@@ -200,6 +207,10 @@ CHECK_VALUE(inode_flag_pinned_whole, 32);
 CHECK_VALUE(extent_flag_unwritten, 1);
 CHECK_VALUE(UnfinishedKind::remove, 1);
 CHECK_VALUE(UnfinishedKind::truncate, 2);
+CHECK_VALUE(BadBlockSource::access, 1);
+CHECK_VALUE(BadBlockSource::reply, 2);
+CHECK_VALUE(BadBlockSource::device, 3);
+CHECK_VALUE(bad_block_flag_unowned, 1);
 
 // What two structures in one block need of each other.
 static_assert(sizeof(DeviceLabel) <= superblock_offset);

@@ -2,6 +2,7 @@
 #include "fusefs/background.h"
 
 #include "base/log.h"
+#include "fusefs/limited_log.h"
 #include "fusefs/thread.h"
 
 #include <malloc.h>
@@ -55,6 +56,8 @@ bool Background::sleep() {
 
 // One step of the volume's work; true if there is more.
 bool Background::step() {
+    for (const std::string &line : volume_.take_media_reports())
+        log_limited(line);
     const auto more = volume_.background_step();
     if (!more)
         report(more.error());

@@ -54,7 +54,7 @@ ssize_t read_request(int fd, void *buffer, size_t size, void *) {
 
 // A reply that points at media the kernel cannot read: EFAULT, without a signal. The caller gets
 // EIO instead of waiting forever.
-ssize_t write_reply(int fd, iovec *parts, int count, void *) {
+ssize_t write_reply(int fd, iovec *parts, int count, void *userdata) {
     amend_reply({parts, static_cast<std::size_t>(count)});
     const ssize_t written = ::writev(fd, parts, count);
     if (written >= 0 || errno != EFAULT)
@@ -65,7 +65,10 @@ ssize_t write_reply(int fd, iovec *parts, int count, void *) {
     // ENOENT: the kernel has ended the request by itself.
     if (::write(fd, &header, sizeof header) < 0 && errno != ENOENT)
         return -1;
-    log_limited("read: a page of the medium cannot be read (media error)");
+    const auto &devices = static_cast<Filesystem *>(userdata)->volume.devices();
+    for (const iovec &part : std::span(parts, static_cast<std::size_t>(count)))
+        devices.note_unreadable({static_cast<const std::byte *>(part.iov_base), part.iov_len},
+                                format::BadBlockSource::reply);
     return std::accumulate(parts, parts + count, ssize_t{0}, [](ssize_t sum, const iovec &part) {
         return sum + static_cast<ssize_t>(part.iov_len);
     });

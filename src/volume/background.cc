@@ -141,6 +141,9 @@ Result<bool> Engine::background_step() {
     if (journal->wants_checkpoint())
         DAXPIN_TRY(journal->checkpoint());
     const MutexLock lock(background_mutex_);
+    DAXPIN_TRY_ASSIGN(const bool listed, bad_blocks_step());
+    if (listed)
+        return true;
     if (background_cursor_ == InodeNumber{}) {
         // A pass over the table begins only if something was posted since the last one began.
         const std::uint64_t posted = work_posted_.load();

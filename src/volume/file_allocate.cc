@@ -2,6 +2,7 @@
 //
 // fallocate(2) in its forms, each in steps that are one transaction each: allocation inserts
 // unwritten extents, punching frees whole blocks, zeroing turns them unwritten.
+#include "volume/bad_blocks.h"
 #include "volume/file_data.h"
 
 #include <algorithm>
@@ -173,7 +174,7 @@ Result<FileBlock> punch_step(Engine &engine, CachedInode &inode, BlockRange rang
                     const auto removed,
                     engine.extents(inode.number).remove(tx, range.first, count, limit.items));
                 for (const MediaRun &run : removed.runs)
-                    free_run(engine, tx, attributes, run, &inode.leases);
+                    DAXPIN_TRY(free_run(engine, tx, attributes, run, &inode.leases));
                 next = removed.next;
                 DAXPIN_TRY(engine.table->store(tx, attributes));
                 return attributes;
@@ -235,6 +236,7 @@ Result<void> zero(Engine &engine, CachedInode &inode, const Request &request, bo
     if (request.end > inode.attributes.size)
         DAXPIN_TRY(finish_truncate(engine, inode));
     DAXPIN_TRY(allocate_range(engine, inode, request.touched()));
+    DAXPIN_TRY(rewrite_bad_blocks(engine, inode, request.offset, request.end));
     DAXPIN_TRY(zero_edges(engine, inode, request));
     DAXPIN_TRY_ASSIGN(const auto changed, final_attributes(engine, inode, visible_end));
     if (inode.leases.overlaps(request.touched()))

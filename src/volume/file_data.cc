@@ -2,6 +2,7 @@
 #include "volume/file_data.h"
 
 #include "base/assert.h"
+#include "volume/bad_blocks.h"
 
 #include <algorithm>
 
@@ -44,6 +45,7 @@ Result<void> store_data(Engine &engine, const Extent &extent, std::uint64_t offs
                         std::span<const std::byte> data) {
     const std::uint64_t within = offset - extent.first.bytes();
     DAXPIN_ASSERT(offset >= extent.first.bytes() && within + data.size() <= extent.count.bytes());
+    DAXPIN_TRY(check_no_bad_block(engine, extent, offset, data.size()));
     if (data.size() >= nontemporal_bytes_min)
         return engine.devices.copy(extent.start, within, data, device::StoreKind::nontemporal);
     DAXPIN_TRY(engine.devices.copy(extent.start, within, data, device::StoreKind::cached));
@@ -57,6 +59,7 @@ Result<void> store_zeros(Engine &engine, const Extent &extent, std::uint64_t off
     DAXPIN_ASSERT(offset >= extent.first.bytes() && within + length <= extent.count.bytes());
     if (length == 0)
         return {};
+    DAXPIN_TRY(check_no_bad_block(engine, extent, offset, length));
     return engine.devices.set(extent.start, within, std::byte{0}, length,
                               device::StoreKind::nontemporal);
 }
@@ -72,7 +75,10 @@ Result<bool> zero_written(Engine &engine, CachedInode &inode, std::uint64_t from
         const std::uint64_t start = std::max(from, extent->first.bytes());
         const std::uint64_t end = std::min(to, extent->end().bytes());
         if (!extent->unwritten) {
-            DAXPIN_TRY(store_zeros(engine, *extent, start, end - start));
+            DAXPIN_TRY(around_bad_blocks(engine, [&]() -> Result<void> {
+                DAXPIN_TRY(rewrite_bad_blocks(engine, inode, *extent, start, end, {}));
+                return store_zeros(engine, *extent, start, end - start);
+            }));
             any = true;
         }
         from = end;
@@ -163,15 +169,30 @@ Result<void> insert_run(Engine &engine, Transaction &tx, Attributes &attributes,
     return insert(end, run.end(), true);
 }
 
-void free_run(Engine &engine, Transaction &tx, Attributes &attributes, MediaRun run,
-              const immutable::Leases *leases) {
+Result<void> free_run(Engine &engine, Transaction &tx, Attributes &attributes, MediaRun run,
+                      const immutable::Leases *leases) {
     std::weak_ptr<const void> keeper;
     if (engine.leased_before_mount(attributes))
         keeper = engine.until_unmount;
     else if (leases != nullptr)
         keeper = leases->keeper();
-    tx.free_data(run, std::move(keeper));
     attributes.block_count -= std::min(attributes.block_count, run.count.value);
+    const auto free_part = [&](MediaRun part) {
+        if (part.count.value > 0)
+            tx.free_data(part, keeper);
+    };
+    auto rest = run;
+    for (auto look = run; const auto bad = engine.devices.bad_blocks().first_in(look);) {
+        const BlockCount behind{run.start.value + run.count.value - bad->value - 1};
+        look = {*bad + BlockCount{1}, behind};
+        DAXPIN_TRY_ASSIGN(const bool kept, disown_bad_block(engine, tx, *bad));
+        if (!kept)
+            continue;
+        free_part({rest.start, BlockCount{bad->value - rest.start.value}});
+        rest = look;
+    }
+    free_part(rest);
+    return {};
 }
 
 const OpenFile *find_handle(const CachedInode &inode, Handle handle) {

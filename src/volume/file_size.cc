@@ -52,7 +52,7 @@ Result<bool> Engine::free_blocks_step(Transaction &tx, Attributes &attributes, F
                                      limit.items - items));
         for (const MediaRun &run : removed.runs) {
             blocks += run.count.value;
-            free_run(*this, tx, attributes, run, leases);
+            DAXPIN_TRY(free_run(*this, tx, attributes, run, leases));
         }
         items += removed.runs.size();
     }

@@ -22,6 +22,7 @@
 
 #include "alloc/transaction.h"
 #include "extent_map/extent_map.h"
+#include "inode/bad_block_table.h"
 #include "inode/directory.h"
 #include "inode/unfinished.h"
 #include "volume/inode_cache.h"
@@ -66,6 +67,7 @@ class Engine {
     std::unique_ptr<btree::Tree> tree;
     std::unique_ptr<inode::InodeTable> table;
     std::unique_ptr<inode::UnfinishedTable> unfinished;
+    std::unique_ptr<inode::BadBlockTable> bad_block_table;
     std::unique_ptr<InodeCache> cache;
 
     // ---- views on one inode's items; they hold no state ----
@@ -126,6 +128,17 @@ class Engine {
     // One transaction's worth of unfinished work. True if there is more that could be done.
     Result<bool> background_step();
 
+    // ---- bad blocks (bad_blocks.cc) ----
+    // Reads the list and asks the devices for theirs.
+    void load_bad_blocks();
+    // Makes what was noted persistent, then tries to make usable what nobody owns, once a mount.
+    // True if something was done.
+    Result<bool> bad_blocks_step() REQUIRES(background_mutex_);
+    // Blocks that cannot be read, with what they hit: `owners` walks the tree.
+    std::vector<BadBlockInfo> show_bad_blocks(bool owners);
+    // The list changes under this lock; taken under inode locks, before a transaction.
+    Mutex bad_list_mutex;
+
     // ---- the files half; contracts for the other one ----
 
     // Changes the size of a regular file and stores `changed`, which holds all other attributes
@@ -169,7 +182,11 @@ class Engine {
     Result<Step> truncation_step(InodeNumber number);
     Result<bool> remove_part(Transaction &tx, Attributes orphan);
     Result<bool> remove_inode(Transaction &tx, const Attributes &orphan);
+    Result<bool> list_bad_block(device::BadBlock bad) REQUIRES(bad_list_mutex);
+    Result<void> reclaim_bad_block(MediaBlock block) REQUIRES(bad_list_mutex);
 
+    std::uint64_t bad_seen_ GUARDED_BY(background_mutex_) = 0; // version that was made persistent
+    std::vector<MediaBlock> reclaimable_ GUARDED_BY(background_mutex_); // not tried in this mount
     std::atomic<bool> read_only_{false};
     mutable alloc::Grace changes_; // operations between begin_change() and their end
     Mutex background_mutex_;       // one background step at a time

@@ -3,6 +3,8 @@
 // Extents that fit a mapping: finding out, and making them.
 #include "volume/pin_prepare.h"
 
+#include "volume/bad_blocks.h"
+
 #include <algorithm>
 
 namespace daxpin::volume {
@@ -141,6 +143,7 @@ Result<void> UnitPreparation::may_move(BlockRange unit) {
 }
 
 Result<void> UnitPreparation::copy(const Extent &from, const Extent &to) {
+    DAXPIN_TRY(check_no_bad_block(engine_, from, from.first.bytes(), from.count.bytes()));
     std::vector<std::byte> buffer(std::min(from.count.bytes(), copy_bytes));
     for (std::uint64_t done = 0; done < from.count.bytes(); done += buffer.size()) {
         const auto piece = std::span(buffer).first(
@@ -169,7 +172,7 @@ Result<void> UnitPreparation::move(Transaction &tx, Attributes &attributes, Bloc
     DAXPIN_TRY(store_zeros(engine_, fresh, at, unit.end().bytes() - at));
     DAXPIN_TRY_ASSIGN(const auto removed, map.remove(tx, unit.first, unit.count));
     for (const MediaRun &freed : removed.runs)
-        free_run(engine_, tx, attributes, freed, nullptr);
+        DAXPIN_TRY(free_run(engine_, tx, attributes, freed, nullptr));
     return insert_run(engine_, tx, attributes, fresh, unit.first, unit.end(), false);
 }
 

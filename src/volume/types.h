@@ -156,6 +156,19 @@ struct ExtentInfo {
     bool unwritten = false;
 };
 
+enum class BadBlockUse { unknown, file, metadata, free };
+
+struct BadBlockInfo {
+    unsigned device = 0;
+    std::uint64_t device_offset = 0; // bytes; one block
+    std::int64_t found_ns = 0;
+    format::BadBlockSource source = format::BadBlockSource::access;
+    bool listed = false; // persistently
+    BadBlockUse use = BadBlockUse::unknown;
+    InodeNumber inode = {};        // use file
+    std::uint64_t file_offset = 0; // use file: bytes
+};
+
 enum class FallocateMode { allocate, allocate_keep_size, punch, zero, zero_keep_size };
 
 enum class RenameMode { plain, no_replace, exchange, whiteout };

@@ -97,6 +97,8 @@ Result<void> Engine::start() {
     if (const auto *damaged = table->damage())
         note_failure(*damaged);
     unfinished = std::make_unique<inode::UnfinishedTable>(*tree);
+    bad_block_table = std::make_unique<inode::BadBlockTable>(*tree);
+    load_bad_blocks();
     cache = std::make_unique<InodeCache>(*table);
     const auto root = get_directory({format::root_inode});
     if (!root)
@@ -252,6 +254,13 @@ bool Volume::failed() const {
 }
 Result<void> Volume::set_read_only(bool read_only) {
     return impl_->set_read_only(read_only);
+}
+std::vector<BadBlockInfo> Volume::bad_blocks(bool owners) {
+    return impl_->show_bad_blocks(owners);
+}
+std::vector<std::string> Volume::take_media_reports() {
+    auto &bad = impl_->devices.bad_blocks();
+    return bad.has_reports() ? bad.take_reports() : std::vector<std::string>();
 }
 Result<bool> Volume::background_step() {
     return impl_->background_step();

@@ -45,6 +45,13 @@ class Volume {
     Result<bool> background_step();
     Result<void> checkpoint();
 
+    // --- media errors ---
+    // Bad blocks by address; with `owners`, which takes time by the size of the volume, what
+    // they hit.
+    std::vector<BadBlockInfo> bad_blocks(bool owners);
+    // What happened to the media since the last call, one line each for a person.
+    std::vector<std::string> take_media_reports();
+
     // --- names ---
     Result<Attributes> lookup(InodeNumber parent, std::string_view name);
     void forget(InodeNumber inode, std::uint64_t count);

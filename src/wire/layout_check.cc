@@ -87,6 +87,24 @@ CHECK_FIELD(daxpin_device, volume_uuid, 40, 16);
 CHECK_FIELD(daxpin_device, uuid, 56, 16);
 CHECK_FIELD(daxpin_device, path, 72, 4096);
 
+CHECK_SIZE(daxpin_bad_block, 48);
+CHECK_FIELD(daxpin_bad_block, device_offset, 0, 8);
+CHECK_FIELD(daxpin_bad_block, found_ns, 8, 8);
+CHECK_FIELD(daxpin_bad_block, inode, 16, 8);
+CHECK_FIELD(daxpin_bad_block, file_offset, 24, 8);
+CHECK_FIELD(daxpin_bad_block, device, 32, 4);
+CHECK_FIELD(daxpin_bad_block, source, 36, 4);
+CHECK_FIELD(daxpin_bad_block, use, 40, 4);
+CHECK_FIELD(daxpin_bad_block, reserved, 44, 4);
+
+CHECK_SIZE(daxpin_bad_blocks, 12272);
+CHECK_FIELD(daxpin_bad_blocks, cursor, 0, 8);
+CHECK_FIELD(daxpin_bad_blocks, total, 8, 8);
+CHECK_FIELD(daxpin_bad_blocks, count, 16, 4);
+CHECK_FIELD(daxpin_bad_blocks, flags, 20, 4);
+CHECK_FIELD(daxpin_bad_blocks, reserved, 24, 8);
+CHECK_FIELD(daxpin_bad_blocks, blocks, 32, 12240);
+
 CHECK_SIZE(daxpin_damage, 512);
 CHECK_FIELD(daxpin_damage, count, 0, 8);
 CHECK_FIELD(daxpin_damage, flags, 8, 4);
@@ -102,6 +120,7 @@ CHECK_IOCTL(DAXPIN_IOC_RELEASE, _IOC_WRITE, 6, daxpin_release);
 CHECK_IOCTL(DAXPIN_IOC_EXTENTS, _IOC_READ | _IOC_WRITE, 7, daxpin_extents);
 CHECK_IOCTL(DAXPIN_IOC_DEVICE, _IOC_READ | _IOC_WRITE, 8, daxpin_device);
 CHECK_IOCTL(DAXPIN_IOC_SYNC, _IOC_WRITE, 9, daxpin_range);
+CHECK_IOCTL(DAXPIN_IOC_BAD_BLOCKS, _IOC_READ | _IOC_WRITE, 10, daxpin_bad_blocks);
 CHECK_IOCTL(DAXPIN_IOC_DAMAGE, _IOC_READ | _IOC_WRITE, 11, daxpin_damage);
 
 } // namespace

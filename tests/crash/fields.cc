@@ -114,6 +114,9 @@ const Field fields[] = {
     FIELD(UnfinishedItem, from_block),
     FIELD(UnfinishedItem, kind),
     FIELD(UnfinishedItem, reserved),
+    FIELD(BadBlockItem, found_ns),
+    FIELD(BadBlockItem, source),
+    FIELD(BadBlockItem, flags),
 };
 
 #undef FIELD
@@ -139,6 +142,8 @@ const char *structure_of(ItemType type) {
         return "PinItem";
     case ItemType::unfinished:
         return "UnfinishedItem";
+    case ItemType::bad_block:
+        return "BadBlockItem";
     }
     return "?";
 }

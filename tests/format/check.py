@@ -43,9 +43,12 @@ def check(reader):
     unfinished = {work.inode: work for work in reader.unfinished()}
     require(kinds.pop(items.WORK_TABLE, {items.UNFINISHED}) == {items.UNFINISHED},
             "inode 2 has items that are not unfinished work")
+    require(kinds.pop(items.BAD_TABLE, {items.BAD}) == {items.BAD},
+            "inode 3 has items that are not bad blocks")
     inodes = {number: check_inode(reader, number, found, owners)
               for number, found in kinds.items()}
     check_names(reader, inodes, unfinished)
+    check_bad_blocks(reader, owners)
     for index, device in enumerate(owners):
         check_bitmaps(reader, index, device)
     return len(inodes)
@@ -120,6 +123,18 @@ def check_names(reader, inodes, unfinished):
                 f"unfinished {number}: no such inode")
     for number in [number for number, inode in inodes.items() if inode.kind == stat.S_IFDIR]:
         check_parents(inodes, number)
+
+
+def check_bad_blocks(reader, owners):
+    """What nobody else owns is the list's, so that nobody gets it."""
+    for bad in reader.bad_blocks():
+        where = f"bad block {bad.device}:{bad.block}"
+        require(bad.device < len(owners) and bad.block < len(owners[bad.device].used),
+                f"{where}: not on a device")
+        owned = owners[bad.device].used[bad.block]
+        require(not (owned and bad.unowned), f"{where}: listed as nobody's, but in use")
+        if not owned:
+            owners[bad.device].take(bad.block, 1, where)
 
 
 def check_parents(inodes, number):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from checksums import siphash24
 from media import is_power_of_two, require
 
-INODE, DIRENT, XATTR, SYMLINK, EXTENT, PIN, UNFINISHED = 1, 2, 3, 4, 5, 6, 8
-ROOT, WORK_TABLE, FIRST_FILE = 1, 2, 16
+INODE, DIRENT, XATTR, SYMLINK, EXTENT, PIN, UNFINISHED, BAD = 1, 2, 3, 4, 5, 6, 8, 9
+ROOT, WORK_TABLE, BAD_TABLE, FIRST_FILE = 1, 2, 3, 16
 REMOVE, TRUNCATE = 1, 2
+BAD_ACCESS, BAD_REPLY, BAD_DEVICE = 1, 2, 3
 DAX, PINNED_WHOLE = 16, 32
 FLAGS = {1: "immutable", 2: "append", 4: "noatime", 8: "nodump", DAX: "dax",
          PINNED_WHOLE: "pinned_whole"}
@@ -19,6 +20,7 @@ DIRENT_VALUE = struct.Struct("<QQHH4x")
 BLOB_VALUE = struct.Struct("<IIHH4x")
 EXTENT_VALUE = struct.Struct("<QII")
 UNFINISHED_VALUE = struct.Struct("<QQI4x")
+BAD_VALUE = struct.Struct("<qII")
 INLINE_MAX = 1024
 TYPES = (stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR, stat.S_IFBLK, stat.S_IFREG, stat.S_IFLNK,
          stat.S_IFSOCK)
@@ -184,3 +186,21 @@ def parse_work(number, value):
     require(number >= FIRST_FILE and work.kind in (REMOVE, TRUNCATE),
             f"unfinished {number}: kind {work.kind}")
     return work
+
+
+@dataclass
+class BadBlock:
+    device: int
+    block: int
+    found_ns: int
+    source: int
+    unowned: bool
+
+
+def parse_bad_block(offset, value):
+    where = f"bad block {offset:#x}"
+    require(len(value) == BAD_VALUE.size, f"{where}: {len(value)} bytes")
+    found_ns, source, flags = BAD_VALUE.unpack(value)
+    require(source in (BAD_ACCESS, BAD_REPLY, BAD_DEVICE), f"{where}: source {source}")
+    require(flags in (0, 1), f"{where}: flags {flags:#x}")
+    return BadBlock(offset >> 48, offset & (1 << 48) - 1, found_ns, source, flags == 1)

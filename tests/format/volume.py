@@ -175,5 +175,9 @@ class Reader:
         return [items.parse_work(number, value)
                 for number, value in self.values(items.WORK_TABLE, items.UNFINISHED)]
 
+    def bad_blocks(self):
+        return [items.parse_bad_block(offset, value)
+                for offset, value in self.values(items.BAD_TABLE, items.BAD)]
+
 
 __all__ = ["Damage", "FormatError", "NotFound", "Reader"]

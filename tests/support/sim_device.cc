@@ -82,6 +82,19 @@ bool SimMedia::poisoned(std::uint64_t offset, std::uint64_t length) const {
     return offset < start + count && start < offset + length;
 }
 
+// Cuts [offset, offset + length) off the poison, which must not lie on both sides of it.
+void SimMedia::heal(std::uint64_t offset, std::uint64_t length) {
+    if (!heals_ || !poisoned(offset, length))
+        return;
+    const std::uint64_t start = poison_offset_;
+    const std::uint64_t end = start + poison_length_;
+    DAXPIN_ASSERT(start >= offset || end <= offset + length);
+    if (start >= offset)
+        poison(offset + length, end > offset + length ? end - offset - length : 0);
+    else
+        poison(start, offset - start);
+}
+
 Result<void> SimMedia::check(std::uint64_t offset, std::uint64_t length) const {
     DAXPIN_ASSERT(offset <= options_.size && length <= options_.size - offset);
     if (poisoned(offset, length))
@@ -197,6 +210,11 @@ Result<void> SimDevice::drain() {
 Result<void> SimDevice::deep_flush(std::uint64_t offset, std::uint64_t length) {
     flush(offset, length);
     return drain();
+}
+
+Result<void> SimDevice::rewrite(std::uint64_t offset, std::span<const std::byte> block) {
+    media_->heal(offset, block.size());
+    return Device::rewrite(offset, block);
 }
 
 device::DeviceTable open_table(const std::vector<std::shared_ptr<SimMedia>> &media) {

@@ -71,11 +71,14 @@ class SimMedia : public std::enable_shared_from_this<SimMedia> {
     void fail_drains_from(std::uint64_t n);
     // Reads and stores that touch [offset, offset + length) fail; length 0 heals.
     void poison(std::uint64_t offset, std::uint64_t length);
+    // Device::rewrite() of a block ends its poison, as real media do. Off at first.
+    void heal_on_rewrite(bool heals) { heals_ = heals; }
 
   private:
     friend class SimDevice;
     explicit SimMedia(const SimOptions &options);
     bool poisoned(std::uint64_t offset, std::uint64_t length) const;
+    void heal(std::uint64_t offset, std::uint64_t length);
     Result<void> check(std::uint64_t offset, std::uint64_t length) const;
 
     SimOptions options_;
@@ -86,6 +89,7 @@ class SimMedia : public std::enable_shared_from_this<SimMedia> {
     std::atomic<std::uint64_t> drains_until_failure_{0};
     std::atomic<std::uint64_t> poison_offset_{0};
     std::atomic<std::uint64_t> poison_length_{0};
+    std::atomic<bool> heals_{false};
 };
 
 class SimDevice : public device::Device {
@@ -103,6 +107,7 @@ class SimDevice : public device::Device {
     void flush(std::uint64_t offset, std::uint64_t length) override;
     Result<void> drain() override;
     Result<void> deep_flush(std::uint64_t offset, std::uint64_t length) override;
+    Result<void> rewrite(std::uint64_t offset, std::span<const std::byte> block) override;
 
     SimMedia &media() { return *media_; }
 

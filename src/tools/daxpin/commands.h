@@ -32,6 +32,7 @@ struct HintOptions {
 Result<void> hint(const std::string &path, const HintOptions &options, bool json);
 
 Result<void> info(const std::string &path, bool json);
+Result<void> bad_blocks(const std::string &mount_point, bool json);
 
 // One line a pinned file: "whole PATH" or "OFFSET LENGTH PATH" for each range of a partial pin;
 // PATH relative to the mount point, with \ooo for bytes that are no printable ASCII.

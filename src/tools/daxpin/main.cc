@@ -22,6 +22,7 @@ struct Arguments {
     bool json = false;
     bool dax = false, no_dax = false;
     bool list = false, restore = false;
+    bool bad = false;
 };
 
 // Runs `command` on each path; one that fails does not keep the others back.
@@ -132,8 +133,7 @@ class CommandLine {
         };
         for (const Show &show :
              {Show{"status", "pins and leases of files", "file", tool::status},
-              Show{"extents", "where files lie on the devices", "file", tool::extents},
-              Show{"info", "the volume and its devices", "mount point", tool::info}}) {
+              Show{"extents", "where files lie on the devices", "file", tool::extents}}) {
             auto *sub = add(show.name, show.about, [this, command = show.command] {
                 return for_each_path(arguments_, [&](const std::string &path) {
                     return command(path, arguments_.json);
@@ -142,6 +142,16 @@ class CommandLine {
             add_paths(sub, show.what);
             sub->add_flag("--json", arguments_.json, "print JSON");
         }
+        auto *info = add("info", "the volume and its devices", [this] {
+            return for_each_path(arguments_, [&](const std::string &path) {
+                return arguments_.bad ? tool::bad_blocks(path, arguments_.json)
+                                      : tool::info(path, arguments_.json);
+            });
+        });
+        add_paths(info, "mount point");
+        info->add_flag("--json", arguments_.json, "print JSON");
+        info->add_flag("--bad", arguments_.bad,
+                       "the blocks that cannot be read, and whose they are");
         auto *hint = add("hint", "show or set the hint that files will be mapped",
                          [this] { return run_hint(arguments_); });
         add_paths(hint, "file or directory");

@@ -3,6 +3,7 @@
 // daxpin status, extents, info, hint: what there is to see.
 #include "base/size_text.h"
 #include "base/uuid.h"
+#include "tools/daxpin/bad_blocks.h"
 #include "tools/daxpin/commands.h"
 #include "tools/daxpin/file.h"
 
@@ -147,6 +148,7 @@ Result<void> info(const std::string &path, bool as_json) {
     struct statvfs space {};
     if (statvfs(path.c_str(), &space) != 0)
         return Error{Errc::io, path + ": cannot ask for its space"};
+    DAXPIN_TRY_ASSIGN(const auto bad, count_bad_blocks(path));
     const auto total = std::uint64_t{space.f_blocks} * space.f_frsize;
     const auto free = std::uint64_t{space.f_bfree} * space.f_frsize;
     const auto available = std::uint64_t{space.f_bavail} * space.f_frsize;
@@ -160,6 +162,7 @@ Result<void> info(const std::string &path, bool as_json) {
                {"free", free},
                {"available", available},
                {"damage", damage ? to_json(*damage) : json()},
+               {"bad_blocks", bad},
                {"devices", list}});
         return {};
     }
@@ -169,6 +172,8 @@ Result<void> info(const std::string &path, bool as_json) {
         print_damage(*damage, devices[0].path);
     for (const auto &device : devices)
         print_device(device);
+    if (bad > 0)
+        fmt::print("{} bad block{}: daxpin info --bad {}\n", bad, bad == 1 ? "" : "s", path);
     if (devices.size() == 1)
         fmt::print("metadata and data share one device: whoever may open it for mapping can also "
                    "damage metadata\n");

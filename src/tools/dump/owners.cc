@@ -137,6 +137,23 @@ Result<void> dump_owners(const Context &context, bool list) {
     return {};
 }
 
+Result<void> dump_bad_blocks(const Context &context) {
+    const reader::Key first{format::bad_block_table, 0};
+    context.out.begin_table(
+        "bad_blocks",
+        {{"device", 6}, {"block", 15}, {"found", -30}, {"source", -8}, {"unowned", -7}});
+    auto walked =
+        walk_items(context.view, first, {first.inode + 1, 0}, [&](const reader::Item &item) {
+            const auto bad = load<format::BadBlockItem>(item.value);
+            const MediaBlock block{item.key.offset()};
+            context.out.row({std::uint64_t{block.device()}, block.block(), time_text(bad.found_ns),
+                             bad_source_text(bad.source),
+                             (bad.flags & format::bad_block_flag_unowned) != 0});
+        });
+    context.out.end_table();
+    return walked;
+}
+
 Result<void> dump_bitmaps(const Context &context) {
     const auto &superblock = context.view.superblock();
     Result<void> result;

@@ -107,6 +107,18 @@ std::string flags_text(std::uint32_t inode_flags) {
     return text.empty() ? "-" : text;
 }
 
+std::string bad_source_text(std::uint32_t source) {
+    switch (static_cast<format::BadBlockSource>(source)) {
+    case format::BadBlockSource::access:
+        return "access";
+    case format::BadBlockSource::reply:
+        return "reply";
+    case format::BadBlockSource::device:
+        return "device";
+    }
+    return "unknown " + std::to_string(source);
+}
+
 std::string item_type_text(unsigned type) {
     switch (static_cast<format::ItemType>(type)) {
     case format::ItemType::inode:
@@ -123,6 +135,8 @@ std::string item_type_text(unsigned type) {
         return "pin";
     case format::ItemType::unfinished:
         return "unfinished";
+    case format::ItemType::bad_block:
+        return "bad_block";
     }
     return "unknown " + std::to_string(type);
 }

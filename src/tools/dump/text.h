@@ -18,6 +18,7 @@ std::string time_text(std::uint64_t ns);   // ISO 8601, UTC, nanoseconds
 std::string mode_text(std::uint32_t mode); // "0100644 regular file"
 std::string type_text(unsigned dirent_type);
 std::string flags_text(std::uint32_t inode_flags); // "immutable pinned-whole" or "-"
+std::string bad_source_text(std::uint32_t source);
 std::string item_type_text(unsigned type);
 std::string label_text(const char (&text)[format::label_text_max]);
 

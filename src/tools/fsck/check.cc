@@ -133,6 +133,8 @@ class TreeCheck : public reader::TreeVisitor {
         const std::uint64_t number = item.key.inode;
         if (number == format::unfinished_table)
             return unfinished(item);
+        if (number == format::bad_block_table)
+            return bad_block(item);
         if (number != inode_.number()) {
             inode_.finish();
             inode_.begin(number, gap_);
@@ -159,7 +161,11 @@ class TreeCheck : public reader::TreeVisitor {
         lose_items();
     }
 
-    void finish() { inode_.finish(); }
+    void finish() {
+        inode_.finish();
+        for (const auto &[key, item] : bad_blocks_)
+            claim_bad_block(key, item);
+    }
 
   private:
     static std::string name(const reader::NodePlace &place) {
@@ -187,9 +193,45 @@ class TreeCheck : public reader::TreeVisitor {
         graph_.add_unfinished(item.key.offset(), work);
     }
 
+    void bad_block(const reader::Item &item) {
+        format::BadBlockItem bad{};
+        const MediaBlock block{item.key.offset()};
+        if (item.key.type() != static_cast<unsigned>(format::ItemType::bad_block) ||
+            item.value.size() != sizeof bad || !pass_.owners.contains({block, {1}}))
+            return drop_bad_block(item.key, "impossible item " + reader::to_string(item.key));
+        std::memcpy(&bad, item.value.data(), sizeof bad);
+        if (bad.source < 1 || bad.source > 3 || (bad.flags & ~format::bad_block_flag_unowned) != 0)
+            return drop_bad_block(item.key,
+                                  "block " + to_string(block) + ": unknown source or flags");
+        ++pass_.report.counts.bad_blocks;
+        bad_blocks_.emplace_back(item.key, bad);
+    }
+
+    void drop_bad_block(const reader::Key &key, const std::string &what) {
+        pass_.findings.error(Subject::bad_block, what);
+        pass_.findings.fix(Stage::items, Subject::bad_block,
+                           "item " + reader::to_string(key) + " removed", FixItems{{key}, {}});
+    }
+
+    // The list keeps what nobody else owns from being used.
+    void claim_bad_block(const reader::Key &key, format::BadBlockItem item) {
+        const MediaBlock block{key.offset()};
+        const bool owned = pass_.owners.claim({block, {1}}).count != 0;
+        if (!owned || (item.flags & format::bad_block_flag_unowned) == 0)
+            return;
+        pass_.findings.error(Subject::bad_block,
+                             "block " + to_string(block) + " is listed as nobody's but is in use");
+        item.flags = 0;
+        const auto *bytes = reinterpret_cast<const std::byte *>(&item);
+        pass_.findings.fix(Stage::items, Subject::bad_block,
+                           "block " + to_string(block) + " is listed as its owner's",
+                           FixItems{{}, {{key, ItemBytes(bytes, bytes + sizeof item)}}});
+    }
+
     Pass &pass_;
     Graph &graph_;
     InodeCheck inode_;
+    std::vector<std::pair<reader::Key, format::BadBlockItem>> bad_blocks_;
     std::uint64_t entered_ = 0;
     bool gap_ = false;
 };

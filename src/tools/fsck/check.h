@@ -41,6 +41,7 @@ enum class Subject : std::uint8_t {
     extent,       // order, overlap, flags, block counts
     pin,          // order, coverage, the whole-file flag
     unfinished,   // table of unfinished work
+    bad_block,    // list of bad blocks
     blob,         // extended attributes and symbolic links
 };
 const char *to_string(Subject subject) noexcept;
@@ -74,6 +75,7 @@ struct Counts {
     std::uint64_t entries = 0; // of directories
     std::uint64_t extents = 0;
     std::uint64_t unfinished = 0;      // deletions and truncations to be resumed
+    std::uint64_t bad_blocks = 0;      // on the list of bad blocks
     std::uint64_t metadata_blocks = 0; // in use, labels and ring included
     std::uint64_t data_blocks = 0;     // in use
     std::uint64_t free_blocks = 0;

@@ -41,6 +41,8 @@ const char *to_string(Subject subject) noexcept {
         return "pin";
     case Subject::unfinished:
         return "unfinished";
+    case Subject::bad_block:
+        return "bad-block";
     case Subject::blob:
         return "blob";
     }

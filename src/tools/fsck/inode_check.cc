@@ -129,6 +129,7 @@ void InodeCheck::item(const reader::Item &item, MediaBlock leaf) {
     case ItemType::pin:
         return pin(item);
     case ItemType::unfinished:
+    case ItemType::bad_block:
         break;
     }
     error(Subject::inode, "item of impossible type " + std::to_string(item.key.type()));

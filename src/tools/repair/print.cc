@@ -16,6 +16,7 @@ void print_counts(const Counts &counts) {
     line(counts.entries, "directory entries");
     line(counts.extents, "extents");
     line(counts.unfinished, "deletions and truncations to be resumed");
+    line(counts.bad_blocks, "bad blocks");
     line(counts.nodes, "tree nodes");
     line(counts.metadata_blocks, "metadata blocks in use");
     line(counts.data_blocks, "data blocks in use");

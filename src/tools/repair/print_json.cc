@@ -17,6 +17,7 @@ Json counts_json(const Counts &counts) {
             {"entries", counts.entries},
             {"extents", counts.extents},
             {"unfinished", counts.unfinished},
+            {"bad_blocks", counts.bad_blocks},
             {"metadata_blocks", counts.metadata_blocks},
             {"data_blocks", counts.data_blocks},
             {"free_blocks", counts.free_blocks}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "base/unique_fd.h"
+#include "device/device_table.h"
 #include "device/sigbus.h"
 #include "support/catch.h"
 #include "temp_file.h"
@@ -97,6 +98,84 @@ TEST_CASE("poison: a fault outside guarded accesses ends the process as ever", "
         if (WIFSIGNALED(status))
             CHECK(WTERMSIG(status) == SIGBUS);
     }
+}
+
+TEST_CASE("poison: a rewrite of the whole block brings a file's page back", "[poison]") {
+    const TempDirectory directory;
+    const auto domain = GENERATE(Domain::cache_line, Domain::page);
+    const auto device = poisoned_device(directory, domain);
+    const std::vector<std::byte> data(block_size, std::byte{9});
+    CHECK(device->rewrite(bad, data).has_value());
+    std::vector<std::byte> back(block_size);
+    REQUIRE(device->read(bad, back).has_value());
+    CHECK(back == data);
+    CHECK(device->copy(bad + 5, std::span(data).first(70), StoreKind::cached).has_value());
+    CHECK(device->drain().has_value());
+    // It is the file's page, not one of this process alone.
+    OpenOptions look;
+    look.read_only = true;
+    look.exclusive = false;
+    REQUIRE(open_or_fail(device->info().path, look)->read(bad, back).has_value());
+    CHECK(back == data);
+}
+
+TEST_CASE("poison: a table finds out which blocks of a range failed", "[poison]") {
+    const TempDirectory directory;
+    std::vector<std::unique_ptr<Device>> devices;
+    devices.push_back(poisoned_device(directory, Domain::cache_line));
+    poison(*devices[0], bad + 2 * block_size);
+    const DeviceTable table(std::move(devices));
+    auto &known = table.bad_blocks();
+    std::vector<std::byte> data(8 * block_size);
+    REQUIRE(table.read(MediaBlock::at(0, 1), 0, data).code() == Errc::io);
+    REQUIRE(known.all().size() == 2);
+    CHECK(known.all()[0].block == MediaBlock::at(0, bad / block_size));
+    CHECK(known.all()[1].block == MediaBlock::at(0, bad / block_size + 2));
+    CHECK(known.take_reports().size() == 2);
+    CHECK(known.version() == 2);
+    CHECK(table.copy(MediaBlock::at(0, 4), 0, data, StoreKind::nontemporal).code() == Errc::io);
+    CHECK(known.version() == 2); // nothing new
+    CHECK(!known.first_in({MediaBlock::at(0, 0), {4}}));
+    CHECK(known.first_in({MediaBlock::at(0, 5), {2}}) == MediaBlock::at(0, 6));
+    const auto view = table.at(0).view();
+    known.erase(MediaBlock::at(0, 4));
+    known.erase(MediaBlock::at(0, 6));
+    table.note_unreadable(view.subspan(6 * block_size + 9, 1), format::BadBlockSource::reply);
+    REQUIRE(known.all().size() == 1);
+    CHECK(known.all()[0].source == format::BadBlockSource::reply);
+    table.note_unreadable(data, format::BadBlockSource::reply); // not of the device
+    CHECK(known.all().size() == 1);
+}
+
+TEST_CASE("poison: a file cut short is reported with its size, and not as bad blocks", "[poison]") {
+    const TempDirectory directory;
+    const std::string path = directory.file("a", file_bytes);
+    std::vector<std::unique_ptr<Device>> devices;
+    devices.push_back(open_or_fail(path));
+    const DeviceTable table(std::move(devices));
+    REQUIRE(::truncate(path.c_str(), 4 * block_size) == 0);
+    CHECK(table.at(0).present_bytes() == 4 * block_size);
+    std::vector<std::byte> data(8 * block_size);
+    for (int round = 0; round < 2; ++round)
+        CHECK(table.read(MediaBlock::at(0, 2), 0, data).code() == Errc::io);
+    CHECK(table.bad_blocks().empty());
+    const auto reports = table.bad_blocks().take_reports();
+    REQUIRE(reports.size() == 1);
+    CHECK(reports[0].find("has shrunk from 65536 to 16384 bytes") != std::string::npos);
+    CHECK(reports[0].find("truncate -s 65536") != std::string::npos);
+}
+
+TEST_CASE("poison: lines that cannot be written back fail every drain from then on", "[poison]") {
+    const TempDirectory directory;
+    const std::string path = directory.file("a", file_bytes);
+    OpenOptions options;
+    options.domain = Domain::cache_line;
+    const auto device = open_or_fail(path, options);
+    REQUIRE(device->store8(8 * block_size, 1).has_value());
+    REQUIRE(::truncate(path.c_str(), block_size) == 0);
+    device->flush(8 * block_size, 8);
+    CHECK(device->drain().code() == Errc::io);
+    CHECK(device->drain().code() == Errc::io);
 }
 
 } // namespace daxpin::device

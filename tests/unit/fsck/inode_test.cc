@@ -63,7 +63,7 @@ TEST_CASE("inode: items without an inode, or under a reserved number, are found"
         image.items.erase(Image::key(40, ItemType::inode));
     });
     expect_only(orphan, Subject::inode, "inode 40: items without an inode");
-    const auto number = GENERATE(std::uint64_t{0}, std::uint64_t{3}, format::inode_max + 1);
+    const auto number = GENERATE(std::uint64_t{0}, std::uint64_t{4}, format::inode_max + 1);
     auto reserved = with_items([&](Image &image) { image.put_inode(number, S_IFREG, 0, 0); });
     expect_error(reserved, Subject::inode, "reserved inode number");
 }
@@ -252,4 +252,53 @@ TEST_CASE("unfinished: entries and inodes belong together", "[fsck]") {
         image.items[Image::key(2, ItemType::unfinished, Image::deep)] = image.items.at(truncation);
     });
     expect_only(directory, Subject::unfinished, "is not a regular file");
+}
+
+namespace {
+
+void list_bad(Image &image, std::uint64_t block, std::uint32_t source, std::uint32_t flags) {
+    format::BadBlockItem item{};
+    item.source = source;
+    item.flags = flags;
+    image.items[Image::key(format::bad_block_table, ItemType::bad_block, block)] = bytes_of(item);
+}
+
+std::uint64_t block_of_a_file(const Image &image) {
+    for (const auto &[key, bytes] : image.items)
+        if (key.second >> 60 == static_cast<std::uint64_t>(ItemType::extent)) {
+            format::ExtentItem extent;
+            std::memcpy(&extent, bytes.data(), sizeof extent);
+            return extent.media_block;
+        }
+    FAIL("no extent");
+    return 0;
+}
+
+} // namespace
+
+TEST_CASE("bad block: a listed block has an owner, or is the list's", "[fsck]") {
+    const std::uint32_t flags = GENERATE(0U, 1U);
+    auto alone = with_items([&](Image &i) { list_bad(i, i.allocate(0), 1, flags); });
+    expect_clean(alone);
+    CHECK(alone.check().counts.bad_blocks == 1);
+    auto owned = with_items([&](Image &i) { list_bad(i, block_of_a_file(i), 2, flags); });
+    if (flags == 0)
+        expect_clean(owned);
+    else
+        expect_only(owned, Subject::bad_block, "is listed as nobody's but is in use");
+    auto free = with_items(
+        [&](Image &i) { list_bad(i, i.superblock.devices[0].block_count - 2, 3, flags); });
+    expect_only(free, Subject::bitmap, "in use but marked free");
+}
+
+TEST_CASE("bad block: items with impossible values are found", "[fsck]") {
+    auto source = with_items([](Image &i) { list_bad(i, block_of_a_file(i), 4, 0); });
+    expect_only(source, Subject::bad_block, "unknown source or flags");
+    auto flags = with_items([](Image &i) { list_bad(i, block_of_a_file(i), 1, 2); });
+    expect_only(flags, Subject::bad_block, "unknown source or flags");
+    auto beyond =
+        with_items([](Image &i) { list_bad(i, i.superblock.devices[0].block_count, 1, 0); });
+    expect_only(beyond, Subject::bad_block, "impossible item");
+    auto type = with_items([](Image &i) { i.put_inode(format::bad_block_table, S_IFREG, 0, 0); });
+    expect_only(type, Subject::bad_block, "impossible item");
 }

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "device/bad_blocks.h"
+
+#include "base/assert.h"
+
+#include <utility>
+
+namespace daxpin::device {
+
+std::optional<MediaBlock> BadBlocks::first_in(MediaRun run) const {
+    if (empty())
+        return std::nullopt;
+    const MutexLock lock(mutex_);
+    const auto found = blocks_.lower_bound(run.start);
+    if (found == blocks_.end() || !(found->first < run.start + run.count))
+        return std::nullopt;
+    return found->first;
+}
+
+std::optional<BadBlock> BadBlocks::find(MediaBlock block) const {
+    if (empty())
+        return std::nullopt;
+    const MutexLock lock(mutex_);
+    const auto found = blocks_.find(block);
+    return found == blocks_.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool BadBlocks::is_listed(MediaBlock block) const {
+    const auto bad = find(block);
+    return bad && bad->listed;
+}
+
+std::vector<BadBlock> BadBlocks::all() const {
+    std::vector<BadBlock> blocks;
+    if (empty())
+        return blocks;
+    const MutexLock lock(mutex_);
+    for (const auto &[block, bad] : blocks_)
+        blocks.push_back(bad);
+    return blocks;
+}
+
+bool BadBlocks::note(const BadBlock &bad, std::string text) {
+    const MutexLock lock(mutex_);
+    if (!blocks_.emplace(bad.block, bad).second)
+        return false;
+    if (!text.empty()) {
+        reports_.push_back(std::move(text));
+        reported_.store(true);
+    }
+    count_.store(blocks_.size());
+    version_.fetch_add(1);
+    return true;
+}
+
+void BadBlocks::update(const BadBlock &bad) {
+    const MutexLock lock(mutex_);
+    const auto found = blocks_.find(bad.block);
+    DAXPIN_ASSERT(found != blocks_.end());
+    found->second = bad;
+}
+
+void BadBlocks::erase(MediaBlock block) {
+    const MutexLock lock(mutex_);
+    blocks_.erase(block);
+    count_.store(blocks_.size());
+}
+
+void BadBlocks::report(std::string text) {
+    const MutexLock lock(mutex_);
+    if (!said_.insert(text).second)
+        return;
+    reports_.push_back(std::move(text));
+    reported_.store(true);
+}
+
+std::vector<std::string> BadBlocks::take_reports() {
+    const MutexLock lock(mutex_);
+    reported_.store(false);
+    return std::exchange(reports_, {});
+}
+
+} // namespace daxpin::device

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The list of bad blocks: kept persistent in the background, shortened by who rewrites a block.
+#include "volume/bad_blocks.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace daxpin::volume {
+namespace {
+
+constexpr std::array<std::byte, block_size> zeros{};
+
+// The bytes of a file's block as a write of [offset, end) leaves it.
+std::array<std::byte, block_size> block_content(std::uint64_t block, std::uint64_t offset,
+                                                std::uint64_t end,
+                                                std::span<const std::byte> data) {
+    auto content = zeros;
+    const std::uint64_t from = std::max(block, offset);
+    const std::uint64_t to = std::min(block + block_size, end);
+    if (!data.empty() && from < to)
+        std::ranges::copy(data.subspan(from - offset, to - from), content.begin() + (from - block));
+    return content;
+}
+
+std::string bad_text(const Engine &engine, MediaBlock block) {
+    return engine.devices.at(block.device()).info().path + ": the block at byte " +
+           std::to_string(block.block() * block_size) +
+           " is bad: see daxpin info --bad; rewriting all of it repairs it";
+}
+
+} // namespace
+
+Result<void> check_no_bad_block(const Engine &engine, const Extent &extent, std::uint64_t offset,
+                                std::uint64_t length) {
+    const auto &bad = engine.devices.bad_blocks();
+    if (bad.empty() || length == 0) [[likely]]
+        return {};
+    const FileBlock first = block_at(offset);
+    const FileBlock end = immutable::end_of(offset + length);
+    const auto found = bad.first_in({extent.start + (first - extent.first), end - first});
+    if (found)
+        return Error{Errc::io, bad_text(engine, *found)};
+    return {};
+}
+
+Result<void> rewrite_bad_blocks(Engine &engine, const CachedInode &inode, const Extent &extent,
+                                std::uint64_t offset, std::uint64_t end,
+                                std::span<const std::byte> data) {
+    auto &bad = engine.devices.bad_blocks();
+    if (bad.empty()) [[likely]]
+        return {};
+    const std::uint64_t file_end = std::max(end, inode.attributes.size);
+    MediaRun left{extent.start, extent.count};
+    while (const auto block = bad.first_in(left)) {
+        const std::uint64_t at =
+            (extent.first + BlockCount{block->value - extent.start.value}).bytes();
+        left = {*block + BlockCount{1},
+                BlockCount{extent.start.value + extent.count.value - block->value - 1}};
+        const bool covered = offset <= at && end > at && end >= std::min(at + block_size, file_end);
+        if (!covered && !extent.unwritten)
+            continue;
+        const MutexLock lock(engine.bad_list_mutex);
+        const auto known = bad.find(*block);
+        if (!known || !engine.devices.rewrite(*block, block_content(at, offset, end, data)))
+            continue;
+        if (known->listed)
+            DAXPIN_TRY(engine.transact(
+                [&](Transaction &tx) { return engine.bad_block_table->erase(tx, *block); },
+                alloc::Purpose::release));
+        bad.erase(*block);
+    }
+    return {};
+}
+
+Result<void> rewrite_bad_blocks(Engine &engine, const CachedInode &inode, std::uint64_t offset,
+                                std::uint64_t end) {
+    if (engine.devices.bad_blocks().empty() || offset >= end) [[likely]]
+        return {};
+    const FileBlock first = block_at(offset);
+    DAXPIN_TRY_ASSIGN(
+        const auto extents,
+        engine.extents(inode.number).range(nullptr, first, immutable::end_of(end) - first));
+    for (const Extent &extent : extents)
+        DAXPIN_TRY(rewrite_bad_blocks(engine, inode, extent, offset, end, {}));
+    return {};
+}
+
+Result<bool> disown_bad_block(Engine &engine, Transaction &tx, MediaBlock block) {
+    auto known = engine.devices.bad_blocks().find(block);
+    if (!known || !known->listed)
+        return false;
+    known->unowned = true;
+    engine.devices.bad_blocks().update(*known); // for people to see; the item is what counts
+    DAXPIN_TRY(engine.bad_block_table->put(tx, *known));
+    return true;
+}
+
+void Engine::load_bad_blocks() {
+    auto &bad = devices.bad_blocks();
+    const auto listed = bad_block_table->list();
+    if (!listed)
+        bad.report(devices.metadata().info().path +
+                   ": the list of bad blocks cannot be read: run fsck.daxpinfs");
+    const MutexLock lock(background_mutex_);
+    for (const auto &known : listed ? *listed : std::vector<device::BadBlock>()) {
+        if (!devices.contains({known.block, {1}}))
+            continue; // fsck's business
+        if (!bad.note(known))
+            bad.update(known); // it failed again while the volume was opened
+        if (known.unowned)
+            reclaimable_.push_back(known.block);
+    }
+    for (unsigned i = 0; i < devices.count(); ++i)
+        for (const auto &range : devices.at(i).known_bad())
+            for (std::uint64_t at = range.offset / block_size;
+                 at < (range.offset + range.length + block_size - 1) / block_size &&
+                 devices.contains({MediaBlock::at(i, at), {1}});
+                 ++at) {
+                device::BadBlock found;
+                found.block = MediaBlock::at(i, at);
+                found.source = format::BadBlockSource::device;
+                bad.note(found, devices.at(i).info().path +
+                                    ": the device lists the block at byte " +
+                                    std::to_string(at * block_size) + " as bad");
+            }
+}
+
+// False if the block is in somebody's hands just now.
+Result<bool> Engine::list_bad_block(device::BadBlock known) {
+    known.found_ns = env.now_ns();
+    const auto done = transact(
+        [&](Transaction &tx) -> Result<void> {
+            known.unowned = tx.list_bad(known.block);
+            return bad_block_table->put(tx, known);
+        },
+        alloc::Purpose::release);
+    if (!done && done.code() == Errc::busy)
+        return false;
+    if (!done)
+        return done.error();
+    known.listed = true;
+    devices.bad_blocks().update(known);
+    return true;
+}
+
+// The medium gets one chance in each mount to take new data where nobody's data are.
+Result<void> Engine::reclaim_bad_block(MediaBlock block) {
+    const auto known = devices.bad_blocks().find(block);
+    if (!known || !devices.rewrite(block, zeros))
+        return {};
+    return transact(
+        [&](Transaction &tx) -> Result<void> {
+            tx.unlist_bad(block);
+            return bad_block_table->erase(tx, block);
+        },
+        alloc::Purpose::release);
+}
+
+Result<bool> Engine::bad_blocks_step() {
+    auto &bad = devices.bad_blocks();
+    if (bad.empty())
+        return false;
+    DAXPIN_TRY_ASSIGN(const auto change, begin_change());
+    const MutexLock lock(bad_list_mutex);
+    Result<void> failure;
+    if (!reclaimable_.empty()) {
+        const MediaBlock block = reclaimable_.back();
+        reclaimable_.pop_back();
+        DAXPIN_TRY(reclaim_bad_block(block));
+        return true;
+    }
+    const std::uint64_t version = bad.version();
+    if (version == bad_seen_)
+        return false;
+    bool all = true;
+    for (const auto &known : bad.all()) {
+        if (known.listed)
+            continue;
+        const auto listed = list_bad_block(known);
+        all = all && (!listed || *listed); // what failed will fail again
+        if (!listed)
+            failure = listed.error();
+    }
+    if (all)
+        bad_seen_ = version;
+    DAXPIN_TRY(std::move(failure));
+    return false;
+}
+
+std::vector<BadBlockInfo> Engine::show_bad_blocks(bool owners) {
+    std::vector<BadBlockInfo> blocks;
+    std::unordered_map<std::uint64_t, std::size_t> by_address;
+    const auto &bad = devices.bad_blocks();
+    for (const auto &known : bad.all()) {
+        by_address.emplace(known.block.value, blocks.size());
+        BadBlockInfo info;
+        info.device = known.block.device();
+        info.device_offset = known.block.block() * block_size;
+        info.found_ns = known.found_ns;
+        info.source = known.source;
+        info.listed = known.listed;
+        info.use = known.unowned ? BadBlockUse::free : BadBlockUse::unknown;
+        blocks.push_back(info);
+    }
+    if (!owners || blocks.empty())
+        return blocks;
+    const auto visit = [&](btree::Key key, std::span<const std::byte> value) {
+        format::ExtentItem item;
+        if (key.type() != format::ItemType::extent || value.size() != sizeof item)
+            return true;
+        std::memcpy(&item, value.data(), sizeof item);
+        MediaRun left{MediaBlock{item.media_block}, BlockCount{item.block_count}};
+        const MediaRun run = left;
+        while (const auto block = bad.first_in(left)) {
+            left = {*block + BlockCount{1},
+                    BlockCount{run.start.value + run.count.value - block->value - 1}};
+            const auto found = by_address.find(block->value);
+            if (found == by_address.end())
+                continue;
+            auto &info = blocks[found->second];
+            info.use = BadBlockUse::file;
+            info.inode = InodeNumber{key.inode};
+            info.file_offset = (key.offset() + block->value - run.start.value) * block_size;
+        }
+        return true;
+    };
+    const auto walked = tree->scan(nullptr, {}, {~std::uint64_t{0}, ~std::uint64_t{0}}, visit);
+    for (auto &info : blocks)
+        if (walked && info.use == BadBlockUse::unknown)
+            info.use = BadBlockUse::metadata;
+    return blocks;
+}
+
+} // namespace daxpin::volume
