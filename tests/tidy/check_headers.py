@@ -3,12 +3,15 @@
 """Every header compiles alone: what it needs it includes.
 
 usage: check_headers.py ROOT COMPILER [COMPILER-ARGUMENT]...
+A header that its own source includes before anything else is shown by the build, and not compiled
+once more here.
 The public headers are compiled as C too, and include/daxpin/ioctl.h for 32-bit programs if the
 compiler can: its layout must not depend on the word size.
 """
 
 import concurrent.futures
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,13 +35,23 @@ def compile_alone(compiler, language, arguments, include):
     return None if done.returncode == 0 else done.stdout
 
 
+def is_first_in_its_source(header):
+    source = header.with_suffix(".cc")
+    if not source.exists() or "#pragma once" not in header.read_text(encoding="utf-8"):
+        return False
+    included = re.search(r'^#include\s+"(?:.*/)?([^/"]+)"|^#include\s+<', source.read_text("utf-8"),
+                         re.MULTILINE)
+    return included is not None and included.group(1) == header.name
+
+
 def jobs(root, compiler):
     cxx = ["-std=c++20", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-DFUSE_USE_VERSION=314",
            *(f"-I{root / folder}" for folder in ("src", "include", "tests")), *package_flags()]
     c = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{root / 'include'}"]
     for folder in ("src", "include", "tests"):
         for path in sorted((root / folder).rglob("*.h*")):
-            if path.suffix in (".h", ".hpp") and "catch.h" != path.name:
+            wanted = path.suffix in (".h", ".hpp") and path.name != "catch.h"
+            if wanted and not is_first_in_its_source(path):
                 yield "C++", path, ("c++", cxx, str(path))
     for path in sorted((root / "include").rglob("*.h")):
         yield "C", path, ("c", c, str(path))
