@@ -14,6 +14,8 @@
 #ifndef DAXPIN_H
 #define DAXPIN_H
 
+#include <daxpin/ioctl.h>
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +38,23 @@ struct daxpin_map;
  */
 int daxpin_map_new(struct daxpin_map **map, int fd, uint64_t offset, size_t length, unsigned flags);
 
+/*
+ * The same, with `reserve` bytes of addresses in all, so that the mapping can grow: addresses cost
+ * no memory.
+ */
+int daxpin_map_new_reserved(struct daxpin_map **map, int fd, uint64_t offset, size_t length,
+                            size_t reserve, unsigned flags);
+
+/*
+ * Lets the mapping reach over `length` bytes in all, 0 = to the file's end: what was mapped stays
+ * where it is. `fd` is open on the same file with the same access; the file is as long already
+ * (daxpin_extend()). Flags: DAXPIN_MAP_PREPARE.
+ *
+ * Errors: as daxpin_map_new(); ENOMEM if the reserved addresses do not reach, EINVAL for another
+ * file or a smaller length, EBADF for other access, EBUSY while another thread extends the map.
+ */
+int daxpin_map_extend(struct daxpin_map *map, int fd, size_t length, unsigned flags);
+
 /* Unmaps, which ends the lease; sets *map to NULL. A null *map is fine. */
 int daxpin_map_delete(struct daxpin_map **map);
 
@@ -53,12 +72,35 @@ int daxpin_persist(const struct daxpin_map *map, const void *address, size_t len
 int daxpin_flush(const struct daxpin_map *map, const void *address, size_t length);
 void daxpin_drain(const struct daxpin_map *map);
 
+/* Flags of daxpin_memcpy() and daxpin_memset(), as those of libpmem2. */
+#define DAXPIN_F_NODRAIN 0x1u     /* flushed, not waited for: daxpin_drain() */
+#define DAXPIN_F_NONTEMPORAL 0x2u /* past the caches */
+#define DAXPIN_F_TEMPORAL 0x4u    /* through the caches */
+#define DAXPIN_F_NOFLUSH 0x20u    /* stored only: daxpin_persist() */
+
 /*
- * Copies `length` bytes to `destination` in the map and makes them durable, by non-temporal
- * stores where those are faster. Errors: as daxpin_persist().
+ * Copies `length` bytes to `destination` in the map, or sets them to `value`, by the stores that
+ * are fastest for that length, and makes them durable unless a flag says otherwise.
+ * Errors: as daxpin_persist(); EINVAL for an unknown flag.
  */
+int daxpin_memcpy(const struct daxpin_map *map, void *destination, const void *source,
+                  size_t length, unsigned flags);
+int daxpin_memset(const struct daxpin_map *map, void *destination, int value, size_t length,
+                  unsigned flags);
+
+/* The same without flags: durable on return. */
 int daxpin_memcpy_persist(const struct daxpin_map *map, void *destination, const void *source,
                           size_t length);
+
+int daxpin_memset_persist(const struct daxpin_map *map, void *destination, int value,
+                          size_t length);
+
+/*
+ * daxpin_persist(), and beyond the persistence domain what the platform has to flush there, so
+ * that the bytes survive even a domain that failed at power loss. A system call; slow.
+ * Errors: as daxpin_persist(); EINVAL for a range outside the map, EACCES.
+ */
+int daxpin_deep_flush(const struct daxpin_map *map, const void *address, size_t length);
 
 /* Flags of daxpin_pin(). */
 #define DAXPIN_PIN_PREPARE 0x1u
@@ -69,6 +111,15 @@ int daxpin_memcpy_persist(const struct daxpin_map *map, void *destination, const
  */
 int daxpin_pin(int fd, uint64_t offset, uint64_t length, uint64_t align, unsigned flags);
 int daxpin_unpin(int fd, uint64_t offset, uint64_t length);
+
+/*
+ * Grows a wholly pinned file to `length` bytes: allocated, zeroed and pinned in one operation.
+ * Existing mappings stay valid. Errors: see daxpin-ioctl(2), DAXPIN_IOC_EXTEND.
+ */
+int daxpin_extend(int fd, uint64_t length);
+
+/* Pins, leases and generation of a file (struct daxpin_file_status in <daxpin/ioctl.h>). */
+int daxpin_status(int fd, struct daxpin_file_status *status);
 
 /* One line about the calling thread's last error in this library. Never NULL. */
 const char *daxpin_errormsg(void);

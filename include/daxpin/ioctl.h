@@ -14,7 +14,7 @@
 /* First allocate holes, zero, and move data to aligned extents, durably. */
 #define DAXPIN_PREPARE 0x1u
 
-/* struct daxpin_status.flags */
+/* struct daxpin_file_status.flags */
 #define DAXPIN_STATUS_PINNED 0x1u     /* some range is pinned */
 #define DAXPIN_STATUS_WHOLE 0x2u      /* the whole file is, size included */
 #define DAXPIN_STATUS_READ_ONLY 0x4u  /* the mount is read-only */
@@ -43,7 +43,7 @@ struct daxpin_range { /* PIN, UNPIN, SYNC; offset 0 and length 0 mean the whole 
     __u32 reserved[5];
 };
 
-struct daxpin_extend {
+struct daxpin_extension {
     __aligned_u64 length; /* the file's new size */
     __u32 flags;
     __u32 reserved[5];
@@ -54,7 +54,7 @@ struct daxpin_generation {
     __aligned_u64 counter;
 };
 
-struct daxpin_status {
+struct daxpin_file_status {
     __u32 flags; /* DAXPIN_STATUS_* */
     __u32 lease_count;
     __aligned_u64 pinned_bytes;
@@ -167,8 +167,8 @@ struct daxpin_damage {   /* asked of any file or directory, about the whole volu
 #define DAXPIN_IOC_MAGIC 0xDA
 #define DAXPIN_IOC_PIN _IOW(DAXPIN_IOC_MAGIC, 1, struct daxpin_range)
 #define DAXPIN_IOC_UNPIN _IOW(DAXPIN_IOC_MAGIC, 2, struct daxpin_range)
-#define DAXPIN_IOC_EXTEND _IOW(DAXPIN_IOC_MAGIC, 3, struct daxpin_extend)
-#define DAXPIN_IOC_STATUS _IOWR(DAXPIN_IOC_MAGIC, 4, struct daxpin_status)
+#define DAXPIN_IOC_EXTEND _IOW(DAXPIN_IOC_MAGIC, 3, struct daxpin_extension)
+#define DAXPIN_IOC_STATUS _IOWR(DAXPIN_IOC_MAGIC, 4, struct daxpin_file_status)
 #define DAXPIN_IOC_LEASE _IOWR(DAXPIN_IOC_MAGIC, 5, struct daxpin_lease)
 #define DAXPIN_IOC_RELEASE _IOW(DAXPIN_IOC_MAGIC, 6, struct daxpin_release)
 #define DAXPIN_IOC_EXTENTS _IOWR(DAXPIN_IOC_MAGIC, 7, struct daxpin_extents)

@@ -40,6 +40,14 @@ Result<AddressRange> AddressRange::reserve(std::size_t length) {
     return AddressRange(start + skip, length);
 }
 
+Result<AddressRange> AddressRange::shared(std::size_t length) {
+    void *found = mmap(nullptr, length, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (found == MAP_FAILED)
+        return system_error("cannot map " + std::to_string(length) + " bytes of memory");
+    return AddressRange(static_cast<std::byte *>(found), length);
+}
+
 Result<AddressRange> AddressRange::anchor(int fd, std::uint64_t offset) {
     void *found = mmap(nullptr, block_size, PROT_NONE, MAP_PRIVATE, fd, static_cast<off_t>(offset));
     if (found == MAP_FAILED)
@@ -75,6 +83,12 @@ Result<void> AddressRange::map(const Part &part) {
              offset) == MAP_FAILED)
         return system_error("cannot map the device");
     return {};
+}
+
+void AddressRange::clear(std::size_t at, std::size_t length) {
+    if (length > 0)
+        mmap(address_ + at, length, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 } // namespace daxpin::client

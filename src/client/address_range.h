@@ -16,6 +16,8 @@ class [[nodiscard]] AddressRange {
     // Inaccessible addresses. From 2 MiB (1 GiB) on the start is aligned to that, so that the
     // kernel can use pages as large as the medium has. ERRORS: out_of_memory.
     static Result<AddressRange> reserve(std::size_t length);
+    // Zeroed memory that processes made by fork() share with this one.
+    static Result<AddressRange> shared(std::size_t length);
     // One page of the file `fd` at `offset`, inaccessible: it keeps the open file description
     // alive, and with it the lease, in every process that inherits it.
     static Result<AddressRange> anchor(int fd, std::uint64_t offset);
@@ -36,6 +38,8 @@ class [[nodiscard]] AddressRange {
         bool synchronous; // MAP_SYNC where the kernel offers it
     };
     Result<void> map(const Part &part);
+    // Makes a part inaccessible again; its addresses stay reserved.
+    void clear(std::size_t at, std::size_t length);
 
   private:
     AddressRange(std::byte *address, std::size_t length) : address_(address), length_(length) {}

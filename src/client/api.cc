@@ -4,10 +4,9 @@
 #include "client/error.h"
 #include "client/map.h"
 
-#include <cerrno>
 #include <daxpin/daxpin.h>
+#include <libpmem2.h>
 #include <new>
-#include <sys/ioctl.h>
 
 using daxpin::Errc;
 using daxpin::Error;
@@ -19,15 +18,10 @@ namespace {
 // The block map may move while it is being mapped, but not forever: each try holds a new lease.
 constexpr int map_tries_max = 16;
 
-Result<std::unique_ptr<daxpin_map>> create_map(int fd, std::uint64_t offset, std::size_t length,
-                                               unsigned flags) {
-    if ((flags & ~DAXPIN_MAP_PREPARE) != 0)
+Result<void> check_flags(unsigned flags, unsigned known) {
+    if ((flags & ~known) != 0)
         return Error{Errc::invalid, "unknown flags"};
-    for (int tries = 1;; ++tries) {
-        auto map = daxpin_map::create(fd, offset, length, (flags & DAXPIN_MAP_PREPARE) != 0);
-        if (map || map.code() != Errc::stale || tries == map_tries_max)
-            return map;
-    }
+    return {};
 }
 
 int result_of(const Result<void> &done) noexcept {
@@ -37,30 +31,52 @@ int result_of(const Result<void> &done) noexcept {
 // Runs `body`, turning a failed allocation into an error like any other.
 template <typename Body> int guarded(Body body) noexcept {
     try {
-        return body();
+        return result_of(body());
     } catch (const std::bad_alloc &) {
         return client::report({Errc::out_of_memory, {}});
     }
 }
 
-int range_request(int fd, unsigned long command, const daxpin_range &range, const char *what) {
-    auto argument = range;
-    if (ioctl(fd, command, &argument) == 0)
-        return 0;
-    return client::report(client::system_error(what));
+// Runs `body` again while the block map changes under it.
+template <typename Body> auto settled(Body body) {
+    for (int tries = 1;; ++tries) {
+        auto done = body();
+        if (done || done.code() != Errc::stale || tries == map_tries_max)
+            return done;
+    }
 }
+
+constexpr unsigned store_flags =
+    DAXPIN_F_NODRAIN | DAXPIN_F_NONTEMPORAL | DAXPIN_F_TEMPORAL | DAXPIN_F_NOFLUSH;
+static_assert(DAXPIN_F_NODRAIN == PMEM2_F_MEM_NODRAIN);
+static_assert(DAXPIN_F_NONTEMPORAL == PMEM2_F_MEM_NONTEMPORAL);
+static_assert(DAXPIN_F_TEMPORAL == PMEM2_F_MEM_TEMPORAL);
+static_assert(DAXPIN_F_NOFLUSH == PMEM2_F_MEM_NOFLUSH);
 
 } // namespace
 
 extern "C" {
 
 int daxpin_map_new(daxpin_map **map, int fd, uint64_t offset, size_t length, unsigned flags) {
-    return guarded([&] {
-        auto created = create_map(fd, offset, length, flags);
-        if (!created)
-            return client::report(created.error());
-        *map = created->release();
-        return 0;
+    return daxpin_map_new_reserved(map, fd, offset, length, 0, flags);
+}
+
+int daxpin_map_new_reserved(daxpin_map **map, int fd, uint64_t offset, size_t length,
+                            size_t reserve, unsigned flags) {
+    return guarded([&]() -> Result<void> {
+        DAXPIN_TRY(check_flags(flags, DAXPIN_MAP_PREPARE));
+        const daxpin_map::Request request{offset, length, reserve,
+                                          (flags & DAXPIN_MAP_PREPARE) != 0};
+        DAXPIN_TRY_ASSIGN(auto made, settled([&] { return daxpin_map::create(fd, request); }));
+        *map = made.release();
+        return {};
+    });
+}
+
+int daxpin_map_extend(daxpin_map *map, int fd, size_t length, unsigned flags) {
+    return guarded([&]() -> Result<void> {
+        DAXPIN_TRY(check_flags(flags, DAXPIN_MAP_PREPARE));
+        return settled([&] { return map->extend(fd, length, (flags & DAXPIN_MAP_PREPARE) != 0); });
     });
 }
 
@@ -79,22 +95,46 @@ size_t daxpin_map_get_size(const daxpin_map *map) {
 }
 
 int daxpin_flush(const daxpin_map *map, const void *address, size_t length) {
-    return result_of(map->flush(address, length));
+    return guarded([&] { return map->stores().flush(address, length); });
 }
 
 void daxpin_drain(const daxpin_map *map) {
-    map->drain();
+    map->stores().drain();
 }
 
 int daxpin_persist(const daxpin_map *map, const void *address, size_t length) {
     const int flushed = daxpin_flush(map, address, length);
-    map->drain();
+    map->stores().drain();
     return flushed;
+}
+
+int daxpin_deep_flush(const daxpin_map *map, const void *address, size_t length) {
+    return guarded([&] { return map->deep_flush(address, length); });
+}
+
+int daxpin_memcpy(const daxpin_map *map, void *destination, const void *source, size_t length,
+                  unsigned flags) {
+    return guarded([&]() -> Result<void> {
+        DAXPIN_TRY(check_flags(flags, store_flags));
+        return map->copy(destination, source, length, flags);
+    });
 }
 
 int daxpin_memcpy_persist(const daxpin_map *map, void *destination, const void *source,
                           size_t length) {
-    return result_of(map->copy(destination, source, length));
+    return daxpin_memcpy(map, destination, source, length, 0);
+}
+
+int daxpin_memset(const daxpin_map *map, void *destination, int value, size_t length,
+                  unsigned flags) {
+    return guarded([&]() -> Result<void> {
+        DAXPIN_TRY(check_flags(flags, store_flags));
+        return map->set(destination, value, length, flags);
+    });
+}
+
+int daxpin_memset_persist(const daxpin_map *map, void *destination, int value, size_t length) {
+    return daxpin_memset(map, destination, value, length, 0);
 }
 
 int daxpin_pin(int fd, uint64_t offset, uint64_t length, uint64_t align, unsigned flags) {
@@ -103,14 +143,28 @@ int daxpin_pin(int fd, uint64_t offset, uint64_t length, uint64_t align, unsigne
     range.length = length;
     range.align = align;
     range.flags = flags;
-    return guarded([&] { return range_request(fd, DAXPIN_IOC_PIN, range, "cannot pin"); });
+    return guarded([&] { return client::request(fd, DAXPIN_IOC_PIN, &range, "cannot pin"); });
 }
 
 int daxpin_unpin(int fd, uint64_t offset, uint64_t length) {
     daxpin_range range{};
     range.offset = offset;
     range.length = length;
-    return guarded([&] { return range_request(fd, DAXPIN_IOC_UNPIN, range, "cannot unpin"); });
+    return guarded([&] { return client::request(fd, DAXPIN_IOC_UNPIN, &range, "cannot unpin"); });
+}
+
+int daxpin_extend(int fd, uint64_t length) {
+    daxpin_extension extension{};
+    extension.length = length;
+    return guarded(
+        [&] { return client::request(fd, DAXPIN_IOC_EXTEND, &extension, "cannot extend"); });
+}
+
+int daxpin_status(int fd, daxpin_file_status *status) {
+    *status = {};
+    return guarded([&] {
+        return client::request(fd, DAXPIN_IOC_STATUS, status, "cannot read the pin status");
+    });
 }
 
 } // extern "C"

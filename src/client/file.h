@@ -1,38 +1,55 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// LeasedFile: an open file description of our own with a lease, and what it maps to.
+// A file of the filesystem as the daemon knows it: leases, extents, devices.
 //
-// The description is opened anew from the caller's descriptor, so that the lease ends with the
-// mappings and not with the caller's habits. Protocol: daxpin-ioctl(2).
+// A lease is taken through an open file description of our own, opened anew from the caller's
+// descriptor, so that it ends with the mappings and not with the caller's habits. Protocol:
+// daxpin-ioctl(2).
 #pragma once
 
 #include "base/result.h"
 #include "base/unique_fd.h"
 
+#include <cstdint>
 #include <daxpin/ioctl.h>
-#include <string>
+#include <sys/types.h>
 #include <vector>
 
 namespace daxpin::client {
 
-struct LeasedFile {
-    UniqueFd fd;
+// Which bytes of which file, and how they may be used.
+struct FileRange {
+    dev_t mount = 0;
+    ino_t inode = 0;
     bool writable = false;
-    std::uint64_t offset = 0; // of the leased range, bytes
-    std::uint64_t length = 0;
+    bool whole = false;       // asked for from the start to the end
+    std::uint64_t offset = 0; // bytes, a multiple of the block size
+    std::uint64_t length = 0; // bytes
+    std::uint64_t end() const { return offset + length; }
+};
+
+// What `fd` and a caller's numbers mean; length 0 = to the end of the file.
+// ERRORS: bad_handle, invalid if the range is not within the file.
+Result<FileRange> resolve_range(int fd, std::uint64_t offset, std::uint64_t length);
+
+struct LeasedFile {
+    UniqueFd fd; // the lease lives as long as this open file description
     daxpin_generation generation{};
 };
 
 // ERRORS: see daxpin_map_new().
-Result<LeasedFile> lease_file(int fd, std::uint64_t offset, std::uint64_t length, bool prepare);
+Result<LeasedFile> lease_file(int fd, const FileRange &range, bool prepare);
 
-// The extents of the leased range in order, without a gap, neighbours joined.
-// ERRORS: stale if the map changed meanwhile; invalid for a hole.
-Result<std::vector<daxpin_extent>> leased_extents(const LeasedFile &file);
+// The extents from the start of the leased range to its end or beyond, in order, without a gap,
+// neighbours joined. ERRORS: stale if the map changed meanwhile; invalid for a hole.
+Result<std::vector<daxpin_extent>> leased_extents(const LeasedFile &file, const FileRange &range);
 
-// ERRORS: stale if the map has changed since the lease.
-Result<void> check_generation(const LeasedFile &file);
+// ERRORS: stale if the file's map is of another generation by now.
+Result<void> check_generation(int fd, const daxpin_generation &generation);
 
 Result<daxpin_device> device_of(const LeasedFile &file, unsigned index);
+
+// ioctl() with a line of text for what people meet; `what` could not be done.
+Result<void> request(int fd, unsigned long command, void *argument, const char *what);
 
 } // namespace daxpin::client

@@ -2,132 +2,213 @@
 #include "client/map.h"
 
 #include "base/types.h"
+#include "client/deep_flush.h"
 #include "client/error.h"
 
+#include <algorithm>
 #include <cstring>
+#include <daxpin/daxpin.h>
 #include <fcntl.h>
-#include <map>
-#include <sys/mman.h>
+#include <unistd.h>
 
 using daxpin::Errc;
 using daxpin::Error;
 using daxpin::Result;
 using daxpin::UniqueFd;
 namespace client = daxpin::client;
+using client::ProcessLock;
 
 namespace {
 
-struct OpenDevice {
-    daxpin_device about{};
-    UniqueFd fd;
-};
-
-Result<OpenDevice> open_device(const client::LeasedFile &file, unsigned index) {
-    OpenDevice device;
-    DAXPIN_TRY_ASSIGN(device.about, client::device_of(file, index));
-    device.fd = UniqueFd(open(device.about.path, (file.writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
-    if (!device.fd)
-        return client::system_error(std::string("cannot open the device ") + device.about.path);
+Result<UniqueFd> open_device(const daxpin_device &about, bool writable) {
+    UniqueFd device(open(about.path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+    if (!device)
+        return client::system_error(std::string("cannot open the device ") + about.path);
     return device;
 }
 
-// NONE needs as little as BYTE: nothing survives anyhow.
-unsigned strictness(unsigned granularity) {
-    return granularity == DAXPIN_GRANULARITY_NONE ? DAXPIN_GRANULARITY_BYTE : granularity;
+std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
+    return (value + unit - 1) / unit * unit;
 }
 
-pmem2_granularity to_pmem2(unsigned granularity) {
-    switch (granularity) {
-    case DAXPIN_GRANULARITY_BYTE:
-        return PMEM2_GRANULARITY_BYTE;
-    case DAXPIN_GRANULARITY_CACHE_LINE:
-        return PMEM2_GRANULARITY_CACHE_LINE;
-    default:
-        return PMEM2_GRANULARITY_PAGE;
-    }
+bool is_synchronous(unsigned granularity) {
+    return granularity == DAXPIN_GRANULARITY_BYTE || granularity == DAXPIN_GRANULARITY_CACHE_LINE;
 }
 
 } // namespace
 
 daxpin_map::~daxpin_map() {
-    // The device mappings go before the anchor, which ends the lease.
-    if (functions_ != nullptr)
-        pmem2_map_delete(&functions_);
-    range_ = {};
+    range_ = {}; // the device's pages go before the anchors, which end the lease
 }
 
-Result<std::unique_ptr<daxpin_map>> daxpin_map::create(int fd, std::uint64_t offset,
-                                                       std::uint64_t length, bool prepare) {
+Result<std::unique_ptr<daxpin_map>> daxpin_map::create(int fd, const Request &request) {
     auto map = std::make_unique<daxpin_map>();
-    DAXPIN_TRY_ASSIGN(const auto file, client::lease_file(fd, offset, length, prepare));
-    map->size_ = length == 0 ? file.length : length;
-    DAXPIN_TRY_ASSIGN(map->anchor_, client::AddressRange::anchor(file.fd.get(), offset));
-    DAXPIN_TRY_ASSIGN(map->range_, client::AddressRange::reserve(file.length));
-    DAXPIN_TRY(map->map_extents(file));
-    DAXPIN_TRY(client::check_generation(file)); // between the extents and the mapping
-    DAXPIN_TRY(map->choose_functions());
+    DAXPIN_TRY_ASSIGN(const auto file, client::resolve_range(fd, request.offset, request.length));
+    map->offset_ = file.offset;
+    map->mount_ = file.mount;
+    map->inode_ = file.inode;
+    DAXPIN_TRY_ASSIGN(auto segment, map->map_segment(fd, file, 0, request));
+    DAXPIN_TRY(map->append(std::move(segment), file.length));
     return map;
 }
 
-Result<void> daxpin_map::map_extents(const client::LeasedFile &file) {
-    DAXPIN_TRY_ASSIGN(const auto extents, client::leased_extents(file));
-    std::map<unsigned, OpenDevice> devices;
-    for (const auto &extent : extents) {
-        auto found = devices.find(extent.device);
-        if (found == devices.end()) {
-            DAXPIN_TRY_ASSIGN(auto device, open_device(file, extent.device));
-            found = devices.emplace(extent.device, std::move(device)).first;
+Result<daxpin_map::Segment> daxpin_map::map_segment(int fd, const client::FileRange &file,
+                                                    std::size_t at, const Request &request) {
+    Segment segment;
+    DAXPIN_TRY_ASSIGN(segment.lease, client::Lease::obtain(fd, file, request.prepare));
+    segment.at = at;
+    segment.offset = file.offset;
+    segment.length = std::min(round_up(file.length, segment.lease->mapping_unit()),
+                              segment.lease->end() - file.offset);
+    if (range_.address() == nullptr) {
+        const auto reserve = round_up(request.reserve, segment.lease->mapping_unit());
+        DAXPIN_TRY_ASSIGN(
+            range_, client::AddressRange::reserve(std::max<std::size_t>(segment.length, reserve)));
+    }
+    if (segment.length > range_.length() - at)
+        return Error{Errc::out_of_memory,
+                     "the addresses reserved for the mapping do not reach so far"};
+    auto mapped = map_extents(segment);
+    if (mapped)
+        mapped = segment.lease->confirm(fd);
+    if (!mapped) {
+        range_.clear(segment.at, segment.length);
+        return mapped.error();
+    }
+    return segment;
+}
+
+template <typename Visit> Result<void> daxpin_map::each_piece(const Segment &segment, Visit visit) {
+    const auto end = segment.offset + segment.length;
+    for (const auto &extent : segment.lease->extents()) {
+        const auto start = std::max<std::uint64_t>(extent.file_offset, segment.offset);
+        const auto stop = std::min<std::uint64_t>(extent.file_offset + extent.length, end);
+        if (start < stop) {
+            DAXPIN_TRY(visit(Piece{.at = segment.at + (start - segment.offset),
+                                   .length = stop - start,
+                                   .device = extent.device,
+                                   .offset = extent.device_offset + (start - extent.file_offset)}));
         }
-        const auto &about = found->second.about;
+    }
+    return {};
+}
+
+Result<void> daxpin_map::map_extents(const Segment &segment) {
+    std::map<unsigned, UniqueFd> devices;
+    return each_piece(segment, [&](const Piece &piece) -> Result<void> {
+        const auto &about = segment.lease->device(piece.device);
         // Some kernels map a misaligned offset to the wrong place without a word.
-        if (extent.device_offset % about.mapping_unit != 0)
+        if (piece.offset % about.mapping_unit != 0)
             return Error{Errc::invalid, "an extent is not aligned to the device's mapping unit: "
                                         "pin the file with PREPARE first"};
-        granularity_ = std::max(granularity_, strictness(about.granularity));
-        DAXPIN_TRY(range_.map({.at = extent.file_offset - file.offset,
-                               .length = extent.length,
-                               .fd = found->second.fd.get(),
-                               .offset = extent.device_offset,
-                               .writable = file.writable,
-                               .synchronous = about.granularity == DAXPIN_GRANULARITY_BYTE ||
-                                              about.granularity == DAXPIN_GRANULARITY_CACHE_LINE}));
+        auto &device = devices[piece.device];
+        if (!device) {
+            DAXPIN_TRY_ASSIGN(device, open_device(about, segment.lease->writable()));
+        }
+        return range_.map({.at = piece.at,
+                           .length = piece.length,
+                           .fd = device.get(),
+                           .offset = piece.offset,
+                           .writable = segment.lease->writable(),
+                           .synchronous = is_synchronous(about.granularity)});
+    });
+}
+
+Result<void> daxpin_map::append(Segment segment, std::size_t size) {
+    auto granularity = segment.lease->granularity();
+    if (const auto *before = stores_.load())
+        granularity = client::stricter(before->granularity, granularity);
+    DAXPIN_TRY_ASSIGN(const auto *stores, client::stores_for(granularity));
+    const ProcessLock lock;
+    segments_.push_back(std::move(segment));
+    stores_.store(stores);
+    size_.store(size, std::memory_order_release);
+    return {};
+}
+
+Result<void> daxpin_map::extend(int fd, std::uint64_t length, bool prepare) {
+    {
+        const ProcessLock lock;
+        if (extender_ == getpid()) // else a parent forked while it was at it
+            return Error{Errc::busy, "another thread is extending this mapping"};
+        extender_ = getpid();
     }
-    return {};
+    auto grown = grow(fd, length, prepare);
+    const ProcessLock lock;
+    extender_ = 0;
+    return grown;
 }
 
-Result<void> daxpin_map::choose_functions() {
-    pmem2_source *source = nullptr;
-    if (pmem2_source_from_anon(&source, range_.length()) != 0)
-        return Error{Errc::out_of_memory, pmem2_errormsg()};
-    const int made = pmem2_map_from_existing(&functions_, source, range_.address(), range_.length(),
-                                             to_pmem2(granularity_));
-    pmem2_source_delete(&source);
-    if (made != 0)
-        return Error{Errc::out_of_memory, pmem2_errormsg()};
-    flush_fn_ = pmem2_get_flush_fn(functions_);
-    drain_fn_ = pmem2_get_drain_fn(functions_);
-    memcpy_fn_ = pmem2_get_memcpy_fn(functions_);
-    return {};
-}
-
-Result<void> daxpin_map::flush(const void *address, std::size_t length) const {
-    if (granularity_ != DAXPIN_GRANULARITY_PAGE) {
-        flush_fn_(address, length);
+Result<void> daxpin_map::grow(int fd, std::uint64_t length, bool prepare) {
+    DAXPIN_TRY_ASSIGN(const auto file, client::resolve_range(fd, offset_, length));
+    if (file.mount != mount_ || file.inode != inode_)
+        return Error{Errc::invalid, "the descriptor is of another file than the mapping"};
+    const auto all = segments();
+    if (file.writable != all.front().lease->writable())
+        return Error{Errc::bad_handle, "the mapping was made from a descriptor of other access"};
+    if (file.length < size())
+        return Error{Errc::invalid, "a mapping does not shrink"};
+    const auto mapped = all.back().at + all.back().length;
+    if (file.length <= mapped) { // within the last unit
+        size_.store(file.length, std::memory_order_release);
         return {};
     }
-    // libpmem2's flush returns nothing; msync's failure must be told.
-    const auto start = reinterpret_cast<std::uintptr_t>(address);
-    const auto page = start / daxpin::block_size * daxpin::block_size;
-    if (msync(reinterpret_cast<void *>(page), start - page + length, MS_SYNC) != 0)
-        return client::system_error("cannot write the range back");
-    return {};
+    auto rest = file;
+    rest.whole = false;
+    rest.offset += mapped;
+    rest.length -= mapped;
+    DAXPIN_TRY_ASSIGN(auto segment, map_segment(fd, rest, mapped, {.prepare = prepare}));
+    return append(std::move(segment), file.length);
 }
 
-Result<void> daxpin_map::copy(void *destination, const void *source, std::size_t length) const {
-    if (granularity_ == DAXPIN_GRANULARITY_PAGE) {
-        std::memcpy(destination, source, length);
-        return flush(destination, length);
+std::vector<daxpin_map::Segment> daxpin_map::segments() const {
+    const ProcessLock lock;
+    return segments_;
+}
+
+bool daxpin_map::contains(const void *address, std::size_t length) const {
+    const auto at = reinterpret_cast<std::uintptr_t>(address) -
+                    reinterpret_cast<std::uintptr_t>(range_.address());
+    return at <= size() && length <= size() - at;
+}
+
+Result<void> daxpin_map::copy(void *destination, const void *source, std::size_t length,
+                              unsigned flags) const {
+    const auto &how = stores();
+    if (!how.is_page()) {
+        how.copy(destination, source, length, flags);
+        return {};
     }
-    memcpy_fn_(destination, source, length, 0); // flushed and drained
+    std::memcpy(destination, source, length);
+    return (flags & DAXPIN_F_NOFLUSH) != 0 ? Result<void>() : how.flush(destination, length);
+}
+
+Result<void> daxpin_map::set(void *destination, int value, std::size_t length,
+                             unsigned flags) const {
+    const auto &how = stores();
+    if (!how.is_page()) {
+        how.set(destination, value, length, flags);
+        return {};
+    }
+    std::memset(destination, value, length);
+    return (flags & DAXPIN_F_NOFLUSH) != 0 ? Result<void>() : how.flush(destination, length);
+}
+
+Result<void> daxpin_map::deep_flush(const void *address, std::size_t length) const {
+    if (!contains(address, length))
+        return Error{Errc::invalid, "the range is not within the mapping"};
+    DAXPIN_TRY(stores().flush(address, length));
+    stores().drain();
+    const std::size_t from = static_cast<const std::byte *>(address) - range_.address();
+    const auto end = from + length;
+    for (const auto &segment : segments())
+        DAXPIN_TRY(each_piece(segment, [&](const Piece &piece) -> Result<void> {
+            const auto start = std::max(from, piece.at);
+            const auto stop = std::min(end, piece.at + piece.length);
+            if (start >= stop)
+                return {};
+            return client::deep_flush(segment.lease->device(piece.device), range_.address() + start,
+                                      stop - start);
+        }));
     return {};
 }

@@ -2,39 +2,82 @@
 //
 // daxpin_map: one contiguous mapping of a leased file's extents, and how its stores are made
 // durable: by libpmem2's functions for the strictest device under it.
+//
+// Thread-safe. What extend() changes is published under the process's lock; what a store needs is
+// read without it. A child made by fork() uses its copy as the parent uses its own.
 #pragma once
 
 #include "client/address_range.h"
-#include "client/file.h"
+#include "client/lease.h"
+#include "client/process.h"
+#include "client/stores.h"
 
-#include <libpmem2.h>
+#include <atomic>
 #include <memory>
 
 struct daxpin_map {
+    struct Request {
+        std::uint64_t offset = 0; // in the file, bytes
+        std::uint64_t length = 0; // bytes; 0 = to the end of the file
+        std::size_t reserve = 0;  // bytes of addresses, at least what is mapped
+        bool prepare = false;
+    };
     // Maps once; ERRORS: stale if the file's map changed meanwhile (try again).
-    static daxpin::Result<std::unique_ptr<daxpin_map>> create(int fd, std::uint64_t offset,
-                                                              std::uint64_t length, bool prepare);
+    static daxpin::Result<std::unique_ptr<daxpin_map>> create(int fd, const Request &request);
     daxpin_map() = default;
     ~daxpin_map();
     daxpin_map(const daxpin_map &) = delete;
     daxpin_map &operator=(const daxpin_map &) = delete;
 
-    daxpin::Result<void> flush(const void *address, std::size_t length) const;
-    void drain() const { drain_fn_(); }
-    daxpin::Result<void> copy(void *destination, const void *source, std::size_t length) const;
+    // Maps more of the file behind what is mapped, up to `length` bytes in all; 0 = to the end.
+    // ERRORS: as create(); out_of_memory if the addresses do not reach; busy if another thread
+    // is at it.
+    daxpin::Result<void> extend(int fd, std::uint64_t length, bool prepare);
+
+    const daxpin::client::Stores &stores() const {
+        return *stores_.load(std::memory_order_relaxed);
+    }
+    daxpin::Result<void> copy(void *destination, const void *source, std::size_t length,
+                              unsigned flags) const;
+    daxpin::Result<void> set(void *destination, int value, std::size_t length,
+                             unsigned flags) const;
+    // Flush, drain, and whatever the platform offers beyond.
+    daxpin::Result<void> deep_flush(const void *address, std::size_t length) const;
+
     std::byte *address() const { return range_.address(); }
-    std::size_t size() const { return size_; }
+    std::size_t size() const { return size_.load(std::memory_order_acquire); }
+    bool contains(const void *address, std::size_t length) const;
 
   private:
-    daxpin::Result<void> map_extents(const daxpin::client::LeasedFile &file);
-    daxpin::Result<void> choose_functions();
+    // A leased part of the file and where it is mapped.
+    struct Segment {
+        std::shared_ptr<daxpin::client::Lease> lease;
+        std::size_t at = 0;       // within the range
+        std::size_t length = 0;   // bytes, whole mapping units
+        std::uint64_t offset = 0; // in the file
+    };
+    daxpin::Result<Segment> map_segment(int fd, const daxpin::client::FileRange &file,
+                                        std::size_t at, const Request &request);
+    // What of it lies together on one device.
+    struct Piece {
+        std::size_t at = 0; // within the range
+        std::size_t length = 0;
+        unsigned device = 0;
+        std::uint64_t offset = 0; // in the device
+    };
+    template <typename Visit>
+    static daxpin::Result<void> each_piece(const Segment &segment, Visit visit);
+    daxpin::Result<void> map_extents(const Segment &segment);
+    daxpin::Result<void> append(Segment segment, std::size_t size);
+    daxpin::Result<void> grow(int fd, std::uint64_t length, bool prepare);
+    std::vector<Segment> segments() const;
 
     daxpin::client::AddressRange range_;
-    daxpin::client::AddressRange anchor_;
-    std::size_t size_ = 0;                           // bytes asked for; the range is whole blocks
-    unsigned granularity_ = DAXPIN_GRANULARITY_BYTE; // the strictest of the devices
-    pmem2_map *functions_ = nullptr;
-    pmem2_flush_fn flush_fn_ = nullptr;
-    pmem2_drain_fn drain_fn_ = nullptr;
-    pmem2_memcpy_fn memcpy_fn_ = nullptr;
+    std::uint64_t offset_ = 0; // in the file
+    dev_t mount_ = 0;
+    ino_t inode_ = 0;
+    std::atomic<std::size_t> size_ = 0; // bytes asked for; what is mapped is whole units
+    std::atomic<const daxpin::client::Stores *> stores_ = nullptr;
+    std::vector<Segment> segments_ GUARDED_BY(daxpin::client::process_mutex);
+    pid_t extender_ GUARDED_BY(daxpin::client::process_mutex) = 0; // the process that extends it
 };

@@ -47,7 +47,7 @@ IoctlAnswer unpin(Filesystem &fs, const volume::Caller &caller, const IoctlReque
 }
 
 IoctlAnswer extend(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_extend>(request));
+    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_extension>(request));
     if (in.flags != 0 || !all_zero(in.reserved))
         return Errc::invalid;
     DAXPIN_TRY(fs.volume.extend(caller, request.inode, in.length, request.handle));
@@ -63,11 +63,11 @@ unsigned status_flags(const volume::PinStatus &status, bool damaged) {
 }
 
 IoctlAnswer status(Filesystem &fs, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_status>(request));
+    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_file_status>(request));
     if (in.flags != 0 || !all_zero(in.reserved))
         return Errc::invalid;
     DAXPIN_TRY_ASSIGN(const auto found, fs.volume.pin_status(request.inode));
-    daxpin_status out{};
+    daxpin_file_status out{};
     out.flags = status_flags(found, fs.volume.damage().count != 0);
     out.lease_count = static_cast<__u32>(found.lease_count);
     out.pinned_bytes = found.pinned_bytes;

@@ -27,23 +27,23 @@ CHECK_FIELD(daxpin_range, align, 16, 8);
 CHECK_FIELD(daxpin_range, flags, 24, 4);
 CHECK_FIELD(daxpin_range, reserved, 28, 20);
 
-CHECK_SIZE(daxpin_extend, 32);
-CHECK_FIELD(daxpin_extend, length, 0, 8);
-CHECK_FIELD(daxpin_extend, flags, 8, 4);
-CHECK_FIELD(daxpin_extend, reserved, 12, 20);
+CHECK_SIZE(daxpin_extension, 32);
+CHECK_FIELD(daxpin_extension, length, 0, 8);
+CHECK_FIELD(daxpin_extension, flags, 8, 4);
+CHECK_FIELD(daxpin_extension, reserved, 12, 20);
 
 CHECK_SIZE(daxpin_generation, 16);
 CHECK_FIELD(daxpin_generation, mount_id, 0, 8);
 CHECK_FIELD(daxpin_generation, counter, 8, 8);
 
-CHECK_SIZE(daxpin_status, 80);
-CHECK_FIELD(daxpin_status, flags, 0, 4);
-CHECK_FIELD(daxpin_status, lease_count, 4, 4);
-CHECK_FIELD(daxpin_status, pinned_bytes, 8, 8);
-CHECK_FIELD(daxpin_status, generation, 16, 16);
-CHECK_FIELD(daxpin_status, prepare_done, 32, 8);
-CHECK_FIELD(daxpin_status, prepare_total, 40, 8);
-CHECK_FIELD(daxpin_status, reserved, 48, 32);
+CHECK_SIZE(daxpin_file_status, 80);
+CHECK_FIELD(daxpin_file_status, flags, 0, 4);
+CHECK_FIELD(daxpin_file_status, lease_count, 4, 4);
+CHECK_FIELD(daxpin_file_status, pinned_bytes, 8, 8);
+CHECK_FIELD(daxpin_file_status, generation, 16, 16);
+CHECK_FIELD(daxpin_file_status, prepare_done, 32, 8);
+CHECK_FIELD(daxpin_file_status, prepare_total, 40, 8);
+CHECK_FIELD(daxpin_file_status, reserved, 48, 32);
 
 CHECK_SIZE(daxpin_lease, 80);
 CHECK_FIELD(daxpin_lease, offset, 0, 8);
@@ -113,8 +113,8 @@ CHECK_FIELD(daxpin_damage, text, 32, 480);
 
 CHECK_IOCTL(DAXPIN_IOC_PIN, _IOC_WRITE, 1, daxpin_range);
 CHECK_IOCTL(DAXPIN_IOC_UNPIN, _IOC_WRITE, 2, daxpin_range);
-CHECK_IOCTL(DAXPIN_IOC_EXTEND, _IOC_WRITE, 3, daxpin_extend);
-CHECK_IOCTL(DAXPIN_IOC_STATUS, _IOC_READ | _IOC_WRITE, 4, daxpin_status);
+CHECK_IOCTL(DAXPIN_IOC_EXTEND, _IOC_WRITE, 3, daxpin_extension);
+CHECK_IOCTL(DAXPIN_IOC_STATUS, _IOC_READ | _IOC_WRITE, 4, daxpin_file_status);
 CHECK_IOCTL(DAXPIN_IOC_LEASE, _IOC_READ | _IOC_WRITE, 5, daxpin_lease);
 CHECK_IOCTL(DAXPIN_IOC_RELEASE, _IOC_WRITE, 6, daxpin_release);
 CHECK_IOCTL(DAXPIN_IOC_EXTENTS, _IOC_READ | _IOC_WRITE, 7, daxpin_extents);

@@ -61,8 +61,8 @@ Result<std::optional<std::string>> attribute(const std::string &path, const char
     return std::optional(std::move(text));
 }
 
-Result<daxpin_status> status_of(const std::string &path, int fd) {
-    daxpin_status status{};
+Result<daxpin_file_status> status_of(const std::string &path, int fd) {
+    daxpin_file_status status{};
     DAXPIN_TRY(request(path, fd, DAXPIN_IOC_STATUS, &status));
     return status;
 }

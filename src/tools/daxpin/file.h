@@ -23,7 +23,7 @@ Result<void> request(const std::string &path, int fd, unsigned long command, voi
 // An attribute's text; nothing if the file has none of that name.
 Result<std::optional<std::string>> attribute(const std::string &path, const char *name);
 
-Result<daxpin_status> status_of(const std::string &path, int fd);
+Result<daxpin_file_status> status_of(const std::string &path, int fd);
 
 // What was found damaged since the mount; nothing if the daemon is too old to say.
 Result<std::optional<daxpin_damage>> damage_of(const std::string &path);

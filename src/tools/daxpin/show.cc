@@ -30,7 +30,7 @@ const char *pinned_text(unsigned flags) {
                                                  : "no";
 }
 
-json to_json(const std::string &path, const daxpin_status &status) {
+json to_json(const std::string &path, const daxpin_file_status &status) {
     return {{"path", path},
             {"pinned", pinned_text(status.flags)},
             {"pinned_bytes", status.pinned_bytes},

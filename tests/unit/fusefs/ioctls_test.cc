@@ -83,7 +83,7 @@ TEST_CASE("ioctls: PIN, STATUS and UNPIN speak of the same pin", "[fusefs]") {
     Bench bench;
     auto range = whole_prepared();
     must(bench.send(DAXPIN_IOC_PIN, range));
-    daxpin_status status{};
+    daxpin_file_status status{};
     must(bench.send(DAXPIN_IOC_STATUS, status));
     CHECK((status.flags & DAXPIN_STATUS_WHOLE) != 0);
     CHECK(status.pinned_bytes == 8192);
@@ -95,8 +95,9 @@ TEST_CASE("ioctls: PIN, STATUS and UNPIN speak of the same pin", "[fusefs]") {
     CHECK((status.flags & DAXPIN_STATUS_PINNED) == 0);
 }
 
-TEMPLATE_TEST_CASE("ioctls: reserved bytes must be zero", "[fusefs]", daxpin_range, daxpin_extend,
-                   daxpin_status, daxpin_lease, daxpin_release, daxpin_extents, daxpin_device) {
+TEMPLATE_TEST_CASE("ioctls: reserved bytes must be zero", "[fusefs]", daxpin_range,
+                   daxpin_extension, daxpin_file_status, daxpin_lease, daxpin_release,
+                   daxpin_extents, daxpin_device) {
     Bench bench;
     const unsigned commands[] = {DAXPIN_IOC_PIN,     DAXPIN_IOC_UNPIN,   DAXPIN_IOC_SYNC,
                                  DAXPIN_IOC_EXTEND,  DAXPIN_IOC_STATUS,  DAXPIN_IOC_LEASE,
@@ -141,7 +142,7 @@ TEST_CASE("ioctls: a structure of another size is refused", "[fusefs]") {
     auto no_room = bench.request(DAXPIN_IOC_LEASE, lease);
     no_room.out_bytes = 8;
     CHECK(fails(lease_ioctl(bench.fs, root_caller(), no_room), Errc::invalid));
-    daxpin_status status{};
+    daxpin_file_status status{};
     must(bench.send(DAXPIN_IOC_STATUS, status));
     CHECK(status.lease_count == 0); // none was taken that nobody would know of
 }
@@ -202,7 +203,7 @@ TEST_CASE("ioctls: chattr's flags are kept, a pin among them untouched", "[fusef
     unsigned shown = 0;
     must(bench.send(FS_IOC_GETFLAGS, shown));
     CHECK(shown == flags);
-    daxpin_status status{};
+    daxpin_file_status status{};
     must(bench.send(DAXPIN_IOC_STATUS, status));
     CHECK((status.flags & DAXPIN_STATUS_WHOLE) != 0);
 }

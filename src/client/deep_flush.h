@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What a platform can flush beyond the persistence domain: write-pending queues and the like.
+#pragma once
+
+#include "base/result.h"
+
+#include <cstddef>
+#include <daxpin/ioctl.h>
+
+namespace daxpin::client {
+
+// Of a mapped range of `device`, whose stores are flushed and drained. A device without anything
+// deeper: nothing. ERRORS: io, access (the region's deep_flush may not be written).
+Result<void> deep_flush(const daxpin_device &device, std::byte *address, std::size_t length);
+
+} // namespace daxpin::client

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "client/lease.h"
+
+#include "client/process.h"
+#include "client/stores.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace daxpin::client {
+
+namespace {
+
+using Key = std::tuple<dev_t, ino_t, bool>; // the mount, the inode, whether for writing
+using Table = std::multimap<Key, std::weak_ptr<Lease>>;
+
+// Never freed, so that no destructor of the process runs before the last map is gone.
+Table &table() REQUIRES(process_mutex) {
+    static auto *const leases = new Table;
+    return *leases;
+}
+
+Key key_of(const FileRange &range) {
+    return {range.mount, range.inode, range.writable};
+}
+
+} // namespace
+
+Result<std::shared_ptr<Lease>> Lease::obtain(int fd, const FileRange &range, bool prepare) {
+    std::vector<std::shared_ptr<Lease>> seen; // dropped after the lock: a destructor takes it
+    {
+        const ProcessLock lock;
+        auto [at, end] = table().equal_range(key_of(range));
+        for (; at != end; ++at) {
+            seen.push_back(at->second.lock());
+            if (seen.back() != nullptr && seen.back()->covers(range))
+                return seen.back();
+        }
+    }
+    auto fresh = std::shared_ptr<Lease>(new Lease(range));
+    DAXPIN_TRY(fresh->take(fd, prepare));
+    return fresh;
+}
+
+Result<void> Lease::take(int fd, bool prepare) {
+    DAXPIN_TRY_ASSIGN(const auto file, lease_file(fd, range_, prepare));
+    generation_ = file.generation;
+    DAXPIN_TRY_ASSIGN(anchor_, AddressRange::anchor(file.fd.get(), range_.offset));
+    DAXPIN_TRY_ASSIGN(extents_, leased_extents(file, range_));
+    for (const auto &extent : extents_)
+        if (!devices_.contains(extent.device)) {
+            DAXPIN_TRY_ASSIGN(devices_[extent.device], device_of(file, extent.device));
+        }
+    return {};
+}
+
+bool Lease::covers(const FileRange &range) const {
+    return range_.offset <= range.offset && range.end() <= range_.end();
+}
+
+Lease::~Lease() {
+    if (known_)
+        forget();
+}
+
+// Also what others left behind between their last reference and their destructor.
+void Lease::forget() {
+    const auto own = weak_from_this();
+    const ProcessLock lock;
+    auto [at, end] = table().equal_range(key_of(range_));
+    while (at != end) {
+        const auto &lease = at->second;
+        const bool is_own = !lease.owner_before(own) && !own.owner_before(lease);
+        at = is_own || lease.expired() ? table().erase(at) : std::next(at);
+    }
+}
+
+Result<void> Lease::confirm(int fd) {
+    if (known_ && range_.writable)
+        return {};
+    if (const auto checked = check_generation(fd, generation_); !checked) {
+        if (known_)
+            forget();
+        return checked;
+    }
+    if (!known_) {
+        known_ = true;
+        const ProcessLock lock;
+        table().emplace(key_of(range_), weak_from_this());
+    }
+    return {};
+}
+
+std::uint64_t Lease::end() const {
+    return extents_.back().file_offset + extents_.back().length;
+}
+
+std::uint64_t Lease::mapping_unit() const {
+    std::uint64_t unit = 1;
+    for (const auto &[index, device] : devices_)
+        unit = std::max<std::uint64_t>(unit, device.mapping_unit);
+    return unit;
+}
+
+unsigned Lease::granularity() const {
+    unsigned strictest = DAXPIN_GRANULARITY_NONE;
+    for (const auto &[index, device] : devices_)
+        strictest = stricter(strictest, device.granularity);
+    return strictest;
+}
+
+} // namespace daxpin::client

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Lease: the right to map a range of a file, and where its bytes lie.
+//
+// It lives as long as a mapping of this process uses it, by its anchor: a page of the file that
+// fork() passes on with the mappings. Mapping the same range again finds it in a table of the
+// process and asks the filesystem for nothing: under a lease for writing the block map cannot
+// change. Under a lease for reading it can, so there the generation is asked for.
+#pragma once
+
+#include "client/address_range.h"
+#include "client/file.h"
+
+#include <map>
+#include <memory>
+
+namespace daxpin::client {
+
+class Lease : public std::enable_shared_from_this<Lease> {
+  public:
+    // The lease of this process that covers the range, or a new one.
+    // ERRORS: see daxpin_map_new(); stale if the file's map changed meanwhile (try again).
+    static Result<std::shared_ptr<Lease>> obtain(int fd, const FileRange &range, bool prepare);
+    ~Lease();
+    Lease(const Lease &) = delete;
+    Lease &operator=(const Lease &) = delete;
+
+    // To be called when the extents are mapped: whether they are still the file's; from then on
+    // others may find a new lease. `fd` is any descriptor of the file.
+    // ERRORS: stale if the map has changed; the next obtain() takes a new lease.
+    Result<void> confirm(int fd);
+
+    // From the range's start, without a gap; the last may reach beyond its end.
+    const std::vector<daxpin_extent> &extents() const { return extents_; }
+    std::uint64_t end() const; // of the last extent, in the file
+    const daxpin_device &device(unsigned index) const { return devices_.at(index); }
+    bool writable() const { return range_.writable; }
+    std::uint64_t mapping_unit() const; // bytes, the largest of the devices'
+    unsigned granularity() const;       // the strictest of the devices'
+
+  private:
+    explicit Lease(const FileRange &range) : range_(range) {}
+    Result<void> take(int fd, bool prepare);
+    bool covers(const FileRange &range) const;
+    void forget();
+
+    FileRange range_;
+    daxpin_generation generation_{};
+    std::vector<daxpin_extent> extents_;
+    std::map<unsigned, daxpin_device> devices_;
+    AddressRange anchor_;
+    bool known_ = false; // in the table; written by the thread that made it, before others see it
+};
+
+} // namespace daxpin::client

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""libdaxpin's functions on a real mount."""
+
+import ctypes
+import errno
+import os
+import sys
+import time
+
+import libdaxpin
+import pinning
+from harness import MIB, case, expect, expect_equal, expect_errno, run, wait_until
+from libdaxpin import LIBRARY, mapped, pinned_file
+
+
+def opened(path, access=os.O_RDWR):
+    return os.fdopen(pinning.open_direct(path, access), "rb", buffering=0)
+
+
+def can_truncate(path, size):
+    """False while a lease seals the file. It ends when the kernel has told the daemon."""
+    try:
+        os.truncate(path, size)
+        return True
+    except OSError as error:
+        expect_equal(error.errno, errno.ETXTBSY, "errno of truncate")
+        return False
+
+
+@case("map_extend: grows in place; what was there stays, what is new is zero and reaches the file")
+def extend(_, folder):
+    path = pinned_file(folder / "file", MIB)
+    with opened(path) as file, mapped(path, reserve=64 * MIB) as mapping:
+        address = mapping.address
+        mapping[0:5] = b"first"
+        for size in (MIB + 4096, 3 * MIB + 100, 32 * MIB):
+            libdaxpin.call("daxpin_extend", file.fileno(), size)
+            expect(len(mapping) < size, "grown unasked")
+            mapping.extend(file.fileno())
+            expect_equal((mapping.address, len(mapping)), (address, size), "the mapping")
+            expect_equal(mapping[0:5], b"first", "old bytes")
+            expect_equal(mapping[size - 64:size], bytes(64), "new bytes")
+            mapping[size - 4:size] = b"last"
+            mapping.persist(size - 4, 4)
+            expect_equal(os.pread(file.fileno(), 4, size - 4), b"last", "read(2)")
+        expect_equal(os.getxattr(path, "user.daxpin.pin"), b"1", "pin")
+
+
+@case("map_extend: a part of what the file has grown by, then the rest; never less")
+def extend_partly(_, folder):
+    path = pinned_file(folder / "file", MIB)
+    with opened(path) as file, mapped(path, length=5000, reserve=2 * MIB) as mapping:
+        for length in (6000, 8192, 8193, MIB):
+            mapping.extend(file.fileno(), length)
+            expect_equal(len(mapping), length, "length")
+            mapping[length - 1:length] = b"x"
+            expect_equal(os.pread(file.fileno(), 1, length - 1), b"x", "read(2)")
+        with expect_errno(errno.EINVAL):
+            mapping.extend(file.fileno(), MIB - 1)
+        with expect_errno(errno.EINVAL):
+            mapping.extend(file.fileno(), MIB + 1)
+
+
+@case("map_extend: refused beyond the reserved addresses, for another file, for other access")
+def extend_refused(_, folder):
+    path = pinned_file(folder / "file", 2 * MIB)
+    other = pinned_file(folder / "other", 2 * MIB)
+    with opened(path) as file, mapped(path, length=MIB) as mapping:
+        with expect_errno(errno.ENOMEM):
+            mapping.extend(file.fileno())
+        expect_equal(len(mapping), MIB, "length after a refusal")
+        with expect_errno(errno.EINVAL), opened(other) as stranger:
+            mapping.extend(stranger.fileno())
+        with expect_errno(errno.EBADF), opened(path, os.O_RDONLY) as reader:
+            mapping.extend(reader.fileno())
+        with expect_errno(errno.EINVAL):
+            mapping.extend(file.fileno(), flags=1 << 31)
+
+
+@case("map_extend: the lease of what was added ends with the mapping, not before")
+def extend_lease(_, folder):
+    path = folder / "file"
+    path.write_bytes(bytes(MIB))
+    with opened(path) as file, mapped(path, reserve=8 * MIB) as mapping:
+        os.ftruncate(file.fileno(), 2 * MIB)
+        mapping.extend(file.fileno(), flags=libdaxpin.MAP_PREPARE)
+        with expect_errno(errno.ETXTBSY):
+            os.ftruncate(file.fileno(), 4096)
+    wait_until(lambda: can_truncate(path, 4096), "the end of the lease")
+
+
+@case("memcpy and memset: every flag stores the bytes; unknown flags are refused")
+def stores(_, folder):
+    path = pinned_file(folder / "file", MIB)
+    with opened(path) as file, mapped(path) as mapping:
+        at = 0
+        for flags in (0, libdaxpin.NODRAIN, libdaxpin.NONTEMPORAL, libdaxpin.TEMPORAL,
+                      libdaxpin.NOFLUSH, libdaxpin.NODRAIN | libdaxpin.NONTEMPORAL):
+            for length in (1, 63, 64, 4096, 70001):
+                data = bytes([flags + 1, length % 251]) * length
+                libdaxpin.call("daxpin_memcpy", mapping.handle, mapping.address + at, data, length,
+                               flags)
+                expect_equal(os.pread(file.fileno(), length, at), data[:length], "copied")
+                libdaxpin.call("daxpin_memset", mapping.handle, mapping.address + at, 0x5a, length,
+                               flags)
+                expect_equal(os.pread(file.fileno(), length, at), b"\x5a" * length, "set")
+                at += 1
+        libdaxpin.call("daxpin_memset_persist", mapping.handle, mapping.address, 7, 100)
+        libdaxpin.call("daxpin_memcpy_persist", mapping.handle, mapping.address, b"ab", 2)
+        expect_equal(os.pread(file.fileno(), 3, 0), b"ab\x07", "persisted")
+        with expect_errno(errno.EINVAL):
+            libdaxpin.call("daxpin_memset", mapping.handle, mapping.address, 0, 1, 0x40)
+
+
+@case("deep_flush: within the map; beyond it refused")
+def deep_flush(_, folder):
+    path = pinned_file(folder / "file", MIB)
+    with mapped(path) as mapping:
+        for offset, length in ((0, MIB), (0, 0), (4097, 5000), (MIB - 1, 1)):
+            libdaxpin.call("daxpin_deep_flush", mapping.handle, mapping.address + offset, length)
+        for offset, length in ((0, MIB + 1), (MIB, 1), (-1, 1), (5, (1 << 64) - 1)):
+            with expect_errno(errno.EINVAL):
+                libdaxpin.call("daxpin_deep_flush", mapping.handle, mapping.address + offset,
+                               length)
+
+
+@case("status: what the ioctl says")
+def status(_, folder):
+    path = pinned_file(folder / "file", MIB)
+    with opened(path) as file, mapped(path):
+        said = ctypes.create_string_buffer(pinning.STATUS.size)
+        libdaxpin.call("daxpin_status", file.fileno(), said)
+        fields = pinning.STATUS.unpack(said.raw)
+        expect_equal(fields[0] & pinning.STATUS_WHOLE, pinning.STATUS_WHOLE, "flags")
+        expect_equal((fields[1], fields[2]), (1, MIB), "leases and pinned bytes")
+        expect_equal(fields[3:5], pinning.status(file.fileno()).generation, "generation")
+
+
+@case("a file of another filesystem: ENOTTY, and one line that says so")
+def foreign(volume, _):
+    path = volume.folder / "library-foreign"
+    path.write_bytes(bytes(4096))
+    with path.open("rb+") as file:
+        for call in (lambda: libdaxpin.Map(file.fileno()),
+                     lambda: libdaxpin.call("daxpin_extend", file.fileno(), 8192),
+                     lambda: libdaxpin.call("daxpin_pin", file.fileno(), 0, 0, 0, 0)):
+            with expect_errno(errno.ENOTTY, errno.EINVAL):
+                call()
+            expect(b"daxpin filesystem" in LIBRARY.daxpin_errormsg()
+                   or b"open the file again" in LIBRARY.daxpin_errormsg(),
+                   f"said {LIBRARY.daxpin_errormsg()}")
+
+
+@case("mapping the same range again: one lease for all, which lives as long as any of them")
+def shared_lease(_, folder):
+    path = folder / "file"
+    path.write_bytes(b"s" * MIB)
+    with opened(path) as file:
+        with mapped(path) as first:
+            with mapped(path, offset=4096, length=8192) as second, mapped(path) as third:
+                expect_equal(pinning.status(file.fileno()).leases, 1, "leases")
+                second[0:1] = b"2"
+                expect_equal((first[4096:4097], third[4096:4097]), (b"2", b"2"), "shared bytes")
+        wait_until(lambda: can_truncate(path, MIB // 2), "the end of the lease")
+        with mapped(path, length=4096) as first, mapped(path, length=4096) as second:
+            first.delete()
+            expect(can_truncate(path, MIB // 4), "sealed beyond the lease")
+            time.sleep(0.2)
+            expect(not can_truncate(path, 0), "the lease ended with the first of two mappings")
+            expect_equal(second[0:1], b"s", "bytes")
+    wait_until(lambda: can_truncate(path, 0), "the end of the lease")
+
+
+@case("mapping the same range again for reading: new blocks are seen after the map has changed")
+def changed_map(_, folder):
+    path = folder / "file"
+    path.write_bytes(b"o" * MIB)
+    with mapped(path, os.O_RDONLY) as before:
+        with mapped(path, os.O_RDONLY) as same:
+            expect_equal(same[0:1], b"o", "bytes")
+        os.truncate(path, 0)
+        path.write_bytes(b"n" * MIB)
+        expect_equal(before[0:1], b"o", "bytes of blocks that were freed under the lease")
+        with mapped(path, os.O_RDONLY) as after:
+            expect_equal(after[0:MIB], b"n" * MIB, "bytes mapped after the change")
+
+
+if __name__ == "__main__":
+    sys.exit(run())

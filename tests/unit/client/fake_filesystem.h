@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// FakeFilesystem: answers the ioctls of daxpin-ioctl(2) within the test's own process, for one file
+// at a time, and counts them. The file and its devices are ordinary files in a scratch folder.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <daxpin/ioctl.h>
+#include <string>
+#include <vector>
+
+namespace daxpin::test {
+
+class FakeFilesystem {
+  public:
+    // A file of `size` bytes whose extents are set by the test.
+    explicit FakeFilesystem(std::uint64_t size);
+    ~FakeFilesystem();
+    FakeFilesystem(const FakeFilesystem &) = delete;
+    FakeFilesystem &operator=(const FakeFilesystem &) = delete;
+
+    int open_file(int flags) const;
+    void resize(std::uint64_t size) const;
+    // Adds a device and returns its index.
+    unsigned add_device(std::uint64_t size, unsigned granularity, std::uint64_t unit = 4096);
+    // Appends an extent behind the last one.
+    void add_extent(unsigned device, std::uint64_t device_offset, std::uint64_t length);
+    std::string read_device(unsigned device, std::uint64_t offset, std::size_t length) const;
+
+    int answer(unsigned long command, void *argument); // as ioctl()
+    unsigned asked() const { return asked_; }          // ioctls since the last forget_asked()
+    void forget_asked() { asked_ = 0; }
+
+    std::vector<daxpin_extent> extents;
+    std::uint64_t generation = 1;
+    // The map changes once more just before each of that many checks.
+    unsigned changes_to_come = 0;
+    int fail_with = 0; // errno of the next LEASE
+
+  private:
+    std::string folder_;
+    std::vector<daxpin_device> devices_;
+    std::atomic<unsigned> asked_ = 0;
+};
+
+} // namespace daxpin::test

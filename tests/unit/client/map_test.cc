@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// daxpin_map and its leases against a filesystem that is played by the test.
+#include "base/unique_fd.h"
+#include "support/catch.h"
+#include "unit/client/fake_filesystem.h"
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <daxpin/daxpin.h>
+#include <fcntl.h>
+#include <memory>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+using daxpin::UniqueFd;
+using daxpin::test::FakeFilesystem;
+
+namespace {
+
+constexpr std::uint64_t mib = 1 << 20;
+
+struct Delete {
+    void operator()(daxpin_map *map) const { daxpin_map_delete(&map); }
+};
+using MapPointer = std::unique_ptr<daxpin_map, Delete>;
+
+MapPointer map(int fd, std::uint64_t offset = 0, std::size_t length = 0, std::size_t reserve = 0) {
+    daxpin_map *made = nullptr;
+    INFO(daxpin_errormsg());
+    REQUIRE(daxpin_map_new_reserved(&made, fd, offset, length, reserve, 0) == 0);
+    return MapPointer(made);
+}
+
+char *bytes(const MapPointer &map) {
+    return static_cast<char *>(daxpin_map_get_address(map.get()));
+}
+
+// A file of four MiB, its halves the wrong way round on one device.
+struct Fixture {
+    explicit Fixture(unsigned granularity = DAXPIN_GRANULARITY_CACHE_LINE) : fs(4 * mib) {
+        const unsigned device = fs.add_device(16 * mib, granularity);
+        fs.add_extent(device, 8 * mib, 2 * mib);
+        fs.add_extent(device, 4 * mib, 2 * mib);
+    }
+    FakeFilesystem fs;
+    UniqueFd fd{fs.open_file(O_RDWR)};
+    UniqueFd reader{fs.open_file(O_RDONLY)};
+};
+
+} // namespace
+
+TEST_CASE("map: the extents of a file are one range in the file's order", "[client]") {
+    Fixture f;
+    const auto whole = map(f.fd.get());
+    CHECK(daxpin_map_get_size(whole.get()) == 4 * mib);
+    std::memcpy(bytes(whole) + 2 * mib - 2, "left", 4);
+    CHECK(f.fs.read_device(0, 10 * mib - 2, 2) == "le");
+    CHECK(f.fs.read_device(0, 4 * mib, 2) == "ft");
+    CHECK(daxpin_persist(whole.get(), bytes(whole), 4 * mib) == 0);
+}
+
+TEST_CASE("map: the same range for writing again asks the filesystem for nothing", "[client]") {
+    Fixture f;
+    const auto first = map(f.fd.get());
+    CHECK(f.fs.asked() == 4); // LEASE, EXTENTS, DEVICE, STATUS
+    f.fs.forget_asked();
+    const auto second = map(f.fd.get());
+    const auto part = map(f.fd.get(), mib, 2 * mib);
+    CHECK(f.fs.asked() == 0);
+    std::memcpy(bytes(first) + 2 * mib - 2, "left", 4);
+    CHECK(std::memcmp(bytes(second) + 2 * mib - 2, "left", 4) == 0);
+    CHECK(std::memcmp(bytes(part) + mib - 2, "left", 4) == 0);
+}
+
+TEST_CASE("map: a range beyond the known lease needs a lease of its own", "[client]") {
+    Fixture f;
+    const auto part = map(f.fd.get(), mib, mib);
+    f.fs.forget_asked();
+    const auto more = map(f.fd.get(), mib, mib + 1);
+    CHECK(f.fs.asked() == 4);
+}
+
+TEST_CASE("map: the lease is forgotten with its last mapping", "[client]") {
+    Fixture f;
+    auto first = map(f.fd.get());
+    auto second = map(f.fd.get());
+    first.reset();
+    f.fs.forget_asked();
+    auto third = map(f.fd.get());
+    CHECK(f.fs.asked() == 0);
+    second.reset();
+    third.reset();
+    const auto fourth = map(f.fd.get());
+    CHECK(f.fs.asked() == 4);
+}
+
+TEST_CASE("map: reading and writing have leases of their own", "[client]") {
+    Fixture f;
+    const auto writer = map(f.fd.get());
+    f.fs.forget_asked();
+    const auto reader = map(f.reader.get());
+    CHECK(f.fs.asked() == 4);
+    CHECK(bytes(reader)[0] == 0);
+}
+
+TEST_CASE("map: again for reading, the generation is asked for and nothing else", "[client]") {
+    Fixture f;
+    const auto first = map(f.reader.get());
+    f.fs.forget_asked();
+    const auto second = map(f.reader.get());
+    CHECK(f.fs.asked() == 1);
+
+    SECTION("a map that has changed is read anew") {
+        const unsigned device = f.fs.add_device(4 * mib, DAXPIN_GRANULARITY_CACHE_LINE);
+        f.fs.extents.clear();
+        f.fs.add_extent(device, 0, 4 * mib);
+        ++f.fs.generation;
+        f.fs.forget_asked();
+        const auto third = map(f.reader.get());
+        CHECK(f.fs.asked() == 5); // the check, and a new lease
+        f.fs.forget_asked();
+        const auto fourth = map(f.reader.get());
+        CHECK(f.fs.asked() == 1);
+        const auto writer = map(f.fd.get());
+        bytes(writer)[5] = 'n';
+        CHECK(bytes(fourth)[5] == 'n');
+        CHECK(bytes(first)[5] == 0);
+    }
+}
+
+TEST_CASE("map: a block map that changes while it is mapped is mapped again", "[client]") {
+    Fixture f;
+    f.fs.changes_to_come = 5;
+    const auto settled = map(f.reader.get());
+    CHECK(f.fs.changes_to_come == 0);
+
+    f.fs.changes_to_come = 1000;
+    daxpin_map *none = nullptr;
+    CHECK(daxpin_err_to_errno(daxpin_map_new(&none, f.reader.get(), 0, 4096, 0)) == ESTALE);
+    CHECK(none == nullptr);
+}
+
+TEST_CASE("map: a hole and a misaligned extent are refused", "[client]") {
+    Fixture f;
+    daxpin_map *none = nullptr;
+    SECTION("hole at the end") {
+        f.fs.extents.pop_back();
+        CHECK(daxpin_err_to_errno(daxpin_map_new(&none, f.fd.get(), 0, 0, 0)) == EINVAL);
+        CHECK(map(f.fd.get(), 0, 2 * mib) != nullptr);
+    }
+    SECTION("hole in the middle") {
+        f.fs.extents[0].length -= 4096;
+        CHECK(daxpin_err_to_errno(daxpin_map_new(&none, f.fd.get(), 0, 0, 0)) == EINVAL);
+    }
+    SECTION("unit of 2 MiB") {
+        const unsigned device = f.fs.add_device(8 * mib, DAXPIN_GRANULARITY_CACHE_LINE, 2 * mib);
+        f.fs.extents.clear();
+        f.fs.add_extent(device, mib, 4 * mib);
+        CHECK(daxpin_err_to_errno(daxpin_map_new(&none, f.fd.get(), 0, 0, 0)) == EINVAL);
+    }
+}
+
+TEST_CASE("map: whole mapping units are mapped, also beyond the end of the file", "[client]") {
+    FakeFilesystem fs(3 * mib + 100);
+    const unsigned device = fs.add_device(8 * mib, DAXPIN_GRANULARITY_CACHE_LINE, 2 * mib);
+    fs.add_extent(device, 2 * mib, 4 * mib);
+    const UniqueFd fd(fs.open_file(O_RDWR));
+    const auto whole = map(fd.get());
+    CHECK(daxpin_map_get_size(whole.get()) == 3 * mib + 100);
+    bytes(whole)[4 * mib - 1] = 'u'; // the file owns its last unit
+    CHECK(fs.read_device(device, 6 * mib - 1, 1) == "u");
+    fs.resize(4 * mib);
+    fs.forget_asked();
+    CHECK(daxpin_map_extend(whole.get(), fd.get(), 0, 0) == 0);
+    CHECK(daxpin_map_get_size(whole.get()) == 4 * mib);
+    CHECK(fs.asked() == 0); // it was mapped already
+}
+
+TEST_CASE("map: the errno of a refused lease is the caller's, with a line of text", "[client]") {
+    Fixture f;
+    for (const int number : {EBUSY, EPERM, EDQUOT, EROFS, ENOTTY}) {
+        f.fs.fail_with = number;
+        daxpin_map *none = nullptr;
+        CHECK(daxpin_err_to_errno(daxpin_map_new(&none, f.fd.get(), 0, 0, 0)) == number);
+        CHECK(std::strlen(daxpin_errormsg()) > 10);
+    }
+}
+
+TEST_CASE("map: threads that map and unmap one file share what they have", "[client]") {
+    Fixture f;
+    std::atomic<int> failed = 0;
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 4; ++thread)
+        threads.emplace_back([&, thread] {
+            for (int i = 0; i < 200; ++i) {
+                daxpin_map *own = nullptr;
+                const int fd = thread % 2 == 0 ? f.fd.get() : f.reader.get();
+                if (daxpin_map_new(&own, fd, (i % 4) * mib, mib, 0) != 0) {
+                    ++failed;
+                    continue;
+                }
+                if (thread % 2 == 0)
+                    static_cast<char *>(daxpin_map_get_address(own))[thread] = 't';
+                daxpin_map_delete(&own);
+            }
+        });
+    for (auto &thread : threads)
+        thread.join();
+    CHECK(failed == 0);
+}
+
+TEST_CASE("map: a child made while threads map can map, extend and unmap", "[client]") {
+    Fixture f;
+    std::atomic<bool> stop = false;
+    std::thread busy([&] {
+        while (!stop) {
+            daxpin_map *own = nullptr;
+            if (daxpin_map_new(&own, f.fd.get(), 0, mib, 0) == 0)
+                daxpin_map_delete(&own);
+        }
+    });
+    auto before = map(f.fd.get(), 0, mib, 4 * mib);
+    for (int i = 0; i < 50; ++i) {
+        const pid_t child = fork();
+        if (child == 0) {
+            alarm(20); // a lock that nobody holds any more
+            daxpin_map *own = nullptr;
+            bool good = daxpin_map_new(&own, f.fd.get(), 0, 0, 0) == 0;
+            good = good && daxpin_map_extend(before.get(), f.fd.get(), 0, 0) == 0;
+            good = good && daxpin_map_delete(&own) == 0;
+            before.reset();
+            _exit(good ? 0 : 1);
+        }
+        int status = -1;
+        REQUIRE(waitpid(child, &status, 0) == child);
+        CHECK(status == 0);
+    }
+    stop = true;
+    busy.join();
+}
