@@ -102,6 +102,59 @@ int daxpin_memset_persist(const struct daxpin_map *map, void *destination, int v
  */
 int daxpin_deep_flush(const struct daxpin_map *map, const void *address, size_t length);
 
+/* Modes of daxpin_dirty_track(). */
+#define DAXPIN_TRACK_MARKS 1u         /* marks, at the grain that was measured to be best */
+#define DAXPIN_TRACK_FINE 2u          /* marks of 64-byte lines */
+#define DAXPIN_TRACK_COARSE 3u        /* marks of 4 KiB pages */
+#define DAXPIN_TRACK_WRITE_PROTECT 4u /* the kernel sees every store; pages; Linux 6.7 */
+
+/*
+ * From now on remembers which parts of the mapping were stored to, for daxpin_sync(). With marks
+ * that is what daxpin_dirty_mark() and stores with DAXPIN_F_NOFLUSH told, in this process and
+ * those it forked; with write-protection every store of this process. Chosen once per mapping.
+ * Does nothing where stores need no flush, or where the kernel writes pages back.
+ *
+ * Errors: EINVAL, EBUSY (another mode was chosen), EOPNOTSUPP (the kernel cannot watch this
+ * mapping), EPERM (or the caller may not let it), ENOMEM.
+ */
+int daxpin_dirty_track(struct daxpin_map *map, unsigned mode);
+
+/* Marks a range after stores to it. Errors: EINVAL for a range outside the map. */
+int daxpin_dirty_mark(const struct daxpin_map *map, const void *address, size_t length);
+
+/*
+ * Makes the stores to [offset, offset + length) of the mapping durable; 0, 0 = of all of it. What
+ * is dirty elsewhere stays dirty. Without tracking the whole range is flushed.
+ * Errors: EINVAL for a range outside the map; EIO, of a medium that is an ordinary file.
+ */
+int daxpin_sync(const struct daxpin_map *map, size_t offset, size_t length);
+
+/* struct daxpin_map_info.flags */
+#define DAXPIN_MAP_INFO_DAX 0x1u      /* the media itself is mapped, no page cache */
+#define DAXPIN_MAP_INFO_NO_FSYNC 0x2u /* stores last without fsync or msync: see domain */
+#define DAXPIN_MAP_INFO_SHARED 0x4u   /* stores reach the file */
+#define DAXPIN_MAP_INFO_WRITABLE 0x8u
+#define DAXPIN_MAP_INFO_LIBRARY 0x10u /* made by daxpin_map_new() */
+
+struct daxpin_map_info {
+    uint64_t address;
+    uint64_t length;      /* bytes */
+    uint64_t file_offset; /* bytes; 0 without a file */
+    uint64_t page_size;   /* bytes: of the largest page that maps a part of it now */
+    uint32_t flags;       /* DAXPIN_MAP_INFO_* */
+    uint32_t domain;      /* DAXPIN_GRANULARITY_*: what a store needs to last; NONE = it does not */
+    char path[4096];      /* of the file, or as in proc(5); NUL-terminated */
+};
+
+/*
+ * Tells of [address, address + length) of this process, whoever mapped it: one entry for each
+ * mapping, in ascending order, clipped to the range. *count: in, the room in `infos`; out, the
+ * entries there are. Addresses that nobody mapped have none.
+ *
+ * Errors: ERANGE if there are more entries than room: the first ones were filled.
+ */
+int daxpin_query(const void *address, size_t length, struct daxpin_map_info *infos, size_t *count);
+
 /* Flags of daxpin_pin(). */
 #define DAXPIN_PIN_PREPARE 0x1u
 

@@ -3,10 +3,13 @@
 // The C functions of <daxpin/daxpin.h>.
 #include "client/error.h"
 #include "client/map.h"
+#include "client/query.h"
 
+#include <algorithm>
 #include <daxpin/daxpin.h>
 #include <libpmem2.h>
 #include <new>
+#include <utility>
 
 using daxpin::Errc;
 using daxpin::Error;
@@ -44,6 +47,18 @@ template <typename Body> auto settled(Body body) {
         if (done || done.code() != Errc::stale || tries == map_tries_max)
             return done;
     }
+}
+
+daxpin_map_info public_info(const client::MapInfo &info) {
+    daxpin_map_info out{};
+    out.address = info.address;
+    out.length = info.length;
+    out.file_offset = info.file_offset;
+    out.page_size = info.page_size;
+    out.flags = info.flags;
+    out.domain = info.domain;
+    info.path.copy(out.path, sizeof out.path - 1);
+    return out;
 }
 
 constexpr unsigned store_flags =
@@ -135,6 +150,32 @@ int daxpin_memset(const daxpin_map *map, void *destination, int value, size_t le
 
 int daxpin_memset_persist(const daxpin_map *map, void *destination, int value, size_t length) {
     return daxpin_memset(map, destination, value, length, 0);
+}
+
+int daxpin_dirty_track(daxpin_map *map, unsigned mode) {
+    return guarded([&] { return map->track(mode); });
+}
+
+int daxpin_dirty_mark(const daxpin_map *map, const void *address, size_t length) {
+    return guarded([&] { return map->mark(address, length); });
+}
+
+int daxpin_sync(const daxpin_map *map, size_t offset, size_t length) {
+    return guarded([&] { return map->sync(offset, length); });
+}
+
+int daxpin_query(const void *address, size_t length, struct daxpin_map_info *infos, size_t *count) {
+    return guarded([&]() -> Result<void> {
+        const std::uint64_t start = reinterpret_cast<std::uintptr_t>(address);
+        const auto end = start + length < start ? UINT64_MAX : start + length;
+        DAXPIN_TRY_ASSIGN(const auto found, client::query_self(start, end));
+        const auto room = std::exchange(*count, found.size());
+        for (std::size_t i = 0; i < std::min(room, found.size()); ++i)
+            infos[i] = public_info(found[i]);
+        if (room < found.size())
+            return Error{Errc::range, "there are more mappings than room for them"};
+        return {};
+    });
 }
 
 int daxpin_pin(int fd, uint64_t offset, uint64_t length, uint64_t align, unsigned flags) {

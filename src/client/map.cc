@@ -4,6 +4,7 @@
 #include "base/types.h"
 #include "client/deep_flush.h"
 #include "client/error.h"
+#include "client/own_maps.h"
 
 #include <algorithm>
 #include <cstring>
@@ -35,9 +36,23 @@ bool is_synchronous(unsigned granularity) {
     return granularity == DAXPIN_GRANULARITY_BYTE || granularity == DAXPIN_GRANULARITY_CACHE_LINE;
 }
 
+struct ClearUnlessKept {
+    client::AddressRange &range;
+    std::size_t at;
+    std::size_t length;
+    bool kept = false;
+    ~ClearUnlessKept() {
+        if (!kept)
+            range.clear(at, length);
+    }
+};
+
 } // namespace
 
 daxpin_map::~daxpin_map() {
+    if (range_.address() != nullptr)
+        client::remove_own_map(*this);
+    delete tracking_.load();
     range_ = {}; // the device's pages go before the anchors, which end the lease
 }
 
@@ -47,13 +62,13 @@ Result<std::unique_ptr<daxpin_map>> daxpin_map::create(int fd, const Request &re
     map->offset_ = file.offset;
     map->mount_ = file.mount;
     map->inode_ = file.inode;
-    DAXPIN_TRY_ASSIGN(auto segment, map->map_segment(fd, file, 0, request));
-    DAXPIN_TRY(map->append(std::move(segment), file.length));
+    DAXPIN_TRY(map->add_segment(fd, file, 0, request, file.length));
+    client::add_own_map(*map);
     return map;
 }
 
-Result<daxpin_map::Segment> daxpin_map::map_segment(int fd, const client::FileRange &file,
-                                                    std::size_t at, const Request &request) {
+Result<void> daxpin_map::add_segment(int fd, const client::FileRange &file, std::size_t at,
+                                     const Request &request, std::size_t size) {
     Segment segment;
     DAXPIN_TRY_ASSIGN(segment.lease, client::Lease::obtain(fd, file, request.prepare));
     segment.at = at;
@@ -68,14 +83,13 @@ Result<daxpin_map::Segment> daxpin_map::map_segment(int fd, const client::FileRa
     if (segment.length > range_.length() - at)
         return Error{Errc::out_of_memory,
                      "the addresses reserved for the mapping do not reach so far"};
-    auto mapped = map_extents(segment);
-    if (mapped)
-        mapped = segment.lease->confirm(fd);
-    if (!mapped) {
-        range_.clear(segment.at, segment.length);
-        return mapped.error();
-    }
-    return segment;
+    // Without the lease nothing may stay mapped, whatever goes wrong.
+    ClearUnlessKept mapped{range_, at, segment.length};
+    DAXPIN_TRY(map_extents(segment));
+    DAXPIN_TRY(segment.lease->confirm(fd));
+    DAXPIN_TRY(append(segment, size));
+    mapped.kept = true;
+    return {};
 }
 
 template <typename Visit> Result<void> daxpin_map::each_piece(const Segment &segment, Visit visit) {
@@ -114,41 +128,46 @@ Result<void> daxpin_map::map_extents(const Segment &segment) {
     });
 }
 
-Result<void> daxpin_map::append(Segment segment, std::size_t size) {
+Result<void> daxpin_map::append(const Segment &segment, std::size_t size) {
     auto granularity = segment.lease->granularity();
     if (const auto *before = stores_.load())
         granularity = client::stricter(before->granularity, granularity);
     DAXPIN_TRY_ASSIGN(const auto *stores, client::stores_for(granularity));
+    if (const auto *tracking = tracking_.load())
+        DAXPIN_TRY(tracking->tracker->extend(segment.at + segment.length));
     const ProcessLock lock;
-    segments_.push_back(std::move(segment));
+    segments_.push_back(segment);
     stores_.store(stores);
     size_.store(size, std::memory_order_release);
     return {};
 }
 
-Result<void> daxpin_map::extend(int fd, std::uint64_t length, bool prepare) {
-    {
-        const ProcessLock lock;
-        if (extender_ == getpid()) // else a parent forked while it was at it
-            return Error{Errc::busy, "another thread is extending this mapping"};
-        extender_ = getpid();
-    }
-    auto grown = grow(fd, length, prepare);
+bool daxpin_map::enter() {
     const ProcessLock lock;
-    extender_ = 0;
-    return grown;
+    if (changer_ == getpid()) // else a parent forked while it was at it
+        return false;
+    changer_ = getpid();
+    return true;
+}
+
+void daxpin_map::leave() {
+    const ProcessLock lock;
+    changer_ = 0;
+}
+
+Result<void> daxpin_map::extend(int fd, std::uint64_t length, bool prepare) {
+    return alone([&] { return grow(fd, length, prepare); });
 }
 
 Result<void> daxpin_map::grow(int fd, std::uint64_t length, bool prepare) {
     DAXPIN_TRY_ASSIGN(const auto file, client::resolve_range(fd, offset_, length));
     if (file.mount != mount_ || file.inode != inode_)
         return Error{Errc::invalid, "the descriptor is of another file than the mapping"};
-    const auto all = segments();
-    if (file.writable != all.front().lease->writable())
+    if (file.writable != segments().front().lease->writable())
         return Error{Errc::bad_handle, "the mapping was made from a descriptor of other access"};
     if (file.length < size())
         return Error{Errc::invalid, "a mapping does not shrink"};
-    const auto mapped = all.back().at + all.back().length;
+    const auto mapped = mapped_size();
     if (file.length <= mapped) { // within the last unit
         size_.store(file.length, std::memory_order_release);
         return {};
@@ -157,13 +176,17 @@ Result<void> daxpin_map::grow(int fd, std::uint64_t length, bool prepare) {
     rest.whole = false;
     rest.offset += mapped;
     rest.length -= mapped;
-    DAXPIN_TRY_ASSIGN(auto segment, map_segment(fd, rest, mapped, {.prepare = prepare}));
-    return append(std::move(segment), file.length);
+    return add_segment(fd, rest, mapped, {.prepare = prepare}, file.length);
 }
 
 std::vector<daxpin_map::Segment> daxpin_map::segments() const {
     const ProcessLock lock;
     return segments_;
+}
+
+std::size_t daxpin_map::mapped_size() const {
+    const ProcessLock lock;
+    return segments_.back().at + segments_.back().length;
 }
 
 bool daxpin_map::contains(const void *address, std::size_t length) const {
@@ -172,26 +195,29 @@ bool daxpin_map::contains(const void *address, std::size_t length) const {
     return at <= size() && length <= size() - at;
 }
 
+// After stores that nobody flushes; nothing to do for ones that are.
+Result<void> daxpin_map::stored(const void *destination, std::size_t length, unsigned flags) const {
+    if ((flags & DAXPIN_F_NOFLUSH) != 0)
+        return mark(destination, length);
+    return stores().is_page() ? stores().flush(destination, length) : Result<void>();
+}
+
 Result<void> daxpin_map::copy(void *destination, const void *source, std::size_t length,
                               unsigned flags) const {
-    const auto &how = stores();
-    if (!how.is_page()) {
-        how.copy(destination, source, length, flags);
-        return {};
-    }
-    std::memcpy(destination, source, length);
-    return (flags & DAXPIN_F_NOFLUSH) != 0 ? Result<void>() : how.flush(destination, length);
+    if (stores().is_page())
+        std::memcpy(destination, source, length);
+    else
+        stores().copy(destination, source, length, flags);
+    return stored(destination, length, flags);
 }
 
 Result<void> daxpin_map::set(void *destination, int value, std::size_t length,
                              unsigned flags) const {
-    const auto &how = stores();
-    if (!how.is_page()) {
-        how.set(destination, value, length, flags);
-        return {};
-    }
-    std::memset(destination, value, length);
-    return (flags & DAXPIN_F_NOFLUSH) != 0 ? Result<void>() : how.flush(destination, length);
+    if (stores().is_page())
+        std::memset(destination, value, length);
+    else
+        stores().set(destination, value, length, flags);
+    return stored(destination, length, flags);
 }
 
 Result<void> daxpin_map::deep_flush(const void *address, std::size_t length) const {

@@ -8,6 +8,8 @@
 #pragma once
 
 #include "client/address_range.h"
+#include "client/dirty_tracker.h"
+#include "client/family_lock.h"
 #include "client/lease.h"
 #include "client/process.h"
 #include "client/stores.h"
@@ -31,11 +33,11 @@ struct daxpin_map {
 
     // Maps more of the file behind what is mapped, up to `length` bytes in all; 0 = to the end.
     // ERRORS: as create(); out_of_memory if the addresses do not reach; busy if another thread
-    // is at it.
+    // is at it, or at track().
     daxpin::Result<void> extend(int fd, std::uint64_t length, bool prepare);
 
     const daxpin::client::Stores &stores() const {
-        return *stores_.load(std::memory_order_relaxed);
+        return *stores_.load(std::memory_order_acquire);
     }
     daxpin::Result<void> copy(void *destination, const void *source, std::size_t length,
                               unsigned flags) const;
@@ -43,6 +45,15 @@ struct daxpin_map {
                              unsigned flags) const;
     // Flush, drain, and whatever the platform offers beyond.
     daxpin::Result<void> deep_flush(const void *address, std::size_t length) const;
+
+    // Chooses how stores are tracked (DAXPIN_TRACK_*), once. ERRORS: invalid, unsupported, busy if
+    // another mode was chosen before or another thread is at it.
+    daxpin::Result<void> track(unsigned mode);
+    // ERRORS: invalid if the range is not within the map.
+    daxpin::Result<void> mark(const void *address, std::size_t length) const;
+    // Makes what was stored to the range durable, as far as the tracking knows. The offset is in
+    // the map; 0, 0 = all of it. ERRORS: invalid, io.
+    daxpin::Result<void> sync(std::size_t offset, std::size_t length) const;
 
     std::byte *address() const { return range_.address(); }
     std::size_t size() const { return size_.load(std::memory_order_acquire); }
@@ -56,8 +67,9 @@ struct daxpin_map {
         std::size_t length = 0;   // bytes, whole mapping units
         std::uint64_t offset = 0; // in the file
     };
-    daxpin::Result<Segment> map_segment(int fd, const daxpin::client::FileRange &file,
-                                        std::size_t at, const Request &request);
+    // Maps `file` at `at` and makes it a part of the mapping, or leaves nothing behind.
+    daxpin::Result<void> add_segment(int fd, const daxpin::client::FileRange &file, std::size_t at,
+                                     const Request &request, std::size_t size);
     // What of it lies together on one device.
     struct Piece {
         std::size_t at = 0; // within the range
@@ -68,9 +80,29 @@ struct daxpin_map {
     template <typename Visit>
     static daxpin::Result<void> each_piece(const Segment &segment, Visit visit);
     daxpin::Result<void> map_extents(const Segment &segment);
-    daxpin::Result<void> append(Segment segment, std::size_t size);
+    daxpin::Result<void> stored(const void *destination, std::size_t length, unsigned flags) const;
+    struct Tracking {
+        unsigned mode = 0;
+        daxpin::client::FamilyLock lock; // one sync at a time
+        std::unique_ptr<daxpin::client::DirtyTracker> tracker;
+    };
+    daxpin::Result<std::unique_ptr<Tracking>> make_tracking(unsigned mode) const;
+    daxpin::Result<void> sync_tracked(Tracking &tracking, std::size_t offset,
+                                      std::size_t length) const;
+    daxpin::Result<void> append(const Segment &segment, std::size_t size);
+    // Runs `body` unless another thread of this process runs one: busy.
+    template <typename Body> daxpin::Result<void> alone(Body body) {
+        if (!enter())
+            return daxpin::Error{daxpin::Errc::busy, "another thread is changing this mapping"};
+        const std::unique_ptr<daxpin_map, void (*)(daxpin_map *)> inside(
+            this, [](daxpin_map *map) { map->leave(); });
+        return body();
+    }
+    bool enter();
+    void leave();
     daxpin::Result<void> grow(int fd, std::uint64_t length, bool prepare);
     std::vector<Segment> segments() const;
+    std::size_t mapped_size() const; // bytes, whole mapping units
 
     daxpin::client::AddressRange range_;
     std::uint64_t offset_ = 0; // in the file
@@ -78,6 +110,7 @@ struct daxpin_map {
     ino_t inode_ = 0;
     std::atomic<std::size_t> size_ = 0; // bytes asked for; what is mapped is whole units
     std::atomic<const daxpin::client::Stores *> stores_ = nullptr;
+    std::atomic<Tracking *> tracking_ = nullptr; // owned; set once
     std::vector<Segment> segments_ GUARDED_BY(daxpin::client::process_mutex);
-    pid_t extender_ GUARDED_BY(daxpin::client::process_mutex) = 0; // the process that extends it
+    pid_t changer_ GUARDED_BY(daxpin::client::process_mutex) = 0; // the process that changes it
 };

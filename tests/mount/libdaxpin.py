@@ -9,6 +9,8 @@ import pinning
 from harness import build_folder
 
 MAP_PREPARE = 1
+TRACK_MARKS, TRACK_FINE, TRACK_COARSE, TRACK_WRITE_PROTECT = 1, 2, 3, 4
+INFO_DAX, INFO_NO_FSYNC, INFO_SHARED, INFO_WRITABLE, INFO_LIBRARY = 1, 2, 4, 8, 16
 NODRAIN, NONTEMPORAL, TEMPORAL, NOFLUSH = 0x1, 0x2, 0x4, 0x20
 
 
@@ -31,6 +33,10 @@ def load():
             ("daxpin_memset", ctypes.c_int,
              (pointer, pointer, ctypes.c_int, size, unsigned)),
             ("daxpin_memset_persist", ctypes.c_int, (pointer, pointer, ctypes.c_int, size)),
+            ("daxpin_dirty_track", ctypes.c_int, (pointer, unsigned)),
+            ("daxpin_dirty_mark", ctypes.c_int, (pointer, pointer, size)),
+            ("daxpin_sync", ctypes.c_int, (pointer, size, size)),
+            ("daxpin_query", ctypes.c_int, (pointer, size, pointer, pointer)),
             ("daxpin_pin", ctypes.c_int, (ctypes.c_int, u64, u64, u64, unsigned)),
             ("daxpin_extend", ctypes.c_int, (ctypes.c_int, u64)),
             ("daxpin_status", ctypes.c_int, (ctypes.c_int, pointer)),
@@ -80,6 +86,19 @@ class Map:
 
     def delete(self):
         call("daxpin_map_delete", ctypes.byref(self.handle))
+
+
+class MapInfo(ctypes.Structure):
+    _fields_ = [("address", ctypes.c_uint64), ("length", ctypes.c_uint64),
+                ("file_offset", ctypes.c_uint64), ("page_size", ctypes.c_uint64),
+                ("flags", ctypes.c_uint32), ("domain", ctypes.c_uint32),
+                ("path", ctypes.c_char * 4096)]
+
+
+def query(address, length, room=64):
+    infos, count = (MapInfo * room)(), ctypes.c_size_t(room)
+    call("daxpin_query", address, length, infos, ctypes.byref(count))
+    return infos[:count.value]
 
 
 @contextlib.contextmanager

@@ -4,13 +4,15 @@
 
 import ctypes
 import errno
+import json
 import os
 import sys
 import time
 
 import libdaxpin
 import pinning
-from harness import MIB, case, expect, expect_equal, expect_errno, run, wait_until
+from harness import (MIB, Skip, case, expect, expect_equal, expect_errno, program, run,
+                     run_command, wait_until)
 from libdaxpin import LIBRARY, mapped, pinned_file
 
 
@@ -184,6 +186,70 @@ def changed_map(_, folder):
         expect_equal(before[0:1], b"o", "bytes of blocks that were freed under the lease")
         with mapped(path, os.O_RDONLY) as after:
             expect_equal(after[0:MIB], b"n" * MIB, "bytes mapped after the change")
+
+
+def track(mapping, mode):
+    try:
+        libdaxpin.call("daxpin_dirty_track", mapping.handle, mode)
+    except OSError as error:
+        if mode == libdaxpin.TRACK_WRITE_PROTECT and error.errno in (errno.EOPNOTSUPP, errno.EPERM):
+            raise Skip(str(error)) from error
+        raise
+
+
+@case("sync: in each mode of tracking, of parts and of all, also after the mapping has grown")
+def sync(_, folder):
+    for mode in (libdaxpin.TRACK_MARKS, libdaxpin.TRACK_FINE, libdaxpin.TRACK_COARSE,
+                 libdaxpin.TRACK_WRITE_PROTECT):
+        path = pinned_file(folder / f"file{mode}", MIB)
+        with opened(path) as file, mapped(path, reserve=4 * MIB) as mapping:
+            track(mapping, mode)
+            libdaxpin.call("daxpin_extend", file.fileno(), 3 * MIB)
+            mapping.extend(file.fileno())
+            for offset in (0, 5000, MIB - 1, 2 * MIB + 77):
+                mapping[offset:offset + 1] = b"d"
+                libdaxpin.call("daxpin_dirty_mark", mapping.handle, mapping.address + offset, 1)
+                libdaxpin.call("daxpin_sync", mapping.handle, offset, 1)
+                expect_equal(os.pread(file.fileno(), 1, offset), b"d", "read(2)")
+            libdaxpin.call("daxpin_sync", mapping.handle, 0, 0)
+            with expect_errno(errno.EBUSY):
+                track(mapping, libdaxpin.TRACK_COARSE if mode < 3 else libdaxpin.TRACK_FINE)
+            with expect_errno(errno.EINVAL):
+                libdaxpin.call("daxpin_sync", mapping.handle, 3 * MIB, 1)
+
+
+def first_extent(path):
+    offset, length, device, device_offset = os.getxattr(path, "user.daxpin.extents").split()[:4]
+    return pinning.Extent(int(offset), int(device_offset), int(length), int(device), 0)
+
+
+@case("query and map-info: a mapping by the library, from inside and from outside")
+def query(_, folder):
+    path = pinned_file(folder / "file", MIB)
+    with opened(path) as file, mapped(path) as mapping:
+        extent = first_extent(path)
+        device = pinning.device(file.fileno(), extent.device)
+        infos = libdaxpin.query(mapping.address + 8192, 4096)
+        expect_equal(len(infos), 1, "entries")
+        info = infos[0]
+        expect_equal((info.address, info.length), (mapping.address + 8192, 4096), "range")
+        expect_equal(info.path.decode(), device.path, "path")
+        expect_equal(info.file_offset, extent.device_offset + 8192, "offset")
+        expect_equal(info.domain, device.granularity, "domain")
+        expect(info.flags & libdaxpin.INFO_LIBRARY and info.flags & libdaxpin.INFO_WRITABLE,
+               f"flags {info.flags:#x}")
+        said = run_command(program("daxpin"), "map-info", "--json", os.getpid(),
+                           hex(mapping.address + 8192))
+        shown = json.loads(said)["mappings"]
+        expect_equal([entry["path"] for entry in shown], [device.path], "paths by the tool")
+        expect(shown[0]["shared"] and shown[0]["writable"], said)
+        lines = run_command(program("daxpin"), "map-info", os.getpid()).splitlines()
+        expect(any(device.path in line for line in lines), "the device is not in the list")
+        expect(any("[stack]" in line and "private" in line for line in lines), "no stack")
+    run_command(program("daxpin"), "map-info", os.getpid(), "0x10", status=1)
+    run_command(program("daxpin"), "map-info", 2**31 - 1, status=1)
+    run_command(program("daxpin"), "map-info", "self", status=2)
+    run_command(program("daxpin"), "map-info", os.getpid(), "here", status=2)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 // daxpin(1): pins files and shows what lies under them.
 #include "base/size_text.h"
 #include "tools/daxpin/commands.h"
+#include "tools/daxpin/map_info.h"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -23,7 +24,15 @@ struct Arguments {
     bool dax = false, no_dax = false;
     bool list = false, restore = false;
     bool bad = false;
+    std::string pid, address;
 };
+
+int exit_status(const Result<void> &done) {
+    if (done)
+        return ok;
+    std::fprintf(stderr, "daxpin: %s\n", describe(done.error()).c_str());
+    return done.code() == Errc::invalid ? usage : failed;
+}
 
 // Runs `command` on each path; one that fails does not keep the others back.
 template <typename Command> int for_each_path(const Arguments &arguments, Command command) {
@@ -87,6 +96,7 @@ class CommandLine {
         add_range_commands();
         add_show_commands();
         add_pins();
+        add_map_info();
     }
 
     int run(int argc, char **argv) {
@@ -174,6 +184,18 @@ class CommandLine {
         pins->add_flag("--restore", arguments_.restore, "pin what a list on stdin names")
             ->excludes(list);
         pins->add_flag("--json", arguments_.json, "print JSON");
+    }
+
+    void add_map_info() {
+        auto *info =
+            add("map-info", "what a process maps, and what its stores need to last", [this] {
+                return exit_status(
+                    tool::map_info(arguments_.pid, arguments_.address, arguments_.json));
+            });
+        info->add_option("pid", arguments_.pid, "process")->required()->type_name("PID");
+        info->add_option("address", arguments_.address, "only the mapping of this address")
+            ->type_name("ADDRESS");
+        info->add_flag("--json", arguments_.json, "print JSON");
     }
 
     Arguments arguments_;

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// WriteProtect: dirty tracking by the kernel, which sees every store of this process by itself.
+//
+// userfaultfd in asynchronous write-protect mode (Linux 6.7): the first store to a clean page costs
+// a fault, and PAGEMAP_SCAN tells which pages were stored to and protects them again in one step.
+// No thread handles faults. A child made by fork() is not watched: there, and wherever the watch
+// was lost, everything counts as dirty.
+#pragma once
+
+#include "base/unique_fd.h"
+#include "client/dirty_tracker.h"
+
+#include <cstdint>
+#include <memory>
+#include <sys/types.h>
+
+namespace daxpin::client {
+
+class WriteProtect final : public DirtyTracker {
+  public:
+    // For a mapping of `size` bytes at `address`.
+    // ERRORS: unsupported where the kernel cannot do it for that mapping, not_permitted where the
+    // caller may not.
+    static Result<std::unique_ptr<DirtyTracker>> make(std::byte *address, std::size_t size);
+    ~WriteProtect() override;
+
+    void mark(std::size_t, std::size_t) override {}
+    Result<void> take(std::size_t offset, std::size_t length, const Flush &flush) override;
+    Result<void> extend(std::size_t size) override;
+
+  private:
+    WriteProtect(std::byte *address, UniqueFd watch);
+
+    std::byte *address_;
+    std::size_t size_ = 0; // watched, bytes
+    UniqueFd watch_;       // the userfaultfd
+    dev_t watch_device_ = 0;
+    ino_t watch_inode_ = 0;
+};
+
+} // namespace daxpin::client

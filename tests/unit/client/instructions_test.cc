@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Which instructions the library executes, counted by single-stepping it: where the caches are in
+// the persistence domain, or the memory is volatile, none writes a line back.
+#include "base/unique_fd.h"
+#include "support/catch.h"
+#include "unit/client/fake_filesystem.h"
+
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <daxpin/daxpin.h>
+#include <fcntl.h>
+#include <functional>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+
+using daxpin::UniqueFd;
+using daxpin::test::FakeFilesystem;
+
+namespace {
+
+struct Counts {
+    unsigned write_backs = 0; // CLWB, CLFLUSHOPT, CLFLUSH
+    unsigned fences = 0;      // SFENCE
+};
+
+void count(Counts &counts, const std::array<unsigned char, 8> &code) {
+    std::size_t at = 0;
+    const bool operand_size = code[at] == 0x66;
+    at += operand_size ? 1 : 0;
+    at += (code[at] & 0xf0) == 0x40 ? 1 : 0; // REX
+    if (code[at] != 0x0f || code[at + 1] != 0xae)
+        return;
+    const unsigned extension = code[at + 2] >> 3 & 7;
+    const bool memory = code[at + 2] >> 6 != 3;
+    if (memory && (extension == 7 || (operand_size && extension == 6)))
+        ++counts.write_backs;
+    if (!memory && extension == 7)
+        ++counts.fences;
+}
+
+// Runs `body` in a child, one instruction at a time.
+Counts instructions_of(const std::function<void()> &body) {
+    const pid_t child = fork();
+    if (child == 0) {
+        ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        raise(SIGSTOP);
+        body();
+        raise(SIGSTOP);
+        _exit(0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE(WIFSTOPPED(status));
+    Counts counts;
+    for (;;) {
+        REQUIRE(ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) == 0);
+        REQUIRE(waitpid(child, &status, 0) == child);
+        REQUIRE(WIFSTOPPED(status));
+        if (WSTOPSIG(status) != SIGTRAP)
+            break;
+        user_regs_struct registers{};
+        REQUIRE(ptrace(PTRACE_GETREGS, child, nullptr, &registers) == 0);
+        const long word = ptrace(PTRACE_PEEKTEXT, child, registers.rip, nullptr);
+        std::array<unsigned char, 8> code;
+        std::memcpy(code.data(), &word, sizeof word);
+        count(counts, code);
+    }
+    ptrace(PTRACE_KILL, child, nullptr, nullptr);
+    waitpid(child, &status, 0);
+    return counts;
+}
+
+constexpr std::size_t mib = 1 << 20;
+
+struct Mapped {
+    explicit Mapped(unsigned granularity) : fs(mib) {
+        fs.add_extent(fs.add_device(mib, granularity), 0, mib);
+        const UniqueFd fd(fs.open_file(O_RDWR));
+        REQUIRE(daxpin_map_new(&map, fd.get(), 0, 0, 0) == 0);
+        bytes = static_cast<char *>(daxpin_map_get_address(map));
+        std::memset(bytes, 1, mib);
+    }
+    ~Mapped() { daxpin_map_delete(&map); }
+    Mapped(const Mapped &) = delete;
+    Mapped &operator=(const Mapped &) = delete;
+    FakeFilesystem fs;
+    daxpin_map *map = nullptr;
+    char *bytes = nullptr;
+};
+
+} // namespace
+
+TEST_CASE("instructions: no line is written back where that is not needed", "[client]") {
+    const unsigned granularity = GENERATE(DAXPIN_GRANULARITY_BYTE, DAXPIN_GRANULARITY_NONE);
+    const Mapped mapped(granularity);
+    CHECK(daxpin_dirty_track(mapped.map, DAXPIN_TRACK_FINE) == 0);
+    const auto counts = instructions_of([&] {
+        daxpin_persist(mapped.map, mapped.bytes, 4096);
+        daxpin_memcpy(mapped.map, mapped.bytes, "0123456789", 10, 0);
+        daxpin_memset_persist(mapped.map, mapped.bytes, 5, 200);
+        daxpin_dirty_mark(mapped.map, mapped.bytes, 4096);
+        daxpin_sync(mapped.map, 0, 0);
+    });
+    CHECK(counts.write_backs == 0);
+    CHECK(counts.fences > 0); // of non-temporal stores
+}
+
+TEST_CASE("instructions: persist writes back each line of the range once", "[client]") {
+    const Mapped mapped(DAXPIN_GRANULARITY_CACHE_LINE);
+    const auto counts = instructions_of([&] { daxpin_persist(mapped.map, mapped.bytes + 60, 68); });
+    CHECK(counts.write_backs == 2);
+    CHECK(counts.fences == 1);
+}
+
+TEST_CASE("instructions: sync writes back what is marked in its range, then once all", "[client]") {
+    const Mapped mapped(DAXPIN_GRANULARITY_CACHE_LINE);
+    SECTION("no tracking: all of the range") {
+        CHECK(instructions_of([&] { daxpin_sync(mapped.map, 4096, 8192); }).write_backs == 128);
+    }
+    SECTION("fine") {
+        REQUIRE(daxpin_dirty_track(mapped.map, DAXPIN_TRACK_FINE) == 0);
+        CHECK(instructions_of([&] { daxpin_sync(mapped.map, 0, 0); }).write_backs == 0);
+        daxpin_dirty_mark(mapped.map, mapped.bytes + 100, 1);
+        daxpin_dirty_mark(mapped.map, mapped.bytes + 8192, 65);
+        daxpin_memset(mapped.map, mapped.bytes + 65536, 3, 64, DAXPIN_F_NOFLUSH);
+        CHECK(instructions_of([&] { daxpin_sync(mapped.map, 8192, 4096); }).write_backs == 2);
+        CHECK(instructions_of([&] { daxpin_sync(mapped.map, 0, 0); }).write_backs == 2);
+        CHECK(instructions_of([&] { daxpin_sync(mapped.map, 0, 0); }).write_backs == 0);
+    }
+    SECTION("coarse") {
+        REQUIRE(daxpin_dirty_track(mapped.map, DAXPIN_TRACK_COARSE) == 0);
+        daxpin_dirty_mark(mapped.map, mapped.bytes + 100, 1);
+        daxpin_dirty_mark(mapped.map, mapped.bytes + 8192, 65);
+        CHECK(instructions_of([&] { daxpin_sync(mapped.map, 8192, 1); }).write_backs == 64);
+        CHECK(instructions_of([&] { daxpin_sync(mapped.map, 0, 0); }).write_backs == 64);
+    }
+}
+
+TEST_CASE("tracking: one mode a mapping; ranges outside of it are refused", "[client]") {
+    const Mapped mapped(DAXPIN_GRANULARITY_CACHE_LINE);
+    CHECK(daxpin_err_to_errno(daxpin_dirty_track(mapped.map, 0)) == EINVAL);
+    CHECK(daxpin_err_to_errno(daxpin_dirty_track(mapped.map, 5)) == EINVAL);
+    CHECK(daxpin_dirty_track(mapped.map, DAXPIN_TRACK_COARSE) == 0);
+    CHECK(daxpin_dirty_track(mapped.map, DAXPIN_TRACK_COARSE) == 0);
+    CHECK(daxpin_err_to_errno(daxpin_dirty_track(mapped.map, DAXPIN_TRACK_FINE)) == EBUSY);
+    CHECK(daxpin_err_to_errno(daxpin_dirty_mark(mapped.map, mapped.bytes + mib, 1)) == EINVAL);
+    CHECK(daxpin_err_to_errno(daxpin_dirty_mark(mapped.map, mapped.bytes - 1, 1)) == EINVAL);
+    CHECK(daxpin_err_to_errno(daxpin_sync(mapped.map, mib, 1)) == EINVAL);
+    CHECK(daxpin_err_to_errno(daxpin_sync(mapped.map, 1, mib)) == EINVAL);
+    CHECK(daxpin_sync(mapped.map, mib, 0) == 0);
+}
+
+#endif
