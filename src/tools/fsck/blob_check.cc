@@ -31,30 +31,44 @@ std::optional<std::size_t> content_offset(const BlobItem &item, std::size_t valu
     return value_bytes == offset + rest ? std::optional(offset) : std::nullopt;
 }
 
-bool read_block(Pass &pass, const std::string &owner, MediaBlock block, std::span<std::byte> out) {
-    const MediaRun run{block, {1}};
-    if (!pass.claim_metadata(run, owner))
-        return false;
-    pass.forbid_records(run, owner);
-    if (pass.view.devices().metadata().read(block.block() * block_size, out))
-        return true;
-    pass.findings.error(Subject::media, owner + ": " + to_string(run) + " cannot be read");
-    return false;
-}
+// The blocks of one blob: claimed, read, and given up again if they do not hold its content.
+class Blocks {
+  public:
+    Blocks(Pass &pass, const std::string &owner) : pass_(pass), owner_(owner) {}
 
-bool read_blocks(Pass &pass, const std::string &owner, std::span<const std::byte> addresses,
-                 std::vector<std::byte> &content) {
-    bool whole = true;
-    for (std::size_t i = 0; i < addresses.size() / sizeof(le64); ++i) {
-        le64 address;
-        std::memcpy(&address, addresses.data() + i * sizeof address, sizeof address);
-        const std::size_t done = i * block_size;
-        const auto part = std::span(content).subspan(
-            done, std::min<std::size_t>(block_size, content.size() - done));
-        whole = read_block(pass, owner, MediaBlock{address}, part) && whole;
+    bool read(std::span<const std::byte> addresses, std::vector<std::byte> &content) {
+        bool whole = true;
+        for (std::size_t i = 0; i < addresses.size() / sizeof(le64); ++i) {
+            le64 address;
+            std::memcpy(&address, addresses.data() + i * sizeof address, sizeof address);
+            const std::size_t done = i * block_size;
+            const auto part = std::span(content).subspan(
+                done, std::min<std::size_t>(block_size, content.size() - done));
+            whole = read(MediaBlock{address}, part) && whole;
+        }
+        return whole;
     }
-    return whole;
-}
+
+    // Whoever else has them may be right.
+    void give_up() { pass_.unproven.insert(claimed_.begin(), claimed_.end()); }
+
+  private:
+    bool read(MediaBlock block, std::span<std::byte> out) {
+        const MediaRun run{block, {1}};
+        if (!pass_.claim_metadata(run, owner_) && pass_.unproven.erase(block.value) == 0)
+            return false;
+        claimed_.push_back(block.value);
+        pass_.forbid_records(run, owner_);
+        if (pass_.view.devices().metadata().read(block.block() * block_size, out))
+            return true;
+        pass_.findings.error(Subject::media, owner_ + ": " + to_string(run) + " cannot be read");
+        return false;
+    }
+
+    Pass &pass_;
+    const std::string &owner_;
+    std::vector<std::uint64_t> claimed_;
+};
 
 } // namespace
 
@@ -73,15 +87,18 @@ std::optional<Blob> check_blob(Pass &pass, const std::string &owner,
     Blob blob;
     blob.name = {reinterpret_cast<const char *>(value.data() + sizeof item), item.name_length};
     blob.content.resize(item.length);
+    Blocks blocks(pass, owner);
+    bool whole = true;
     if (item.block_count == 0)
         std::ranges::copy(value.subspan(*offset), blob.content.begin());
-    else if (!read_blocks(pass, owner, value.subspan(*offset), blob.content))
-        return std::nullopt;
-    if (crc32c(blob.content) != item.crc) {
+    else
+        whole = blocks.read(value.subspan(*offset), blob.content);
+    if (whole && crc32c(blob.content) == item.crc)
+        return blob;
+    if (whole)
         pass.findings.error(Subject::blob, owner + ": wrong checksum of the content");
-        return std::nullopt;
-    }
-    return blob;
+    blocks.give_up();
+    return std::nullopt;
 }
 
 } // namespace daxpin::fsck

@@ -119,7 +119,7 @@ class TreeCheck : public reader::TreeVisitor {
             return false;
         if (pass_.report.cancelled)
             return false;
-        if (pass_.claim_metadata({place.block, {1}}, "tree node"))
+        if (pass_.claim_metadata({place.block, {1}}, "tree node") || is_node_after_all(place.block))
             return true;
         pass_.findings.fix(Stage::nodes, Subject::ownership, name(place) + " was replaced",
                            FixNode{place, false, false});
@@ -170,6 +170,13 @@ class TreeCheck : public reader::TreeVisitor {
   private:
     static std::string name(const reader::NodePlace &place) {
         return "tree node " + to_string(place.block);
+    }
+
+    // Where an old copy of a leaf has come back, it may speak of a blob in what is a node by now.
+    bool is_node_after_all(MediaBlock block) {
+        reader::UnitBytes bytes;
+        return pass_.unproven.contains(block.value) && pass_.view.read(block, bytes) &&
+               !reader::Node(bytes).problem(block.value) && pass_.unproven.erase(block.value) != 0;
     }
 
     void lose_items() {
@@ -242,12 +249,6 @@ void check_tree(Pass &pass, Graph &graph) {
     tree.finish();
 }
 
-bool is_owned(const Pass &pass, MediaBlock block) {
-    const std::uint64_t bit = block.block() % format::blocks_per_group;
-    const auto &group = pass.owners.group(0, block.block() / format::blocks_per_group);
-    return (group[bit / 64] >> bit % 64 & 1) != 0;
-}
-
 // A record may also name a unit that was freed since: a recovery refuses one that would be left
 // with a wrong checksum, freed or not.
 void check_freed_units(Pass &pass) {
@@ -257,7 +258,7 @@ void check_freed_units(Pass &pass) {
         reader::UnitBytes unit;
         if (std::exchange(last, patch.block) == patch.block || !pass.view.read(block, unit))
             continue;
-        if (is_owned(pass, block) || reader::unit_checksum_holds(unit))
+        if (pass.owners.holds(block) || reader::unit_checksum_holds(unit))
             continue;
         pass.findings.error(Subject::ring, "records leave a wrong checksum in block " +
                                                to_string(block) + ", which is free");

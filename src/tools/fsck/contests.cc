@@ -16,14 +16,17 @@ using reader::Key;
 struct Claim {
     Key key;
     format::ExtentItem extent;
+    std::int64_t changed_ns = 0; // ctime of the inode
     bool pinned = false;
 
     std::uint64_t begin() const { return extent.media_block; }
     std::uint64_t end() const { return begin() + extent.block_count; }
-    int rank() const {
-        if (pinned)
-            return 0;
-        return (extent.flags & format::extent_flag_unwritten) == 0 ? 1 : 2;
+    // Pinned blocks before others, and written ones before unwritten ones. Else the inode that
+    // changed last: where an old copy of a leaf has come back, its inodes gave the blocks away
+    // before the others got them.
+    std::pair<int, std::int64_t> rank() const {
+        const bool written = (extent.flags & format::extent_flag_unwritten) == 0;
+        return {pinned ? 0 : written ? 1 : 2, ~changed_ns};
     }
 };
 
@@ -66,8 +69,15 @@ class Collector : public reader::TreeVisitor {
     void broken(const reader::NodePlace &, bool, const std::string &) override {}
     void item(const reader::Item &item, MediaBlock) override {
         const auto type = static_cast<ItemType>(item.key.type());
-        if (type == ItemType::extent && item.value.size() == sizeof(format::ExtentItem)) {
-            Claim claim{item.key, {}};
+        if (item.key.inode != inode_)
+            changed_ns_ = 0;
+        inode_ = item.key.inode;
+        if (type == ItemType::inode && item.value.size() == sizeof(format::InodeItem)) {
+            format::InodeItem inode;
+            std::memcpy(&inode, item.value.data(), sizeof inode);
+            changed_ns_ = inode.ctime_ns;
+        } else if (type == ItemType::extent && item.value.size() == sizeof(format::ExtentItem)) {
+            Claim claim{item.key, {}, changed_ns_};
             std::memcpy(&claim.extent, item.value.data(), sizeof claim.extent);
             if (contested_.overlap(claim.begin(), claim.end()))
                 claims.push_back(claim);
@@ -93,6 +103,8 @@ class Collector : public reader::TreeVisitor {
     }
 
     const Ranges &contested_;
+    std::uint64_t inode_ = 0;
+    std::int64_t changed_ns_ = 0;
 };
 
 class Settlement {
@@ -126,10 +138,8 @@ class Settlement {
 
   private:
     bool is_taken(std::uint64_t block) const {
-        const MediaBlock at{block};
-        const auto &bits = pass_.metadata.group(at.device(), at.block() / format::blocks_per_group);
-        const std::uint64_t bit = at.block() % format::blocks_per_group;
-        return (bits[bit / 64] >> (bit % 64) & 1) != 0 || taken_.overlap(block, block + 1);
+        return pass_.metadata.holds(MediaBlock{block}) ||
+               taken_.overlap(block, block + 1).has_value();
     }
 
     void keep(FixItems &fix, const Claim &claim, std::uint64_t begin, std::uint64_t count) {

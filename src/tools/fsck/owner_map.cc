@@ -54,6 +54,12 @@ OwnerMap::Conflict OwnerMap::claim(MediaRun run) {
     return conflict;
 }
 
+bool OwnerMap::holds(MediaBlock block) const {
+    const std::uint64_t bit = block.block() % format::blocks_per_group;
+    const auto &bits = group(block.device(), block.block() / format::blocks_per_group);
+    return (bits[bit / 64] >> bit % 64 & 1) != 0;
+}
+
 const GroupBits &OwnerMap::group(unsigned device, std::uint64_t group) const {
     const auto &bits = devices_[device].groups[group];
     return bits ? *bits : no_bits;

@@ -32,6 +32,9 @@ class OwnerMap {
     };
     Conflict claim(MediaRun run);
 
+    // True if it was claimed. REQUIRES: contains() it.
+    bool holds(MediaBlock block) const;
+
     // The bits of a group, zeros if nothing of it was claimed.
     const GroupBits &group(unsigned device, std::uint64_t group) const;
 

@@ -7,6 +7,8 @@
 #include "tools/fsck/owner_map.h"
 #include "tools/reader/view.h"
 
+#include <set>
+
 namespace daxpin::fsck {
 
 struct Pass {
@@ -16,7 +18,8 @@ struct Pass {
     Findings findings;
     OwnerMap owners;
     OwnerMap metadata; // of owners' blocks, those that hold metadata: they keep what is contested
-    std::vector<MediaRun> contested; // with data on one side at least
+    std::vector<MediaRun> contested;  // with data on one side at least
+    std::set<std::uint64_t> unproven; // claimed by blobs that will go: others may have them
     HashKey hash_key;
     // A part of the tree was lost: what is not found may have been in it.
     bool incomplete = false;

@@ -129,6 +129,7 @@ class Repairer {
             // A unit that the records change is damaged: the check had the same in memory.
             DAXPIN_TRY(write_records_home(devices_, superblock, {}, env_));
             outcome_.done.push_back({fsck::Subject::ring, "the journal's records written home"});
+            last_.clear(); // none of them was tried
             return {};
         }
         if (!engine)
