@@ -17,9 +17,12 @@ struct Found {
     Sequence stop;
 };
 
+// Not to be read either: which homes are newer than the damage nobody can tell, and a mixture would
+// show the data of one file as another's.
 Error damaged(const std::string &what) {
     return {Errc::corrupt, "the journal is damaged (" + what +
-                               "); nothing was written. Run fsck.daxpinfs, or mount read-only"};
+                               "); nothing was written, and it cannot be mounted read-only either: "
+                               "run fsck.daxpinfs -n to see what is wrong, -y to repair it"};
 }
 
 // Every record from the tail to the first that does not verify. Beyond it none may verify:

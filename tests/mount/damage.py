@@ -229,6 +229,35 @@ def at_mount(volume):
     run_command(program("mkfs.daxpinfs"), "--force", volume.devices[0], *data_options(volume))
 
 
+@case("a damaged journal: refused, read-only too, with what to do; fsck -y makes it mountable",
+      size=64 * MIB)
+def journal(volume):
+    fill(volume)
+    volume.unmount()
+    volume.mount()
+    for number in range(8):
+        volume.path(f"late {number}").write_bytes(b"%d" % number)
+    volume.kill()
+    dump = run_command(program("dump.daxpinfs"), "--json", "superblock", volume.devices[0])
+    start = json.loads(dump)["ring_start"]
+    ring = json.loads(run_command(program("dump.daxpinfs"), "--json", "ring", volume.devices[0]))
+    expect(len(ring["records"]) > 8, f"only {len(ring['records'])} records")
+    flip(volume, start * 4096 + ring["records"][2]["seat"] + 70)
+    image = volume.devices[0].read_bytes()
+    for mode in ("rw", "ro"):
+        text = run_command(program("daxpinfs"), volume.devices[0], volume.mountpoint, "-o",
+                           ",".join([*volume.domain_options, mode]), status=32)
+        expect("journal is damaged" in text and "fsck.daxpinfs -n" in text and "-y" in text, text)
+        expect("cannot be mounted read-only" in text, text)
+        expect(not volume.is_mounted(), "mounted")
+    expect(volume.devices[0].read_bytes() == image, "a mount that was refused has written")
+    volume.fsck(status=4)
+    run_command(program("fsck.daxpinfs"), "-y", *volume.devices, status=1)
+    volume.mount()
+    expect_equal(volume.path("hurt").read_bytes(), b"data of the file that is hurt")
+    expect_equal(volume.path("folder/file 007").read_bytes(), b"7")
+
+
 def data_options(volume):
     return [word for device in volume.devices[1:] for word in ("--data", device)]
 
