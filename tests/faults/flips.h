@@ -6,7 +6,7 @@
 // says how it ended. Trials run in child processes, so one that crashes or hangs is a problem of
 // its fault and no more.
 //
-//     const auto specimen = make_specimen(State::unmounted, 1);
+//     const auto specimen = make_specimen({State::unmounted}, 1);
 //     const auto tally = run(specimen, every_bit(specimen), {{"repaired"}, repair_and_check}, {});
 #pragma once
 
@@ -18,20 +18,23 @@
 namespace daxpin::faults {
 
 enum class Damage : std::uint8_t {
-    flip,   // of one bit
-    zeros,  // all that follow: of whole ranges
-    ones,   //
-    garbage // by the fault's own place
+    flip,    // of one bit
+    zeros,   // all that follow: of whole ranges
+    ones,    //
+    garbage, // by the fault's own place
+    older    // of a whole block: what stood there at an earlier moment
 };
 
 struct Fault {
     Place place;
     Damage damage;
-    std::uint8_t bit;     // flip: 0 to 7
+    std::uint8_t which;   // flip: the bit, 0 to 7; older: index of the moment
     std::uint32_t length; // bytes; flip: 1
-    std::uint64_t offset; // on device 0
+    unsigned device;
+    std::uint64_t offset; // on the device
 };
-std::string to_string(const Fault &fault); // "node at block 36, byte 100 (--at 147556), bit 3"
+// "node at block 36, byte 100 (--at 0:147556), bit 3"
+std::string to_string(const Specimen &specimen, const Fault &fault);
 
 // Each bit of everything in use, in order of place on the device.
 std::vector<Fault> every_bit(const Specimen &specimen);
@@ -39,9 +42,16 @@ std::vector<Fault> every_bit(const Specimen &specimen);
 // ranges. Left out are pieces of which nothing would change, and those with bytes of the newest
 // record: all of the ring's end may be lost with them, as in a tear.
 std::vector<Fault> every_piece(const Specimen &specimen, std::uint32_t bytes);
+// Each block with something in use as it was at each earlier moment, if it was different; left
+// out are those with bytes of the newest record.
+std::vector<Fault> every_older_block(const Specimen &specimen);
+
+// The inodes that the fault may concern: those that have something in what it hit, or below; of an
+// older copy also those that had, then.
+std::set<std::uint64_t> inodes_hit(const Specimen &specimen, const Fault &fault);
 
 // Makes the fault on media that hold the specimen.
-void apply(const Fault &fault, crash::Scratch &scratch);
+void apply(const Specimen &specimen, const Fault &fault, crash::Scratch &scratch);
 
 struct Verdict {
     unsigned outcome = 0; // index into Trial::outcomes

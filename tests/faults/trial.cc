@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "faults/trial.h"
 
+#include "faults/compare.h"
 #include "faults/use.h"
 #include "faults/walk.h"
 #include "tools/fsck/check.h"
@@ -14,10 +15,12 @@ namespace {
 class Attempt {
   public:
     Attempt(const Specimen &specimen, Order order, crash::Scratch &scratch, const Fault &fault)
-        : specimen_(specimen), order_(order), scratch_(scratch), fault_(fault) {}
+        : specimen_(specimen), order_(order), scratch_(scratch), fault_(fault),
+          hit_(inodes_hit(specimen, fault)) {}
 
     Verdict run() {
         check_before_ = check();
+        is_stale_ = fault_.damage == Damage::older && std::ranges::any_of(check_before_, is_error);
         test::TestEnv env(77);
         volume::Options options;
         options.atime = volume::Atime::none;
@@ -34,29 +37,63 @@ class Attempt {
 
   private:
     using Errors = std::vector<std::string>;
+    static constexpr const char *note_prefix = "note: ";
+    static bool is_error(const std::string &text) { return !text.starts_with(note_prefix); }
 
     Errors check() const {
         Errors errors;
         for (const auto &finding : fsck::check(test::open_table(scratch_.media())).findings)
-            errors.push_back((finding.severity == fsck::Severity::error ? "" : "note: ") +
+            errors.push_back((finding.severity == fsck::Severity::error ? "" : note_prefix) +
                              std::string(to_string(finding.subject)) + ": " + finding.text);
         std::ranges::sort(errors);
         return errors;
     }
 
     void note(const std::string &when, const std::string &problem) {
-        if (problem_.empty() && !problem.empty())
+        if (problem_.empty() && !problem.empty() && !is_stale_) // then nothing is promised
             problem_ = when + ": " + problem;
     }
 
+    // A ring that was hit is refused as a whole.
     void look(volume::Volume &volume, const crash::Dump &dump, const std::string &when) {
         static const std::set<std::uint64_t> nobody;
-        const auto found = specimen_.inodes_in.find(fault_.offset / block_size);
-        note(when, walk(volume, dump, found == specimen_.inodes_in.end() ? nobody : found->second));
+        note(when, walk(volume, dump, fault_.place == Place::record ? nobody : hit_));
+    }
+
+    // What nobody can know to be outdated is the truth from now on.
+    crash::Dump outdated_dump(volume::Volume &volume) {
+        auto dump = crash::take_dump(volume);
+        if (!dump) {
+            note("mount", describe(dump.error()));
+            return specimen_.dump;
+        }
+        const auto comparison = compare(specimen_.dump, *dump, hit_);
+        note("mount", comparison.problem);
+        note("mount", neither(comparison.affected, *dump, specimen_.dump,
+                              specimen_.earlier[fault_.which].dump));
+        is_outdated_ = !comparison.affected.empty();
+        return std::move(*dump);
+    }
+
+    // What there is to be used where much may be missing: all that is shown, or the root alone.
+    crash::Dump stale_dump(volume::Volume &volume) const {
+        auto dump = crash::take_dump(volume);
+        if (dump)
+            return std::move(*dump);
+        crash::Dump root;
+        root.names[""] = format::root_inode;
+        root.files[format::root_inode] = specimen_.dump.files.at(format::root_inode);
+        return root;
+    }
+
+    crash::Dump dump_of(volume::Volume &volume) {
+        if (fault_.damage != Damage::older)
+            return specimen_.dump;
+        return is_stale_ ? stale_dump(volume) : outdated_dump(volume);
     }
 
     void work(volume::Volume &volume) {
-        crash::Dump dump = specimen_.dump;
+        crash::Dump dump = dump_of(volume);
         if (order_ == Order::look_first)
             look(volume, dump, "looking");
         note("using", use(volume, dump));
@@ -69,12 +106,12 @@ class Attempt {
     void unmount(std::unique_ptr<volume::Volume> volume) {
         const bool shut = damaged_ && order_ == Order::look_first;
         if (shut && !volume->read_only())
-            note("unmounting", "damage was met, and the volume is writable");
+            problem_ = "unmounting: damage was met, and the volume is writable";
         const auto bytes = scratch_.media()[0]->bytes();
         const crash::Bytes before(bytes.begin(), bytes.end());
         volume.reset();
         if (shut && !std::ranges::equal(before, bytes))
-            note("unmounting", "something was written after damage was met");
+            problem_ = "unmounting: something was written after damage was met";
     }
 
     Verdict judge_refusal(const Error &error) {
@@ -90,6 +127,10 @@ class Attempt {
     Verdict judge() {
         if (!problem_.empty())
             return {contained, problem_};
+        if (is_stale_)
+            return {found, {}};
+        if (fault_.place == Place::record && fault_.damage != Damage::older)
+            return {contained, "a damaged record was not noticed"};
         const Errors after = check();
         for (const std::string &error : after)
             if (!std::ranges::binary_search(check_before_, error))
@@ -98,6 +139,8 @@ class Attempt {
             return {contained, check_before_.empty() ? "damage that fsck does not find" : ""};
         if (!after.empty())
             return {contained, "not noticed, and found by fsck: " + after.front()};
+        if (is_outdated_)
+            return {outdated, {}};
         return {check_before_.empty() ? harmless : repaired, {}};
     }
 
@@ -105,6 +148,9 @@ class Attempt {
     const Order order_;
     crash::Scratch &scratch_;
     const Fault fault_;
+    const std::set<std::uint64_t> hit_;
+    bool is_stale_ = false;    // an older copy, and fsck says so
+    bool is_outdated_ = false; // an older copy, and nothing tells
     Errors check_before_;
     std::string problem_;
     bool damaged_ = false;
@@ -113,7 +159,7 @@ class Attempt {
 } // namespace
 
 Trial make_trial(const Specimen &specimen, Order order) {
-    return {{"harmless", "repaired", "contained", "refused"},
+    return {{"harmless", "repaired", "contained", "refused", "found", "outdated"},
             [&specimen, order](crash::Scratch &scratch, const Fault &fault) {
                 return Attempt(specimen, order, scratch, fault).run();
             }};

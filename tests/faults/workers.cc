@@ -94,8 +94,8 @@ class Run {
 
     void note_problem(const Fault &fault, const std::string &problem) {
         if (shared_->problems++ < options_.problems_max)
-            std::fprintf(stderr, "%s, %s: %s\n", specimen_.name.c_str(), to_string(fault).c_str(),
-                         problem.c_str());
+            std::fprintf(stderr, "%s, %s: %s\n", specimen_.name.c_str(),
+                         to_string(specimen_, fault).c_str(), problem.c_str());
     }
 
     pid_t start(unsigned worker) {
@@ -123,7 +123,7 @@ class Run {
             }
             ::alarm(options_.seconds_max);
             const Fault &fault = faults_[range.at];
-            apply(fault, scratch);
+            apply(specimen_, fault, scratch);
             const Verdict verdict = trial_.run(scratch, fault);
             scratch.restore();
             if (verdict.problem.empty())
