@@ -129,10 +129,10 @@ void work(const std::vector<Unit> &units, const RunnerOptions &options, Shared &
 
 // ---- in the parent ------------------------------------------------------------------------------
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t interrupted = 0; // by which signal
 
-void interrupt(int) {
-    interrupted = 1;
+void interrupt(int signal) {
+    interrupted = signal;
 }
 
 class Crew {
@@ -313,10 +313,10 @@ std::size_t Crew::run() {
 
 } // namespace
 
-std::size_t run_units(const std::vector<Unit> &units, const RunnerOptions &options,
-                      Summary &summary) {
+RunEnd run_units(const std::vector<Unit> &units, const RunnerOptions &options, Summary &summary) {
     Crew crew(units, options, summary);
-    return units.size() - crew.run();
+    const std::size_t finished = crew.run();
+    return {units.size() - finished, interrupted};
 }
 
 Counters replay(const Unit &unit, const Token &token, const RunnerOptions &options) {

@@ -22,10 +22,13 @@ struct RunnerOptions {
     std::size_t violations_shown_max = 3; // of each unit
 };
 
-// Runs all units and adds them to `summary`; violations are printed as they are found. Returns
-// the number of units that were left: no time, or interrupted (SIGINT, SIGTERM).
-std::size_t run_units(const std::vector<Unit> &units, const RunnerOptions &options,
-                      Summary &summary);
+struct RunEnd {
+    std::size_t left = 0; // units not finished: no time, or interrupted
+    int signal = 0;       // SIGINT or SIGTERM if one of them ended the run
+};
+
+// Runs all units and adds them to `summary`; violations are printed as they are found.
+RunEnd run_units(const std::vector<Unit> &units, const RunnerOptions &options, Summary &summary);
 
 // Runs the one state of a token in this process, so that a debugger can look. `unit` has its
 // workload.
