@@ -103,11 +103,12 @@ Result<void> Allocator::State::add_device(unsigned index, const format::DeviceEn
     device.holds_data = count == 1 || index > 0;
     device.pool = index == 0 ? &metadata_pool : data_pool;
     device.groups.resize(entry.group_count);
+    UnitBytes bytes;
     if (group_count(device.block_count) != entry.group_count)
         return Error{Errc::corrupt, "the superblock's bitmap size does not fit the device"};
     for (std::size_t group = 0; group < entry.group_count; ++group) {
         DAXPIN_TRY(journal.units().check_address(chunk_of(device, group)));
-        const auto header = check_chunk(index, group, chunk_of(device, group));
+        const auto header = load_chunk(index, group, chunk_of(device, group), bytes);
         if (!header && header.code() != Errc::corrupt)
             return header.error();
         if (!header && !damage)
@@ -123,9 +124,8 @@ Result<void> Allocator::State::add_device(unsigned index, const format::DeviceEn
     return {};
 }
 
-Result<BitmapHeader> Allocator::State::check_chunk(unsigned device, std::size_t index,
-                                                   MediaBlock chunk) {
-    UnitBytes bytes;
+Result<BitmapHeader> Allocator::State::load_chunk(unsigned device, std::size_t index,
+                                                  MediaBlock chunk, UnitBytes &bytes) {
     journal.units().lock_shared(chunk);
     const auto loaded = journal.units().load(chunk, bytes);
     journal.units().unlock_shared(chunk);
@@ -140,16 +140,9 @@ Result<Group *> Allocator::State::group(unsigned device, std::size_t index) {
     auto &slot = space.groups[index];
     if (slot)
         return slot.get();
-    const auto chunk = chunk_of(space, index);
     UnitBytes bytes;
-    journal.units().lock_shared(chunk);
-    const auto loaded = journal.units().load(chunk, bytes);
-    journal.units().unlock_shared(chunk);
-    if (!loaded)
-        return loaded.error();
-    BitmapHeader header;
-    std::memcpy(&header, bytes.data(), sizeof header);
-    DAXPIN_TRY(check_header(header, device, index));
+    DAXPIN_TRY_ASSIGN(const BitmapHeader header,
+                      load_chunk(device, index, chunk_of(space, index), bytes));
     auto fresh = std::make_unique<Group>(
         std::span<const std::byte>(bytes).subspan(format::bitmap_header_bytes));
     if (fresh->free_count() != header.free_count || header.free_count != space.clear_counts[index])
@@ -209,12 +202,11 @@ bool Allocator::State::returnable(const Waiting &entry) {
 }
 
 void Allocator::State::give_back(MediaRun run) {
-    const auto &bad = journal.devices().bad_blocks();
-    while (const auto block = bad.first_in(run)) {
-        const BlockCount before{block->value - run.start.value};
+    for (const auto &bad : journal.devices().bad_blocks().in(run)) {
+        const BlockCount before{bad.block.value - run.start.value};
         make_free({run.start, before});
-        withdrawn.insert(*block);
-        run = {*block + BlockCount{1}, run.count - before - BlockCount{1}};
+        withdrawn.insert(bad.block);
+        run = {bad.block + BlockCount{1}, run.count - before - BlockCount{1}};
     }
     make_free(run);
 }

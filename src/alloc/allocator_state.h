@@ -62,7 +62,9 @@ struct Allocator::State {
 
     Result<void> add_device(unsigned index, const format::DeviceEntry &entry, unsigned count)
         REQUIRES(mutex);
-    Result<format::BitmapHeader> check_chunk(unsigned device, std::size_t index, MediaBlock chunk);
+    // Reads a chunk into `bytes`; its header, checked.
+    Result<format::BitmapHeader> load_chunk(unsigned device, std::size_t index, MediaBlock chunk,
+                                            journal::UnitBytes &bytes);
     Result<Group *> group(unsigned device, std::size_t index) REQUIRES(mutex);
     bool returnable(const Waiting &entry) REQUIRES(mutex);
     bool reap() REQUIRES(mutex); // takes back what may be reused; true if anything was

@@ -124,13 +124,13 @@ Result<void> Transaction::check_listing(const BitmapChange &change) {
         marked_.push_back(change.run.start);
         return {};
     }
-    auto left = change.run;
-    while (const auto block = change.bit == Bit::clear ? bad.first_in(left) : std::nullopt) {
-        if (bad.is_listed(*block) && std::ranges::count(unlisted_, *block) == 0)
-            return Errc::retry;
-        left = {*block + BlockCount{1},
-                BlockCount{left.start.value + left.count.value - block->value - 1}};
-    }
+    if (change.bit == Bit::set)
+        return {};
+    const auto is_kept = [&](const device::BadBlock &known) {
+        return known.listed && std::ranges::count(unlisted_, known.block) == 0;
+    };
+    if (std::ranges::any_of(bad.in(change.run), is_kept))
+        return Errc::retry;
     return {};
 }
 

@@ -7,16 +7,6 @@
 
 namespace daxpin::device {
 
-std::optional<MediaBlock> BadBlocks::first_in(MediaRun run) const {
-    if (empty())
-        return std::nullopt;
-    const MutexLock lock(mutex_);
-    const auto found = blocks_.lower_bound(run.start);
-    if (found == blocks_.end() || !(found->first < run.start + run.count))
-        return std::nullopt;
-    return found->first;
-}
-
 std::optional<BadBlock> BadBlocks::find(MediaBlock block) const {
     if (empty())
         return std::nullopt;
@@ -28,6 +18,17 @@ std::optional<BadBlock> BadBlocks::find(MediaBlock block) const {
 bool BadBlocks::is_listed(MediaBlock block) const {
     const auto bad = find(block);
     return bad && bad->listed;
+}
+
+std::vector<BadBlock> BadBlocks::in(MediaRun run) const {
+    std::vector<BadBlock> found;
+    if (empty())
+        return found;
+    const MutexLock lock(mutex_);
+    const auto end = blocks_.lower_bound(run.start + run.count);
+    for (auto at = blocks_.lower_bound(run.start); at != end; ++at)
+        found.push_back(at->second);
+    return found;
 }
 
 std::vector<BadBlock> BadBlocks::all() const {

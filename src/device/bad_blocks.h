@@ -39,10 +39,10 @@ class BadBlocks {
     // Rises when a block is added: an operation that failed may find its way round it now.
     std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
 
-    // The first bad block of the run.
-    std::optional<MediaBlock> first_in(MediaRun run) const EXCLUDES(mutex_);
     std::optional<BadBlock> find(MediaBlock block) const EXCLUDES(mutex_);
     bool is_listed(MediaBlock block) const EXCLUDES(mutex_);
+    // Those of the run, in its order.
+    std::vector<BadBlock> in(MediaRun run) const EXCLUDES(mutex_);
     std::vector<BadBlock> all() const EXCLUDES(mutex_);
 
     // Adds a block; false if it was there already. `text` is reported then.

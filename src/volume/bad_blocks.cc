@@ -38,9 +38,9 @@ Result<void> check_no_bad_block(const Engine &engine, const Extent &extent, std:
         return {};
     const FileBlock first = block_at(offset);
     const FileBlock end = immutable::end_of(offset + length);
-    const auto found = bad.first_in({extent.start + (first - extent.first), end - first});
-    if (found)
-        return Error{Errc::io, bad_text(engine, *found)};
+    const auto found = bad.in({extent.start + (first - extent.first), end - first});
+    if (!found.empty())
+        return Error{Errc::io, bad_text(engine, found.front().block)};
     return {};
 }
 
@@ -51,24 +51,22 @@ Result<void> rewrite_bad_blocks(Engine &engine, const CachedInode &inode, const 
     if (bad.empty()) [[likely]]
         return {};
     const std::uint64_t file_end = std::max(end, inode.attributes.size);
-    MediaRun left{extent.start, extent.count};
-    while (const auto block = bad.first_in(left)) {
+    for (const auto &found : bad.in({extent.start, extent.count})) {
+        const MediaBlock block = found.block;
         const std::uint64_t at =
-            (extent.first + BlockCount{block->value - extent.start.value}).bytes();
-        left = {*block + BlockCount{1},
-                BlockCount{extent.start.value + extent.count.value - block->value - 1}};
+            (extent.first + BlockCount{block.value - extent.start.value}).bytes();
         const bool covered = offset <= at && end > at && end >= std::min(at + block_size, file_end);
         if (!covered && !extent.unwritten)
             continue;
         const MutexLock lock(engine.bad_list_mutex);
-        const auto known = bad.find(*block);
-        if (!known || !engine.devices.rewrite(*block, block_content(at, offset, end, data)))
+        const auto known = bad.find(block);
+        if (!known || !engine.devices.rewrite(block, block_content(at, offset, end, data)))
             continue;
         if (known->listed)
             DAXPIN_TRY(engine.transact(
-                [&](Transaction &tx) { return engine.bad_block_table->erase(tx, *block); },
+                [&](Transaction &tx) { return engine.bad_block_table->erase(tx, block); },
                 alloc::Purpose::release));
-        bad.erase(*block);
+        bad.erase(block);
     }
     return {};
 }
@@ -210,18 +208,15 @@ std::vector<BadBlockInfo> Engine::show_bad_blocks(bool owners) {
         if (key.type() != format::ItemType::extent || value.size() != sizeof item)
             return true;
         std::memcpy(&item, value.data(), sizeof item);
-        MediaRun left{MediaBlock{item.media_block}, BlockCount{item.block_count}};
-        const MediaRun run = left;
-        while (const auto block = bad.first_in(left)) {
-            left = {*block + BlockCount{1},
-                    BlockCount{run.start.value + run.count.value - block->value - 1}};
-            const auto found = by_address.find(block->value);
+        const MediaRun run{MediaBlock{item.media_block}, BlockCount{item.block_count}};
+        for (const auto &known : bad.in(run)) {
+            const auto found = by_address.find(known.block.value);
             if (found == by_address.end())
                 continue;
             auto &info = blocks[found->second];
             info.use = BadBlockUse::file;
             info.inode = InodeNumber{key.inode};
-            info.file_offset = (key.offset() + block->value - run.start.value) * block_size;
+            info.file_offset = (key.offset() + known.block.value - run.start.value) * block_size;
         }
         return true;
     };

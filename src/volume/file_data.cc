@@ -182,14 +182,13 @@ Result<void> free_run(Engine &engine, Transaction &tx, Attributes &attributes, M
             tx.free_data(part, keeper);
     };
     auto rest = run;
-    for (auto look = run; const auto bad = engine.devices.bad_blocks().first_in(look);) {
-        const BlockCount behind{run.start.value + run.count.value - bad->value - 1};
-        look = {*bad + BlockCount{1}, behind};
-        DAXPIN_TRY_ASSIGN(const bool kept, disown_bad_block(engine, tx, *bad));
+    for (const auto &bad : engine.devices.bad_blocks().in(run)) {
+        DAXPIN_TRY_ASSIGN(const bool kept, disown_bad_block(engine, tx, bad.block));
         if (!kept)
             continue;
-        free_part({rest.start, BlockCount{bad->value - rest.start.value}});
-        rest = look;
+        const BlockCount before{bad.block.value - rest.start.value};
+        free_part({rest.start, before});
+        rest = {bad.block + BlockCount{1}, rest.count - before - BlockCount{1}};
     }
     free_part(rest);
     return {};

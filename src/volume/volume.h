@@ -31,8 +31,8 @@ class Volume {
     std::uint64_t mount_id() const;         // random, new at each open
     void set_observer(CacheObserver *observer);
     bool read_only() const;
-    Result<void> set_read_only(
-        bool read_only); // remount; writes back first; ERRORS: read_only while damage is noted
+    // A remount; writes back first. ERRORS: read_only while damage is noted.
+    Result<void> set_read_only(bool read_only);
     bool failed() const; // a device failed: only reading goes on
 
     // Whoever runs operations hands each of their errors to this: at Errc::corrupt it does what

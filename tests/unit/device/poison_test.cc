@@ -135,8 +135,11 @@ TEST_CASE("poison: a table finds out which blocks of a range failed", "[poison]"
     CHECK(known.version() == 2);
     CHECK(table.copy(MediaBlock::at(0, 4), 0, data, StoreKind::nontemporal).code() == Errc::io);
     CHECK(known.version() == 2); // nothing new
-    CHECK(!known.first_in({MediaBlock::at(0, 0), {4}}));
-    CHECK(known.first_in({MediaBlock::at(0, 5), {2}}) == MediaBlock::at(0, 6));
+    CHECK(known.in({MediaBlock::at(0, 0), {4}}).empty());
+    CHECK(known.in({MediaBlock::at(0, 4), {2}}).size() == 1);
+    REQUIRE(known.in({MediaBlock::at(0, 5), {2}}).size() == 1);
+    CHECK(known.in({MediaBlock::at(0, 5), {2}})[0].block == MediaBlock::at(0, 6));
+    CHECK(known.in({MediaBlock::at(0, 4), {3}}).size() == 2);
     const auto view = table.at(0).view();
     known.erase(MediaBlock::at(0, 4));
     known.erase(MediaBlock::at(0, 6));
