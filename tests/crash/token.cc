@@ -44,7 +44,7 @@ std::optional<Token> parse_token(const std::string &text) {
         return {};
     if (parts.size() == 6)
         return token;
-    token.nested.emplace();
+    token.nested = Token::Nested{};
     if (!parse_number(parts[6], token.nested->event) ||
         !parse_number(parts[7], token.nested->state))
         return {};
