@@ -16,7 +16,8 @@ constexpr std::uint64_t few_lengths[] = {1, 64, 4095};
 
 struct Shape {
     std::string name;
-    std::vector<Operation> setup; // makes "foo"
+    std::vector<Operation> setup;    // makes "foo"
+    std::vector<Operation> ending{}; // after what is done to it
 };
 
 // A file with data, a hole and a partly used last block.
@@ -76,6 +77,7 @@ class Group {
   public:
     Group(const Shape &shape, const Kind &kind, bool second) : kind_(kind), second_(second) {
         setup_ = shape.setup;
+        ending_ = shape.ending;
         if (kind.name == "copy") {
             setup_.push_back(create("bar"));
             setup_.push_back(write("bar", 0, 3 * block));
@@ -89,8 +91,9 @@ class Group {
     }
 
     void add(const std::string &at, std::uint64_t offset, std::uint64_t length) {
-        workloads_.push_back(
-            {name_ + "." + at, setup_, {kind_.make(second_ ? "@x" : "foo", offset, length)}});
+        std::vector<Operation> steps{kind_.make(second_ ? "@x" : "foo", offset, length)};
+        steps.insert(steps.end(), ending_.begin(), ending_.end());
+        workloads_.push_back({name_ + "." + at, setup_, std::move(steps)});
     }
     void add(std::uint64_t offset, std::uint64_t length) {
         add(std::to_string(offset) + "." + std::to_string(length), offset, length);
@@ -102,6 +105,7 @@ class Group {
     const bool second_;
     std::string name_;
     std::vector<Operation> setup_;
+    std::vector<Operation> ending_;
     std::vector<Workload> workloads_;
 };
 
@@ -142,6 +146,7 @@ std::vector<Workload> mapped_group(bool second) {
         pinned.name += "-leased";
         pinned.setup.push_back(open("foo", "x"));
         pinned.setup.push_back(lease("x", true));
+        pinned.ending.push_back(close("x")); // a step of its own: the end of a lease sets times
     }
     Group group(pinned, kind, false);
     for (const std::uint64_t offset : edges) {
