@@ -113,8 +113,6 @@ void Transaction::unlist_bad(MediaBlock block) {
 // is listed: here a block's owner and the list agree on who keeps its bit set.
 Result<void> Transaction::check_listing(const BitmapChange &change) {
     auto &bad = allocator_.bad_blocks();
-    if (bad.empty())
-        return {};
     if (change.bit == Bit::stays_set) {
         auto known = bad.find(change.run.start);
         if (!known)

@@ -3,6 +3,8 @@
 #include "support/catch.h"
 #include "support/engine_fixture.h"
 
+#include <algorithm>
+#include <memory>
 #include <set>
 
 using namespace daxpin;
@@ -36,6 +38,15 @@ std::vector<MediaRun> take_all(test::EngineFixture &engine) {
         }
         runs.push_back(*run);
     }
+}
+
+bool overlaps(MediaRun run, MediaBlock block) {
+    return !(block < run.start) && block < run.start + run.count;
+}
+
+// As the volume does it, without the list itself.
+Result<bool> list_bad(test::EngineFixture &engine, MediaBlock block) {
+    return engine.transact([&](auto &tx) -> Result<bool> { return tx.list_bad(block); });
 }
 
 } // namespace
@@ -186,4 +197,39 @@ TEST_CASE("grace: passes only when guards from before are gone", "[alloc]") {
     CHECK(grace.passed(ticket));
     auto after = grace.enter();
     CHECK(grace.passed(ticket));
+}
+
+TEST_CASE("allocator: a block that turns bad while a lease keeps it is not given out", "[alloc]") {
+    test::EngineFixture engine;
+    auto keeper = std::make_shared<const int>(1);
+    const auto run = take(engine, {.count = {5}});
+    const MediaBlock bad = run.start + BlockCount{2};
+    REQUIRE(give(engine, run, keeper));
+    REQUIRE(engine.devices().bad_blocks().note({.block = bad}));
+    take(engine, {.count = {1}}); // looks for free blocks that turned bad: this is not free yet
+    keeper.reset();
+    const auto rest = take_all(engine);
+    CHECK(std::ranges::none_of(rest, [&](MediaRun one) { return overlaps(one, bad); }));
+    CHECK(list_bad(engine, bad) == true); // nobody owns it
+}
+
+TEST_CASE("allocator: a block that is listed as bad meanwhile is not freed", "[alloc]") {
+    test::EngineFixture engine;
+    const auto run = take(engine, {.count = {3}});
+    alloc::Transaction tx(engine.allocator());
+    tx.free_data(run);
+    REQUIRE(engine.devices().bad_blocks().note({.block = run.start}));
+    REQUIRE(list_bad(engine, run.start) == false); // it is still somebody's
+    CHECK(tx.commit().code() == Errc::retry);
+}
+
+TEST_CASE("allocator: a block that was healed meanwhile is not listed as bad", "[alloc]") {
+    test::EngineFixture engine;
+    const auto run = take(engine, {.count = {3}});
+    auto &bad = engine.devices().bad_blocks();
+    REQUIRE(bad.note({.block = run.start}));
+    alloc::Transaction tx(engine.allocator());
+    REQUIRE_FALSE(tx.list_bad(run.start));
+    bad.erase(run.start);
+    CHECK(tx.commit().code() == Errc::busy);
 }
