@@ -14,9 +14,9 @@ namespace client = daxpin::client;
 
 namespace {
 
-// Fine marks cost as much as coarse ones where stores are apart, and flush a 64th of the lines;
-// bench/dirty-bench shows both.
-constexpr unsigned best_grain = DAXPIN_TRACK_FINE;
+// By bench/dirty-bench (docs/performance.md): writing back the clean lines of a dirty page costs
+// less than a second mark for each store.
+constexpr unsigned best_grain = DAXPIN_TRACK_COARSE;
 
 } // namespace
 

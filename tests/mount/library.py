@@ -213,7 +213,7 @@ def sync(_, folder):
                 expect_equal(os.pread(file.fileno(), 1, offset), b"d", "read(2)")
             libdaxpin.call("daxpin_sync", mapping.handle, 0, 0)
             with expect_errno(errno.EBUSY):
-                track(mapping, libdaxpin.TRACK_COARSE if mode < 3 else libdaxpin.TRACK_FINE)
+                track(mapping, libdaxpin.TRACK_FINE if mode in (1, 3) else libdaxpin.TRACK_COARSE)
             with expect_errno(errno.EINVAL):
                 libdaxpin.call("daxpin_sync", mapping.handle, 3 * MIB, 1)
 
