@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "journal/tail_cell.h"
 
+#include "format/sequence.h"
+
 #include <optional>
 
 namespace daxpin::journal {
@@ -18,7 +20,7 @@ std::optional<TailState> read_copy(const device::DeviceTable &devices, std::uint
     if (!devices.read(MediaBlock::at(0, block), 0, std::as_writable_bytes(std::span(&cell, 1))))
         return std::nullopt; // unreadable: the other copy must serve
     if (cell.magic != format::tail_cell_magic || cell.crc != cell_crc(cell) ||
-        cell.tail % format::record_align != 0)
+        cell.tail % format::record_align != 0 || cell.tail >= format::tail_limit)
         return std::nullopt;
     TailState state{cell.counter, cell.tail, {}};
     std::memcpy(state.epoch.data(), cell.epoch, state.epoch.size());

@@ -44,7 +44,8 @@ class Entry:
 
 def parse_cell(data):
     magic, counter, tail, epoch, crc = CELL.unpack(data)
-    if magic != 0x3143544E49505844 or crc != crc32c(data[:60]) or tail % 64:
+    if magic != 0x3143544E49505844 or crc != crc32c(data[:60]) or tail % 64 \
+            or tail >= 1 << 63:
         return None
     return Cell(counter, tail, epoch)
 

@@ -2,6 +2,7 @@
 #include "tools/reader/copies.h"
 
 #include "base/checksum.h"
+#include "format/sequence.h"
 
 #include <cstddef>
 
@@ -49,7 +50,8 @@ Copy<format::TailCell> load_cell(const device::Device &device, std::uint64_t blo
     constexpr std::size_t covered = offsetof(format::TailCell, crc);
     if (copy.valid() && crc32c(bytes_of(copy.value).first(covered)) != copy.value.crc)
         copy.state = CopyState::wrong_checksum;
-    else if (copy.valid() && copy.value.tail % format::record_align != 0)
+    else if (copy.valid() &&
+             (copy.value.tail % format::record_align != 0 || copy.value.tail >= format::tail_limit))
         copy.state = CopyState::impossible;
     return copy;
 }

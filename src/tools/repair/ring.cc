@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // write_records_home(): the part of a damaged journal that can be had.
+#include "format/sequence.h"
 #include "journal/journal.h"
 #include "journal/tail_cell.h"
 #include "tools/reader/view.h"
@@ -137,6 +138,8 @@ Result<void> write_records_home(device::DeviceTable &devices, const format::Supe
         }));
         state.counter = cell->counter + 1;
         state.tail = cell->tail + ring.bytes(); // behind every record that there may be
+        if (state.tail >= format::tail_limit)
+            state.tail = 0; // of a forged cell; no record is of the new epoch
     }
     clear_unreadable(devices, superblock);
     DAXPIN_TRY(devices.metadata().drain());

@@ -45,6 +45,17 @@ TEST_CASE("tail cell: one copy torn, or the first ahead, is a note", "[fsck]") {
     CHECK(has(image.check(), Subject::tail_cell, "wrong magic", note));
 }
 
+TEST_CASE("tail cell: a tail so large that sums overflow is an error", "[fsck]") {
+    WrittenImage image;
+    for (const std::uint64_t tail : {std::uint64_t{0} - 64, std::uint64_t{1} << 63}) {
+        image.write_cell(Image::cell_b, 5, image.head);
+        image.write_cell(Image::cell_a, 6, tail);
+        CHECK(has(image.check(), Subject::tail_cell, "impossible fields", note));
+        image.write_cell(Image::cell_b, 6, tail);
+        expect_error(image, Subject::tail_cell, "both");
+    }
+}
+
 TEST_CASE("tail cell: copies that no crash leaves are an error", "[fsck]") {
     WrittenImage image;
     image.write_cell(Image::cell_b, 6, image.head);

@@ -276,6 +276,25 @@ TEST_CASE("journal: either copy of the tail cell alone is enough", "[journal]") 
     CHECK(ring.open().code() == Errc::corrupt);
 }
 
+TEST_CASE("journal: a tail so large that sums overflow is damage", "[journal]") {
+    RingFixture ring;
+    REQUIRE(ring.change(0, 1));
+    auto forged = journal::read_tail_cells(ring.devices(), RingFixture::geometry)->ruling;
+    const auto honest = forged;
+    forged.counter += 1;
+    forged.tail = GENERATE(std::uint64_t{0} - 64, std::uint64_t{1} << 63);
+    REQUIRE(journal::write_tail_cell_copies(ring.devices(), RingFixture::geometry, forged));
+    CHECK(ring.open().code() == Errc::corrupt);
+    // One copy: the other rules.
+    const auto bytes = ring.media().bytes();
+    const auto cell = bytes.subspan(RingFixture::geometry.tail_cell_a * block_size, 64);
+    const std::vector<std::byte> mirror(cell.begin(), cell.end());
+    REQUIRE(journal::write_tail_cell_copies(ring.devices(), RingFixture::geometry, honest));
+    std::ranges::copy(mirror, cell.begin());
+    REQUIRE(ring.open());
+    CHECK(ring.value(0) == 1);
+}
+
 TEST_CASE("journal: tail cells that contradict each other are damage", "[journal]") {
     RingFixture ring;
     REQUIRE(ring.change(0, 1));
