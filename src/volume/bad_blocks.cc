@@ -29,6 +29,24 @@ std::string bad_text(const Engine &engine, MediaBlock block) {
            " is bad: see daxpin info --bad; rewriting all of it repairs it";
 }
 
+// False if the block is in somebody's hands just now.
+Result<bool> enter_in_list(Engine &engine, device::BadBlock known) REQUIRES(engine.bad_list_mutex) {
+    known.found_ns = engine.env.now_ns();
+    const auto done = engine.transact(
+        [&](Transaction &tx) -> Result<void> {
+            known.unowned = tx.list_bad(known.block);
+            return engine.bad_block_table->put(tx, known);
+        },
+        alloc::Purpose::release);
+    if (!done && done.code() == Errc::busy)
+        return false;
+    if (!done)
+        return done.error();
+    known.listed = true;
+    engine.devices.bad_blocks().update(known);
+    return true;
+}
+
 } // namespace
 
 Result<void> check_no_bad_block(const Engine &engine, const Extent &extent, std::uint64_t offset,
@@ -60,12 +78,19 @@ Result<void> rewrite_bad_blocks(Engine &engine, const CachedInode &inode, const 
             continue;
         const MutexLock lock(engine.bad_list_mutex);
         const auto known = bad.find(block);
-        if (!known || !engine.devices.rewrite(block, block_content(at, offset, end, data)))
+        if (!known)
             continue;
-        if (known->listed)
-            DAXPIN_TRY(engine.transact(
-                [&](Transaction &tx) { return engine.bad_block_table->erase(tx, block); },
-                alloc::Purpose::release));
+        // While it is rewritten the medium may answer with anything: a crash must find it listed.
+        if (!known->listed) {
+            DAXPIN_TRY_ASSIGN(const bool listed, enter_in_list(engine, *known));
+            if (!listed)
+                continue;
+        }
+        if (!engine.devices.rewrite(block, block_content(at, offset, end, data)))
+            continue;
+        DAXPIN_TRY(engine.transact(
+            [&](Transaction &tx) { return engine.bad_block_table->erase(tx, block); },
+            alloc::Purpose::release));
         bad.erase(block);
     }
     return {};
@@ -124,22 +149,8 @@ void Engine::load_bad_blocks() {
             }
 }
 
-// False if the block is in somebody's hands just now.
 Result<bool> Engine::list_bad_block(device::BadBlock known) {
-    known.found_ns = env.now_ns();
-    const auto done = transact(
-        [&](Transaction &tx) -> Result<void> {
-            known.unowned = tx.list_bad(known.block);
-            return bad_block_table->put(tx, known);
-        },
-        alloc::Purpose::release);
-    if (!done && done.code() == Errc::busy)
-        return false;
-    if (!done)
-        return done.error();
-    known.listed = true;
-    devices.bad_blocks().update(known);
-    return true;
+    return enter_in_list(*this, known);
 }
 
 // The medium gets one chance in each mount to take new data where nobody's data are.
