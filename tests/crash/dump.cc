@@ -20,10 +20,27 @@ Result<Bytes> read_all(volume::Volume &volume, const volume::Attributes &attribu
                                                         attributes.size - data.size()));
         if (reply.bytes == 0)
             return Error{Errc::corrupt, "a read before the end of the file gave nothing"};
-        for (const auto &segment : reply.segments)
-            data.insert(data.end(), segment.begin(), segment.end());
+        if (!copy_reply(volume, reply, data))
+            return Errc::io;
     }
     return data;
+}
+
+// Where the whole cannot be read: what can, block by block.
+Result<void> read_blocks(volume::Volume &volume, const volume::Attributes &attributes,
+                         DumpFile &file) {
+    for (std::uint64_t at = 0; at < attributes.size; at += block_size) {
+        const auto reply = volume.read(attributes.number, 0, at, block_size);
+        if (!reply && reply.code() != Errc::io)
+            return reply.error();
+        file.data.resize(at);
+        if (reply && copy_reply(volume, *reply, file.data))
+            continue;
+        file.lost.insert(at / block_size);
+        file.data.resize(at);
+        file.data.resize(std::min(at + block_size, attributes.size));
+    }
+    return {};
 }
 
 class Dumper {
@@ -58,7 +75,13 @@ Result<DumpFile> Dumper::describe(const std::string &path, const volume::Attribu
     }
     if (!attributes.is_regular())
         return file;
-    DAXPIN_TRY_ASSIGN(file.data, read_all(volume_, attributes));
+    auto data = read_all(volume_, attributes);
+    if (data)
+        file.data = std::move(*data);
+    else if (data.code() == Errc::io)
+        DAXPIN_TRY(read_blocks(volume_, attributes, file));
+    else
+        return data.error();
     DAXPIN_TRY_ASSIGN(const auto status, volume_.pin_status(attributes.number));
     file.pinned_whole = status.whole;
     file.pinned_bytes = status.pinned_bytes;
@@ -153,6 +176,23 @@ std::string first_name(const Dump &dump, std::uint64_t number) {
 
 } // namespace
 
+bool copy_reply(volume::Volume &volume, const volume::ReadReply &reply, Bytes &data) {
+    auto &devices = volume.devices();
+    for (const auto &segment : reply.segments) {
+        const std::size_t begin = data.size();
+        data.insert(data.end(), segment.begin(), segment.end());
+        for (unsigned i = 0; i < devices.count(); ++i) {
+            const auto view = devices.at(i).view();
+            if (segment.data() < view.data() || segment.data() >= view.data() + view.size())
+                continue; // of another device, or zeros that stand for a hole
+            const auto offset = static_cast<std::uint64_t>(segment.data() - view.data());
+            if (!devices.at(i).read(offset, std::span(data).subspan(begin)))
+                return false;
+        }
+    }
+    return true;
+}
+
 std::string difference(const DumpFile &one, const DumpFile &other, bool data) {
     std::string text = attribute_difference(one.attributes, other.attributes);
     if (text.empty() && one.xattrs != other.xattrs)
@@ -163,6 +203,8 @@ std::string difference(const DumpFile &one, const DumpFile &other, bool data) {
         (one.pinned_whole != other.pinned_whole || one.pinned_bytes != other.pinned_bytes))
         text = "pinned bytes " + std::to_string(one.pinned_bytes) + " against " +
                std::to_string(other.pinned_bytes);
+    if (text.empty() && data && one.lost != other.lost)
+        text = "blocks that cannot be read";
     if (text.empty() && data)
         text = data_difference(one.data, other.data);
     return text;
@@ -238,8 +280,11 @@ std::uint64_t hash_of(const Dump &dump, bool data) {
         hasher.add(file.target);
         hasher.add(std::uint64_t{file.pinned_whole});
         hasher.add(file.pinned_bytes);
-        if (data)
-            hasher.add(file.data);
+        if (!data)
+            continue;
+        hasher.add(file.data);
+        for (const std::uint64_t block : file.lost)
+            hasher.add(block);
     }
     return hasher.value();
 }

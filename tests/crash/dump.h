@@ -20,8 +20,9 @@ using Bytes = std::vector<std::byte>;
 struct DumpFile {
     volume::Attributes attributes; // block_count and lease_boot are zero
     std::map<std::string, Bytes> xattrs;
-    std::string target; // symbolic links
-    Bytes data;         // regular files
+    std::string target;           // symbolic links
+    Bytes data;                   // regular files; zeros where it is lost
+    std::set<std::uint64_t> lost; // blocks of the file that cannot be read
     bool pinned_whole = false;
     std::uint64_t pinned_bytes = 0;
 };
@@ -31,6 +32,9 @@ struct Dump {
     std::map<std::uint64_t, DumpFile> files;
     std::set<std::uint64_t> data_blocks; // MediaBlock values that the files own; not compared
 };
+
+// Appends what the kernel would copy from the media for a reader; false if it cannot.
+bool copy_reply(volume::Volume &volume, const volume::ReadReply &reply, Bytes &data);
 
 // ERRORS: those of the volume; corrupt with a text if what it says does not fit together.
 Result<Dump> take_dump(volume::Volume &volume);

@@ -4,6 +4,8 @@
 #include "crash/access_list.h"
 
 #include "base/assert.h"
+#include "crash/dump.h"
+#include "support/sim_device.h"
 
 #include <algorithm>
 #include <optional>
@@ -19,13 +21,19 @@ const volume::Caller &superuser() {
     return caller;
 }
 
-// The lookups of one operation, forgotten at its end.
+// The lookups of one operation.
 class Executor::References {
   public:
     explicit References(Executor &executor) : executor_(executor) {}
     ~References() {
-        for (const InodeNumber number : numbers_)
-            executor_.volume_.forget(number, 1);
+        if (executor_.lookups_ == Lookups::kept) {
+            for (const InodeNumber number : numbers_)
+                ++executor_.kept_[number];
+            executor_.forget_nameless();
+        } else {
+            for (const InodeNumber number : numbers_)
+                executor_.volume_.forget(number, 1);
+        }
     }
 
     void add(InodeNumber number) { numbers_.push_back(number); }
@@ -74,6 +82,16 @@ Executor::~Executor() {
         close(open);
 }
 
+void Executor::forget_nameless() {
+    std::erase_if(kept_, [&](const auto &entry) {
+        const auto attributes = volume_.attributes(entry.first);
+        const bool gone = !attributes || attributes->link_count == 0;
+        if (gone)
+            volume_.forget(entry.first, entry.second);
+        return gone;
+    });
+}
+
 void Executor::close(const Open &open) {
     if (open.is_directory)
         volume_.release_directory(open.number);
@@ -112,6 +130,8 @@ Result<std::uint64_t> Executor::run(const Operation &operation) {
     case Op::extend:
     case Op::lease:
     case Op::mapped_write:
+    case Op::read:
+    case Op::spoil:
         return data(operation, references);
     case Op::open:
     case Op::close:
@@ -181,7 +201,7 @@ Result<std::uint64_t> Executor::attributes(const Operation &operation, Reference
     const auto &caller = superuser();
     DAXPIN_TRY_ASSIGN(const InodeNumber number, references.find(operation.path));
     if (operation.op == Op::set_xattr) {
-        const auto value = content(operation.version, 0, operation.length);
+        const auto value = written_bytes(operation, 0, operation.length);
         DAXPIN_TRY(volume_.set_xattr(caller, number, operation.other, value,
                                      static_cast<inode::XattrMode>(operation.value)));
         return 0;
@@ -287,8 +307,8 @@ Result<std::uint64_t> Executor::on_open_file(const Operation &operation, InodeNu
     case Op::write:
     case Op::append: {
         // The bytes of an append are told by their position in the write.
-        const auto bytes = content(
-            operation.version, operation.op == Op::append ? 0 : operation.offset, operation.length);
+        const auto bytes = written_bytes(
+            operation, operation.op == Op::append ? 0 : operation.offset, operation.length);
         return volume_.write(number, handle, operation.offset, bytes);
     }
     case Op::fallocate:
@@ -314,10 +334,48 @@ Result<std::uint64_t> Executor::on_open_file(const Operation &operation, InodeNu
         return 0;
     case Op::mapped_write:
         return write_mapped(operation, number);
+    case Op::read:
+        return read(number);
+    case Op::spoil:
+        return spoil(operation, number);
     default:
         DAXPIN_ASSERT(false);
     }
     return Errc::invalid;
+}
+
+// Block by block; the daemon notes what the kernel could not copy from the media.
+Result<std::uint64_t> Executor::read(InodeNumber number) {
+    DAXPIN_TRY_ASSIGN(const auto attributes, volume_.attributes(number));
+    bool lost = false;
+    Bytes copied;
+    for (std::uint64_t at = 0; at < attributes.size; at += block_size) {
+        const auto reply = volume_.read(number, 0, at, block_size);
+        if (!reply && reply.code() != Errc::io)
+            return reply.error();
+        lost = lost || !reply;
+        if (!reply || copy_reply(volume_, *reply, copied))
+            continue;
+        lost = true;
+        for (const auto &segment : reply->segments)
+            volume_.devices().note_unreadable(segment, format::BadBlockSource::reply);
+    }
+    if (lost)
+        return Errc::io;
+    return 0;
+}
+
+Result<std::uint64_t> Executor::spoil(const Operation &operation, InodeNumber number) {
+    DAXPIN_TRY_ASSIGN(const auto extents, volume_.show_extents(number));
+    const std::uint64_t block = operation.offset / block_size * block_size;
+    for (const auto &extent : extents) {
+        if (block < extent.file_offset || block >= extent.file_offset + extent.length)
+            continue;
+        auto &device = dynamic_cast<test::SimDevice &>(volume_.devices().at(extent.device));
+        device.media().poison(extent.device_offset + block - extent.file_offset, block_size);
+        return 0;
+    }
+    return Errc::no_data;
 }
 
 // What a client does that maps the device at the file's extents.

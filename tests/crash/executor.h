@@ -17,7 +17,11 @@ const volume::Caller &superuser();
 
 class Executor {
   public:
-    explicit Executor(volume::Volume &volume) : volume_(volume) {}
+    // What the kernel does with an inode that it has looked up: forgets it when the operation is
+    // over, or keeps it as long as it has a name.
+    enum class Lookups { forgotten, kept };
+    explicit Executor(volume::Volume &volume, Lookups lookups = Lookups::forgotten)
+        : volume_(volume), lookups_(lookups) {}
     ~Executor(); // releases what is open
 
     // Returns the bytes written, copied or 0.
@@ -41,9 +45,15 @@ class Executor {
     Result<std::uint64_t> copy(const Operation &operation, References &references, InodeNumber from,
                                volume::Handle handle);
 
+    Result<std::uint64_t> read(InodeNumber number);
+    Result<std::uint64_t> spoil(const Operation &operation, InodeNumber number);
     Result<std::uint64_t> write_mapped(const Operation &operation, InodeNumber number);
 
+    void forget_nameless();
+
     volume::Volume &volume_;
+    const Lookups lookups_;
+    std::map<InodeNumber, std::uint64_t> kept_; // how often each was looked up
     std::map<std::string, Open> slots_;
 };
 

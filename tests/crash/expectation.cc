@@ -16,9 +16,31 @@ const Bytes &data_of(const Dump &dump, std::uint64_t number) {
     return file == dump.files.end() ? none : file->second.data;
 }
 
+// A block that was lost before and is not now has what was written, and a block is lost only if it
+// was, before or after.
+bool lost_blocks_are_old_or_new(const DumpFile &found, const DumpFile &before,
+                                const DumpFile &after) {
+    const auto was_lost = [&](std::uint64_t block) {
+        return before.lost.contains(block) || after.lost.contains(block);
+    };
+    const auto is_new = [&](std::uint64_t block) {
+        const std::size_t begin = block * block_size;
+        const std::size_t end = std::min<std::size_t>(begin + block_size, found.data.size());
+        return found.lost.contains(block) ||
+               (end <= after.data.size() &&
+                (begin >= end ||
+                 std::memcmp(&found.data[begin], &after.data[begin], end - begin) == 0));
+    };
+    return std::ranges::all_of(found.lost, was_lost) && std::ranges::all_of(before.lost, is_new);
+}
+
 bool data_is_mixture(const Dump &found, const Dump &before, const Dump &after) {
     return std::ranges::all_of(found.files, [&](const auto &entry) {
         const auto &[number, file] = entry;
+        const auto was = before.files.find(number), is = after.files.find(number);
+        if (was != before.files.end() && is != after.files.end() &&
+            !lost_blocks_are_old_or_new(file, was->second, is->second))
+            return false;
         return is_mixture(file.data, {&data_of(before, number), &data_of(after, number)});
     });
 }

@@ -33,6 +33,12 @@ void advance(std::vector<PersistenceModel> &models, Scratch &scratch) {
     }
 }
 
+// A media error comes, or goes, at once and for good.
+void pass_poison(Scratch &scratch, const Event &event) {
+    if (event.kind == Event::Kind::poison)
+        scratch.poison(event.device, {event.offset, event.data});
+}
+
 bool is_acknowledgement(const Event &event) {
     return event.kind == Event::Kind::mark && event.offset != mounted_mark && event.offset % 2 == 0;
 }
@@ -186,6 +192,8 @@ void Explorer::prepare_trunk(std::size_t common_steps) {
         if (event.kind == Event::Kind::store)
             trunk_.stores->advance(event.device, event.offset, recording_.trace.stored(event));
         advance(trunk_.models, *trunk_.drains);
+        for (Scratch *scratch : {trunk_.stores.get(), trunk_.drains.get()})
+            pass_poison(*scratch, event);
     }
     trunk_.trace.bytes = recording_.trace.bytes;
     trunk_.stores->mark();
@@ -241,7 +249,10 @@ void Explorer::explore_stores() {
         const Event &event = events[index];
         if (event.kind == Event::Kind::mark)
             position.pass(recording_, event.offset);
-        if (event.kind != Event::Kind::store || index < trunk_.trace.events.size())
+        if (index < trunk_.trace.events.size())
+            continue;
+        pass_poison(scratch, event);
+        if (event.kind != Event::Kind::store)
             continue;
         const Token token = token_of('L', index, 0);
         const bool chosen = only_ || index % plan_.stores_every == 0;
@@ -301,6 +312,7 @@ void Explorer::explore_drains() {
             position.pass(recording_, event.offset);
         if (index < trunk_.trace.events.size())
             continue;
+        pass_poison(scratch, event);
         check_rules(models, event, position, index);
         if (event.kind == Event::Kind::drain)
             visit_point(models, scratch, position, index, 'B');
@@ -326,11 +338,17 @@ void Explorer::crash_recovery(Scratch &scratch, const Position &position, const 
     MediaList copies;
     for (const auto &media : scratch.media()) {
         copies.push_back(media->clone());
+        copies.back()->heal_on_rewrite(true);
         images.emplace_back(copies.back()->bytes().begin(), copies.back()->bytes().end());
     }
     test::Trace trace;
     {
         test::TraceRecorder recorder(copies);
+        for (std::size_t i = 0; i < copies.size(); ++i) {
+            const auto poison = scratch.media()[i]->poison();
+            if (poison.length > 0)
+                copies[i]->poison(poison.offset, poison.length);
+        }
         test::TestEnv env(plan_.seed + 1000);
         const auto volume = volume::Volume::open(test::open_table(copies), env, mount_options());
         trace = recorder.trace(); // without the unmount
@@ -344,6 +362,7 @@ void Explorer::explore_recovery(const test::Trace &trace, const std::vector<Byte
     auto models = models_of(recording_.options, images);
     for (std::size_t index = 0; index < trace.events.size(); ++index) {
         const Event &event = trace.events[index];
+        pass_poison(scratch, event);
         const bool here = event.kind == Event::Kind::drain && event.device == 0 && !stopped() &&
                           (!only_ || only_->nested->event == index);
         const auto only = only_ ? std::optional(only_->nested->state) : std::nullopt;

@@ -8,9 +8,9 @@ namespace daxpin::crash {
 namespace {
 
 // In the order of Start.
-constexpr const char *start_names[] = {"fresh",       "dirty",       "lap",
-                                       "full",        "nearly-full", "split-names",
-                                       "split-files", "two-devices", "crashed"};
+constexpr const char *start_names[] = {"fresh",       "dirty",       "lap",         "full",
+                                       "nearly-full", "split-names", "split-files", "full-root",
+                                       "two-devices", "known",       "crashed"};
 static_assert(std::size(start_names) == std::size(all_starts));
 
 } // namespace

@@ -21,12 +21,15 @@ enum class Start {
     nearly_full, // two blocks are free
     split_names, // the leaf that holds the root's entries is about to split
     split_files, // the leaf that holds the newest inodes is about to split
+    full_root,   // the tree's root has all the children it can: a leaf that splits splits it, too
     two_devices, // metadata on one, data on another; dirty
+    known,       // dirty; the kernel remembers every inode with a name, as it does for long
     crashed      // as a power failure left it, at a moment chosen by the seed
 };
 inline constexpr Start all_starts[] = {Start::fresh,       Start::dirty,       Start::lap,
                                        Start::full,        Start::nearly_full, Start::split_names,
-                                       Start::split_files, Start::two_devices, Start::crashed};
+                                       Start::split_files, Start::full_root,   Start::two_devices,
+                                       Start::known,       Start::crashed};
 
 struct Image {
     Start start = Start::fresh;
@@ -34,7 +37,9 @@ struct Image {
     device::Domain domain = device::Domain::cache_line;
 
     // The setup is part of what is recorded; in the others its outcome is home before.
-    bool records_setup() const { return start == Start::dirty || start == Start::two_devices; }
+    bool records_setup() const {
+        return start == Start::dirty || start == Start::two_devices || start == Start::known;
+    }
     bool is_short_of_space() const { return start == Start::full || start == Start::nearly_full; }
     bool operator==(const Image &) const = default;
 };

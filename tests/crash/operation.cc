@@ -3,6 +3,7 @@
 
 #include "support/test_env.h"
 
+#include <algorithm>
 #include <cstring>
 #include <iterator>
 
@@ -40,6 +41,8 @@ constexpr const char *op_names[] = {"create",
                                     "extend",
                                     "lease",
                                     "mapped stores and sync",
+                                    "read",
+                                    "media error",
                                     "checkpoint",
                                     "background",
                                     "remount"};
@@ -74,6 +77,15 @@ std::vector<std::byte> content(std::uint64_t version, std::uint64_t offset, std:
     std::vector<std::byte> bytes(length);
     fill_version(version, offset, bytes);
     return bytes;
+}
+
+std::vector<std::byte> written_bytes(const Operation &operation, std::uint64_t offset,
+                                     std::uint64_t length) {
+    if (operation.bytes.empty())
+        return content(operation.version, offset, length);
+    const auto begin = operation.bytes.begin();
+    return {begin, begin + static_cast<std::ptrdiff_t>(
+                               std::min<std::size_t>(length, operation.bytes.size()))};
 }
 
 } // namespace daxpin::crash

@@ -46,6 +46,8 @@ enum class Op {
     extend,
     lease,
     mapped_write,
+    read,
+    spoil,
     checkpoint,
     background,
     remount
@@ -62,6 +64,8 @@ struct Operation {
     std::uint64_t other_offset = 0; // copy: offset in `other`; set_flags: alignment hint
     std::uint64_t version = 0;      // of the bytes written; given by the workload's position
     bool prepare = false;
+    std::uint64_t forgery = 0;         // write, set_xattr: a kind of forgery.h
+    std::vector<std::byte> bytes = {}; // what these write, if not the bytes of `version`
     bool operator==(const Operation &) const = default;
 };
 
@@ -71,6 +75,9 @@ std::string describe(const Operation &operation);
 // is zero.
 void fill_version(std::uint64_t version, std::uint64_t offset, std::span<std::byte> out);
 std::vector<std::byte> content(std::uint64_t version, std::uint64_t offset, std::uint64_t length);
+// What a write at `offset` of the operation's bytes writes there; set_xattr: the value.
+std::vector<std::byte> written_bytes(const Operation &operation, std::uint64_t offset,
+                                     std::uint64_t length);
 
 // ---- the words that workloads are written in ----
 inline Operation create(std::string path, std::uint64_t mode = 0100644) {
@@ -150,6 +157,11 @@ inline Operation set_xattr(std::string path, std::string name, std::uint64_t len
 inline Operation remove_xattr(std::string path, std::string name) {
     return {.op = Op::remove_xattr, .path = std::move(path), .other = std::move(name)};
 }
+// Writes bytes that look like journal records; see forgery.h.
+template <typename Forgery> Operation forged(Forgery forgery, Operation operation) {
+    operation.forgery = static_cast<std::uint64_t>(forgery);
+    return operation;
+}
 // digits: see AccessList.
 inline Operation set_list(std::string path, std::string name, std::uint64_t digits) {
     return {.op = Op::set_list, .path = std::move(path), .other = std::move(name), .value = digits};
@@ -191,6 +203,14 @@ inline Operation lease(std::string slot, bool write) {
 // Stores through a mapping of the file, then DAXPIN_IOC_SYNC.
 inline Operation mapped_write(std::string path, std::uint64_t offset, std::uint64_t length) {
     return {.op = Op::mapped_write, .path = std::move(path), .offset = offset, .length = length};
+}
+// Reads the whole file as programs do; the volume notes what cannot be read.
+inline Operation read(std::string path) {
+    return {.op = Op::read, .path = std::move(path)};
+}
+// A media error comes up in the block with byte `offset` of the file, which nobody has noticed.
+inline Operation spoil(std::string path, std::uint64_t offset) {
+    return {.op = Op::spoil, .path = std::move(path), .offset = offset};
 }
 inline Operation checkpoint() {
     return {.op = Op::checkpoint, .path = {}};

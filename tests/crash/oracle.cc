@@ -132,6 +132,8 @@ Result<void> Oracle::perform(const Operation &operation, std::uint64_t count) {
     case Op::mapped_write:
     case Op::copy:
     case Op::fallocate:
+    case Op::read:
+    case Op::spoil:
         return change_data(operation, count);
     case Op::open:
         slots_[operation.other] = find(operation.path);
@@ -311,6 +313,12 @@ Result<void> check_size(const OracleFile &file, std::uint64_t size) {
     return {};
 }
 
+// Blocks behind the end are the file's no more.
+void drop_lost(OracleFile &file) {
+    std::erase_if(file.lost,
+                  [&](std::uint64_t block) { return block * block_size >= file.data.size(); });
+}
+
 Result<void> set_xattr(OracleFile &file, const Operation &operation) {
     const bool there = file.xattrs.contains(operation.other);
     const auto mode = static_cast<inode::XattrMode>(operation.value);
@@ -318,7 +326,7 @@ Result<void> set_xattr(OracleFile &file, const Operation &operation) {
         return Errc::exists;
     if (mode == inode::XattrMode::replace && !there)
         return Errc::no_attribute;
-    file.xattrs[operation.other] = content(operation.version, 0, operation.length);
+    file.xattrs[operation.other] = written_bytes(operation, 0, operation.length);
     return {};
 }
 
@@ -340,6 +348,7 @@ Result<void> Oracle::change(const Operation &operation) {
         if (auto allowed = check_size(*file, operation.length); !allowed)
             return allowed;
         file->data.resize(operation.length);
+        drop_lost(*file);
         break;
     case Op::extend:
         file->data.resize(operation.length);
@@ -409,6 +418,30 @@ Bytes part(const OracleFile &file, std::uint64_t offset, std::uint64_t length) {
             file.data.begin() + static_cast<std::ptrdiff_t>(end)};
 }
 
+// What a change of [offset, offset + length) does to lost blocks: those that it covers, up to the
+// file's end at least, are good again. ERRORS: io if it covers one in part; nothing changes then.
+Result<void> make_good(OracleFile &file, std::uint64_t offset, std::uint64_t length) {
+    const std::uint64_t end = offset + length;
+    const std::uint64_t file_end = std::max<std::uint64_t>(file.data.size(), end);
+    const auto touched = [&](std::uint64_t block) {
+        return offset < (block + 1) * block_size && block * block_size < end;
+    };
+    const auto covered = [&](std::uint64_t block) {
+        return offset <= block * block_size && end >= std::min((block + 1) * block_size, file_end);
+    };
+    for (const std::uint64_t block : file.lost) {
+        if (touched(block) && !covered(block))
+            return Errc::io;
+    }
+    std::erase_if(file.lost, touched);
+    return {};
+}
+
+bool is_lost(const OracleFile &file, std::uint64_t offset, std::uint64_t length) {
+    const auto block = file.lost.lower_bound(offset / block_size);
+    return block != file.lost.end() && *block * block_size < offset + length;
+}
+
 void allocate(OracleFile &file, const Operation &operation) {
     const auto mode = static_cast<FallocateMode>(operation.value);
     const std::uint64_t end = operation.offset + operation.length;
@@ -435,6 +468,8 @@ Result<void> Oracle::change_data(const Operation &operation, std::uint64_t count
                            mode == FallocateMode::zero_keep_size;
         if (frees && (!file->pinned.empty() || !file->write_leases.empty()))
             return Errc::pinned;
+        if (frees)
+            DAXPIN_TRY(make_good(*file, operation.offset, operation.length));
         allocate(*file, operation);
         file->mtime_ns.reset();
         return {};
@@ -443,120 +478,29 @@ Result<void> Oracle::change_data(const Operation &operation, std::uint64_t count
         const File to = find(operation.other);
         if (!to)
             return Errc::not_found;
+        if (is_lost(*file, operation.offset, operation.length))
+            return Errc::io;
+        DAXPIN_TRY(make_good(*to, operation.other_offset, count));
         put(*to, operation.other_offset, part(*file, operation.offset, count));
         return {};
+    }
+    if (operation.op == Op::spoil) {
+        file->lost.insert(operation.offset / block_size);
+        return {};
+    }
+    if (operation.op == Op::read)
+        return file->lost.empty() ? Result<void>{} : Errc::io;
+    if (operation.op == Op::mapped_write) { // what lies behind the end is nobody's
+        const std::uint64_t size = file->data.size();
+        count = std::min(count, size - std::min(operation.offset, size));
     }
     const bool append = operation.op == Op::append;
     const std::uint64_t offset = append ? file->data.size() : operation.offset;
     if (file->pinned_whole && offset + count > file->data.size())
         return Errc::pinned;
-    put(*file, offset, content(operation.version, append ? 0 : operation.offset, count));
+    DAXPIN_TRY(make_good(*file, offset, count));
+    put(*file, offset, written_bytes(operation, append ? 0 : operation.offset, count));
     return {};
-}
-
-// ---- comparison -------------------------------------------------------------------------------
-
-namespace {
-
-std::uint32_t link_count(const OracleFile &file) {
-    if (!file.is_directory())
-        return file.names;
-    const auto is_directory = [](const auto &entry) { return entry.second->is_directory(); };
-    return 2 + static_cast<std::uint32_t>(
-                   std::count_if(file.entries.begin(), file.entries.end(), is_directory));
-}
-
-std::uint64_t size_of(const OracleFile &file) {
-    if (file.is_directory())
-        return file.entries.size();
-    return file.mode >> 12 == 012 ? file.target.size() : file.data.size();
-}
-
-std::map<std::string, Bytes> all_xattrs(const OracleFile &file) {
-    auto all = file.xattrs;
-    for (const auto &[name, list] : file.lists)
-        all.emplace(name, list.bytes());
-    return all;
-}
-
-// The first difference of what both know about one file.
-std::string file_difference(const OracleFile &file, const DumpFile &found, bool data) {
-    const volume::Attributes &is = found.attributes;
-    std::string text;
-    const auto compare = [&](const char *name, std::uint64_t a, std::uint64_t b) {
-        if (a != b && text.empty())
-            text =
-                std::string(name) + " is " + std::to_string(a) + ", expected " + std::to_string(b);
-    };
-    compare("mode", is.mode, file.mode);
-    compare("uid", is.uid, file.uid);
-    compare("gid", is.gid, file.gid);
-    compare("rdev", is.rdev, file.rdev);
-    compare("link count", is.link_count, link_count(file));
-    compare("size", is.size, size_of(file));
-    compare("flags", is.flags & ~format::inode_flag_pinned_whole, file.flags);
-    compare("alignment hint", is.align_hint, file.align_hint);
-    compare("pinned bytes", found.pinned_bytes, file.pinned.size() * block_size);
-    compare("pinned whole", found.pinned_whole, file.pinned_whole);
-    if (file.atime_ns)
-        compare("atime", static_cast<std::uint64_t>(is.atime_ns),
-                static_cast<std::uint64_t>(*file.atime_ns));
-    if (file.mtime_ns)
-        compare("mtime", static_cast<std::uint64_t>(is.mtime_ns),
-                static_cast<std::uint64_t>(*file.mtime_ns));
-    if (text.empty() && found.target != file.target)
-        text = "link target";
-    if (text.empty() && found.xattrs != all_xattrs(file))
-        text = "extended attributes";
-    if (text.empty() && data && found.data != file.data)
-        text = "data at byte " + std::to_string(std::mismatch(found.data.begin(), found.data.end(),
-                                                              file.data.begin(), file.data.end())
-                                                    .first -
-                                                found.data.begin());
-    return text;
-}
-
-} // namespace
-
-std::string Oracle::compare(const std::string &path, const OracleFile &file, const Dump &dump,
-                            bool data, std::map<const OracleFile *, std::uint64_t> &numbers) const {
-    const auto name = dump.names.find(path);
-    if (name == dump.names.end())
-        return "\"" + path + "\" is missing";
-    const auto [known, is_new] = numbers.emplace(&file, name->second);
-    if (known->second != name->second)
-        return "\"" + path + "\" is not the inode of its other names";
-    if (!is_new)
-        return {};
-    const std::string text = file_difference(file, dump.files.at(name->second), data);
-    if (!text.empty())
-        return "\"" + path + "\": " + text;
-    for (const auto &[child, entry] : file.entries) {
-        auto below =
-            compare(path.empty() ? child : path + "/" + child, *entry, dump, data, numbers);
-        if (!below.empty())
-            return below;
-    }
-    return {};
-}
-
-const Bytes *Oracle::data(const std::string &path) const {
-    const File file = find(path);
-    return file ? &file->data : nullptr;
-}
-
-std::string Oracle::difference(const Dump &dump, bool data) const {
-    std::map<const OracleFile *, std::uint64_t> numbers;
-    std::string text = compare("", *root_, dump, data, numbers);
-    if (text.empty() && numbers.size() != dump.files.size())
-        text = std::to_string(dump.files.size()) + " files, expected " +
-               std::to_string(numbers.size());
-    std::size_t names = 1;
-    for (const auto &[file, number] : numbers)
-        names += file->entries.size();
-    if (text.empty() && names != dump.names.size())
-        text = std::to_string(dump.names.size()) + " names, expected " + std::to_string(names);
-    return text;
 }
 
 } // namespace daxpin::crash

@@ -27,6 +27,7 @@ struct OracleFile {
     bool linkable = false; // made without a name: link() may give it one
     std::string target;
     Bytes data;
+    std::set<std::uint64_t> lost; // blocks with a media error
     bool pinned_whole = false;
     std::set<std::uint64_t> pinned;                 // file blocks
     std::set<std::string> write_leases;             // of the whole file, by slot

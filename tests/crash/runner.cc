@@ -206,7 +206,7 @@ void Crew::take(const std::string &line) {
 // Takes what the worker has sent; false once it has closed its end.
 bool Crew::receive(Process &process) {
     char buffer[65536];
-    const ssize_t count = read(process.pipe, buffer, sizeof buffer);
+    const ssize_t count = ::read(process.pipe, buffer, sizeof buffer);
     if (count <= 0)
         return false;
     process.received.append(buffer, static_cast<std::size_t>(count));

@@ -7,11 +7,12 @@
 namespace daxpin::crash {
 
 Scratch::Scratch(const std::vector<test::SimOptions> &options, const std::vector<Bytes> &images)
-    : images_(images) {
+    : images_(images), poisons_(images.size()) {
     for (std::size_t i = 0; i < images.size(); ++i) {
         media_.push_back(test::SimMedia::create(options[i]));
         std::copy(images[i].begin(), images[i].end(), media_[i]->bytes().begin());
         media_[i]->set_sink(this);
+        media_[i]->heal_on_rewrite(true);
         is_touched_.emplace_back(images[i].size() / block_size);
     }
 }
@@ -56,6 +57,7 @@ void Scratch::mark() {
     marked_ = true;
     undo_.clear();
     advanced_at_mark_ = advanced_;
+    poisons_at_mark_ = poisons_;
 }
 
 void Scratch::rollback() {
@@ -67,6 +69,8 @@ void Scratch::rollback() {
     }
     undo_.clear();
     advanced_ = advanced_at_mark_;
+    for (unsigned device = 0; device < media_.size(); ++device)
+        poison(device, poisons_at_mark_[device]);
 }
 
 void Scratch::write(unsigned device, std::uint64_t offset, std::span<const std::byte> bytes) {
@@ -82,6 +86,15 @@ void Scratch::restore() {
         is_touched_[block.device()][block.block()] = false;
     }
     touched_.clear();
+    for (unsigned device = 0; device < media_.size(); ++device) {
+        if (media_[device]->poison() != poisons_[device])
+            poison(device, poisons_[device]);
+    }
+}
+
+void Scratch::poison(unsigned device, test::SimMedia::Poison poison) {
+    poisons_[device] = poison;
+    media_[device]->poison(poison.offset, poison.length);
 }
 
 } // namespace daxpin::crash

@@ -25,6 +25,9 @@ class Scratch : public test::EventSink {
     // Changes the media until restore().
     void write(unsigned device, std::uint64_t offset, std::span<const std::byte> bytes);
     void restore();
+    // Changes the reference's media error, of which each device has one at most. Recoveries may
+    // heal it until restore().
+    void poison(unsigned device, test::SimMedia::Poison poison);
 
     // rollback() takes the reference back to what it was at the last mark(). REQUIRES: restored.
     void mark();
@@ -45,12 +48,14 @@ class Scratch : public test::EventSink {
 
     MediaList media_;
     std::vector<Bytes> images_;
+    std::vector<test::SimMedia::Poison> poisons_;
     std::vector<std::vector<bool>> is_touched_;
     std::vector<MediaBlock> touched_;
     std::set<std::uint64_t> advanced_;
     bool marked_ = false;
     std::map<std::uint64_t, Bytes> undo_; // by MediaBlock value: content at the mark
     std::set<std::uint64_t> advanced_at_mark_;
+    std::vector<test::SimMedia::Poison> poisons_at_mark_;
 };
 
 } // namespace daxpin::crash

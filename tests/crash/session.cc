@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "crash/session.h"
 
+#include "crash/forgery.h"
 #include "device/label.h"
 #include "support/volume_fixture.h"
 
@@ -54,6 +55,8 @@ Session::Session(const Workload &workload, const Image &image, std::uint64_t see
     : workload_(workload), image_(image), seed_(seed), env_(seed),
       media_(test::make_media(shape_of(image, seed), env_)) {
     fill_free_blocks(media_);
+    for (const auto &one : media_)
+        one->heal_on_rewrite(true);
 }
 
 void Session::mount() {
@@ -61,7 +64,9 @@ void Session::mount() {
     if (!opened)
         throw Problem{"mount: " + daxpin::describe(opened.error())};
     volume_ = std::move(*opened);
-    executor_ = std::make_unique<Executor>(*volume_);
+    executor_ = std::make_unique<Executor>(*volume_, image_.start == Start::known
+                                                         ? Executor::Lookups::kept
+                                                         : Executor::Lookups::forgotten);
 }
 
 void Session::unmount() {
@@ -71,6 +76,7 @@ void Session::unmount() {
 
 Result<std::uint64_t> Session::execute(Operation &operation) {
     operation.version = ++version_;
+    operation.bytes = forge(media_, operation);
     return executor_->run(operation);
 }
 

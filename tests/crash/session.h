@@ -41,6 +41,8 @@ class Session {
 
     void mount();
     void unmount();
+    // Closes what is open; nothing but unmount() and mount() may follow.
+    void close_files() { executor_.reset(); }
     // Runs one operation on volume and oracle.
     void run(Operation operation);
     // Runs one operation on the volume alone, in its turn: it is given its version.
@@ -57,6 +59,7 @@ class Session {
     void prepare_start();
     void prepare_full(std::uint64_t blocks_left);
     void prepare_split(bool names);
+    void prepare_full_root();
     void prepare_crashed();
     void crash_during(const Operation &operation, std::uint64_t random);
     void plan_lap();

@@ -8,6 +8,7 @@
 #include "device/label.h"
 #include "support/persistence_model.h"
 
+#include <cstring>
 #include <xxhash.h>
 
 namespace daxpin::crash {
@@ -85,6 +86,8 @@ void Session::prepare_start() {
         prepare_full(image_.start == Start::full ? 0 : 2);
     if (image_.start == Start::split_names || image_.start == Start::split_files)
         prepare_split(image_.start == Start::split_names);
+    if (image_.start == Start::full_root)
+        prepare_full_root();
     unmount();
     if (ring_start_)
         set_ring(*ring_start_);
@@ -129,6 +132,32 @@ void Session::prepare_split(bool names) {
         twin.run(pad(count));
     for (unsigned i = 0; i + 1 < count; ++i)
         run(pad(i));
+}
+
+// Files of a third of a leaf each, until one more would add a level to the tree; found out on a
+// second session. Workloads name some of them (combined_workloads.cc).
+void Session::prepare_full_root() {
+    const auto add_pad = [](Session &session, unsigned i) {
+        const std::string path = "pads/" + std::to_string(1000 + i);
+        session.run(create(path));
+        session.run(set_xattr(path, "user.pad", format::blob_inline_max));
+    };
+    run(mkdir("pads"));
+    Session twin(workload_, image_, seed_);
+    twin.mount();
+    twin.run_all(workload_.setup);
+    twin.run(mkdir("pads"));
+    const std::uint64_t root = superblock_on(twin.media_).root * block_size;
+    const auto level = [&] {
+        format::NodeHeader header;
+        std::memcpy(&header, std::as_const(*twin.media_[0]).bytes().data() + root, sizeof header);
+        return header.level.get();
+    };
+    unsigned count = 0;
+    for (; level() < 2; ++count)
+        add_pad(twin, count);
+    for (unsigned i = 0; i + 1 < count; ++i)
+        add_pad(*this, i);
 }
 
 // ---- the ring -----------------------------------------------------------------------------------

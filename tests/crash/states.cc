@@ -135,6 +135,7 @@ void feed(std::vector<PersistenceModel> &models, const test::Trace &trace,
     case test::Event::Kind::drain:
         model.drain(event.thread);
         break;
+    case test::Event::Kind::poison:
     case test::Event::Kind::mark:
         break;
     }

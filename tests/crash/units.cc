@@ -2,6 +2,7 @@
 #include "crash/units.h"
 
 #include "crash/ace.h"
+#include "crash/combined_workloads.h"
 #include "crash/data_workloads.h"
 
 #include <algorithm>
@@ -75,6 +76,20 @@ void add_data(std::vector<Unit> &units, const std::vector<Image> &images, const 
     }
 }
 
+void add_combined(std::vector<Unit> &units, const std::vector<Image> &images, const Plan &plan) {
+    for (const auto &group : combined_workloads()) {
+        const std::string &first = group[0].name;
+        for (const Image &image : images)
+            units.push_back(
+                {first.substr(0, first.rfind('.')) + ".*", image, plan, [group] { return group; }});
+    }
+}
+
+void add_full_root(std::vector<Unit> &units, const Plan &plan) {
+    for (const Image &image : images_of({"full-root", "full-root+wrap"}))
+        units.push_back({"full-root.*", image, plan, full_root_workloads});
+}
+
 void shuffle(std::vector<Unit> &units, std::size_t begin, std::uint64_t seed) {
     for (std::size_t i = begin; i + 1 < units.size(); ++i)
         std::swap(units[i], units[i + test::split_mix(seed) % (units.size() - i)]);
@@ -91,11 +106,19 @@ namespace {
 // What comes first, and is all of the quick tier.
 std::vector<Image> basic_images() {
     return images_of({"fresh", "dirty", "fresh+wrap", "lap", "full", "nearly-full", "split-names",
-                      "split-files", "two-devices"});
+                      "split-files", "two-devices", "known"});
+}
+
+// A tree of two levels makes everything that looks at the whole volume slow, and few workloads
+// change its inner nodes.
+std::vector<Image> usual_images() {
+    auto images = all_images(Domain::cache_line);
+    std::erase_if(images, [](const Image &image) { return image.start == Start::full_root; });
+    return images;
 }
 
 std::vector<Image> further_images() {
-    auto images = all_images(Domain::cache_line);
+    auto images = usual_images();
     const auto basic = basic_images();
     std::erase_if(images, [&](const Image &image) {
         return std::find(basic.begin(), basic.end(), image) != basic.end();
@@ -108,12 +131,16 @@ void add_generated(std::vector<Unit> &units, const std::vector<Image> &images, c
     add_ace(units, 1, images, plan);
     add_ace(units, 1, other_domains(), plan);
     add_data(units, images_of({"dirty", "dirty+wrap", "dirty+byte", "dirty+page"}), plan);
+    add_combined(
+        units, images_of({"dirty+wrap", "known", "two-devices", "dirty+byte", "dirty+page"}), plan);
     add_ace(units, 2, images_of({"dirty"}), plan);
 }
 
 std::vector<Unit> quick_units(const Plan &plan) {
     std::vector<Unit> units;
     add_own(units, basic_images(), few_states(plan));
+    add_combined(units, images_of({"dirty"}), few_states(plan));
+    add_full_root(units, few_states(plan));
     return units;
 }
 
@@ -121,10 +148,12 @@ std::vector<Unit> quick_units(const Plan &plan) {
 std::vector<Unit> normal_units(const Plan &plan) {
     std::vector<Unit> units;
     add_own(units, basic_images(), plan);
+    add_combined(units, images_of({"dirty"}), plan);
+    add_full_root(units, few_states(plan));
     const std::size_t basic = units.size();
     add_own(units, further_images(), plan);
     add_own(units, other_domains(), plan);
-    add_generated(units, all_images(Domain::cache_line), plan);
+    add_generated(units, usual_images(), plan);
     shuffle(units, basic, plan.seed);
     return units;
 }
@@ -134,7 +163,9 @@ std::vector<Unit> thorough_units(const Plan &plan) {
     add_own(units, all_images(Domain::cache_line), many_states(plan));
     add_own(units, all_images(Domain::byte), plan);
     add_own(units, all_images(Domain::page), plan);
-    add_generated(units, all_images(Domain::cache_line), plan);
+    add_generated(units, usual_images(), plan);
+    add_combined(units, images_of({"dirty"}), many_states(plan));
+    add_full_root(units, plan);
     add_ace(units, 3, images_of({"dirty"}), plan);
     shuffle(units, 0, plan.seed);
     return units;

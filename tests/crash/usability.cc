@@ -70,7 +70,7 @@ std::string try_directory(volume::Volume &volume, InodeNumber directory, const s
 // What lies behind the end of a file is zero when the file grows over it.
 std::string try_growth(volume::Volume &volume, const DumpFile &file) {
     const InodeNumber number = file.attributes.number;
-    if (!file.attributes.is_regular() || file.pinned_bytes > 0)
+    if (!file.attributes.is_regular() || file.pinned_bytes > 0 || !file.lost.empty())
         return {};
     volume::AttributeChange change;
     change.size = file.attributes.size + 5000;
@@ -100,6 +100,38 @@ std::string remove(volume::Volume &volume, const std::string &path, const Dump &
     return text_of(removed, "deleting \"" + path + "\" after recovery");
 }
 
+// Blocks that one new file can get; nothing is left of it.
+Result<std::uint64_t> room_on(volume::Volume &volume) {
+    const InodeNumber root{format::root_inode};
+    const std::string name = "~room";
+    const auto made =
+        volume.create(caller(), root, name, {.mode = 0100600, .rdev = 0}, {.write = true});
+    if (is_no_space(made))
+        return 0;
+    DAXPIN_TRY(made);
+    const InodeNumber number = made->attributes.number;
+    std::uint64_t blocks = 0;
+    for (std::uint64_t step = Session::device_bytes / block_size; step > 0; step /= 2) {
+        const auto allocate = [&] {
+            return volume.fallocate(number, made->open.handle,
+                                    volume::FallocateMode::allocate_keep_size, blocks * block_size,
+                                    step * block_size);
+        };
+        for (auto done = allocate(); done || !is_no_space(done); done = allocate()) {
+            DAXPIN_TRY(done);
+            blocks += step;
+        }
+    }
+    volume.release(number, made->open.handle);
+    DAXPIN_TRY(volume.unlink(caller(), root, name));
+    volume.forget(number, 1);
+    if (auto text = finish(volume); !text.empty())
+        return Error{Errc::io, text};
+    return blocks;
+}
+
+} // namespace
+
 std::string finish(volume::Volume &volume) {
     for (unsigned i = 0; i < background_steps_max; ++i) {
         const auto more = volume.background_step();
@@ -111,7 +143,26 @@ std::string finish(volume::Volume &volume) {
     return "background work that never ends";
 }
 
-} // namespace
+std::string check_room(Session &session) {
+    session.close_files();
+    if (auto text = finish(session.volume()); !text.empty())
+        return text;
+    MediaList copies;
+    for (const auto &one : session.media())
+        copies.push_back(one->clone());
+    test::TestEnv env;
+    const auto fresh = volume::Volume::open(test::open_table(copies), env, mount_options());
+    if (!fresh)
+        return text_of(fresh, "a second mount of the media");
+    const auto here = room_on(session.volume());
+    const auto there = room_on(**fresh);
+    if (!here || !there)
+        return here ? text_of(there, "allocating all") : text_of(here, "allocating all");
+    if (*here != *there)
+        return "a volume long in use allocates " + std::to_string(*here) +
+               " blocks, one mounted anew " + std::to_string(*there);
+    return {};
+}
 
 std::string try_every_directory(volume::Volume &volume, const Dump &dump) {
     if (auto text = thaw(volume, dump); !text.empty())
@@ -178,6 +229,8 @@ Result<Space> space_after_boot(const MediaList &media, test::TestEnv &env) {
     if (!report.clean())
         return Error{Errc::corrupt, "fsck: " + (report.findings.empty() ? std::string("not clean")
                                                                         : report.findings[0].text)};
+    if (report.counts.bad_blocks > 0)
+        return Error{Errc::corrupt, "a block that takes data again is still listed as bad"};
     return Space{report.counts.free_blocks, report.counts.nodes};
 }
 

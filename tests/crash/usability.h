@@ -20,6 +20,14 @@ std::string use_with_threads(volume::Volume &volume, const Dump &dump, unsigned 
 // Deletes everything and finishes the deletions. Returns what went wrong.
 std::string delete_everything(volume::Volume &volume, const Dump &dump);
 
+// Runs background steps until there is nothing left to do. Returns what went wrong.
+std::string finish(volume::Volume &volume);
+
+// Whether the session's volume, which has run for a while, can allocate as much as one that is
+// mounted anew from the same media: no free block is forgotten in memory, or thought free.
+// Closes the session's files. Returns what went wrong.
+std::string check_room(Session &session);
+
 // What an emptied volume consists of.
 struct Space {
     std::uint64_t free_blocks = 0;

@@ -2,6 +2,7 @@
 #include "crash/workloads.h"
 
 #include "crash/access_list.h"
+#include "crash/forgery.h"
 
 #include <sys/stat.h>
 
@@ -233,6 +234,21 @@ void add_housekeeping(std::vector<Workload> &all) {
                     set_xattr("foo", "user.other", 5000)}});
 }
 
+// User bytes that look like records are no records, wherever they stand.
+void add_forgeries(std::vector<Workload> &all) {
+    const std::uint64_t in_item = format::blob_inline_max;
+    const Steps changes{chmod("foo", 0600), checkpoint(), chmod("foo", 0644)};
+    const auto add = [&](const char *name, Steps steps) {
+        steps.insert(steps.end(), changes.begin(), changes.end());
+        all.push_back({std::string("forged-") + name, one_file, std::move(steps)});
+    };
+    add("torn", {forged(Forgery::this_lap, set_xattr("foo", "user.forged", in_item))});
+    add("stale-seat",
+        {forged(Forgery::next_lap, set_xattr("foo", "user.forged", in_item)), checkpoint()});
+    add("data", {forged(Forgery::true_epoch, write("foo", 0, 2 * block))});
+    add("value", {forged(Forgery::true_epoch, set_xattr("foo", "user.forged", 2 * block))});
+}
+
 std::vector<Workload> all_workloads() {
     std::vector<Workload> all{{format_workload, {}, {}}};
     add_names(all);
@@ -242,6 +258,7 @@ std::vector<Workload> all_workloads() {
     add_attributes(all);
     add_pins(all);
     add_housekeeping(all);
+    add_forgeries(all);
     return all;
 }
 

@@ -2,6 +2,7 @@
 //
 // The generated workloads and what is kept of their results.
 #include "crash/ace.h"
+#include "crash/combined_workloads.h"
 #include "crash/data_workloads.h"
 #include "crash/explorer.h"
 #include "crash/image.h"
@@ -82,6 +83,20 @@ TEST_CASE("data workloads: names are unique, the workloads of a group begin alik
     }
     CHECK(names.size() == count);
     CHECK(count > 1000);
+}
+
+TEST_CASE("combined workloads: names are unique, the workloads of a group begin alike", "[crash]") {
+    std::set<std::string> names;
+    std::size_t count = 0;
+    for (const auto &group : combined_workloads()) {
+        for (const Workload &workload : group) {
+            ++count;
+            names.insert(workload.name);
+            CHECK(workload.setup == group[0].setup);
+        }
+    }
+    CHECK(names.size() == count);
+    CHECK(count > 200);
 }
 
 TEST_CASE("image: every name is read back", "[crash]") {

@@ -69,6 +69,10 @@ void SimMedia::fail_drains_from(std::uint64_t n) {
 }
 
 void SimMedia::poison(std::uint64_t offset, std::uint64_t length) {
+    if (EventSink *sink = sink_.load()) {
+        std::lock_guard lock(event_mutex_);
+        sink->poisoned(*this, offset, length);
+    }
     poison_length_ = 0;
     poison_offset_ = offset;
     poison_length_ = length;

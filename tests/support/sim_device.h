@@ -38,6 +38,10 @@ class EventSink {
                                 std::span<const std::byte> in, device::StoreKind kind) = 0;
     virtual void flushed(const SimMedia &media, std::uint64_t offset, std::uint64_t length) = 0;
     virtual void drained(const SimMedia &media) = 0;
+    // From now on this range, and no other, is poisoned; length 0: none is.
+    virtual void poisoned(const SimMedia &media, std::uint64_t offset, std::uint64_t length) {
+        static_cast<void>(media), static_cast<void>(offset), static_cast<void>(length);
+    }
 };
 
 struct SimOptions {
@@ -71,6 +75,12 @@ class SimMedia : public std::enable_shared_from_this<SimMedia> {
     void fail_drains_from(std::uint64_t n);
     // Reads and stores that touch [offset, offset + length) fail; length 0 heals.
     void poison(std::uint64_t offset, std::uint64_t length);
+    struct Poison {
+        std::uint64_t offset = 0;
+        std::uint64_t length = 0; // 0: there is none
+        bool operator==(const Poison &) const = default;
+    };
+    Poison poison() const { return {poison_offset_, poison_length_}; }
     // Device::rewrite() of a block ends its poison, as real media do. Off at first.
     void heal_on_rewrite(bool heals) { heals_ = heals; }
 

@@ -66,4 +66,14 @@ void TraceRecorder::drained(const SimMedia &media) {
     add(event);
 }
 
+void TraceRecorder::poisoned(const SimMedia &media, std::uint64_t offset, std::uint64_t length) {
+    std::lock_guard lock(mutex_);
+    Event event;
+    event.kind = Event::Kind::poison;
+    event.device = index_of(media);
+    event.offset = offset;
+    event.data = length;
+    add(event);
+}
+
 } // namespace daxpin::test

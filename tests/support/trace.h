@@ -11,14 +11,14 @@
 namespace daxpin::test {
 
 struct Event {
-    enum class Kind : std::uint8_t { store, flush, drain, mark };
+    enum class Kind : std::uint8_t { store, flush, drain, poison, mark };
     Kind kind = Kind::mark;
     device::StoreKind store_kind = device::StoreKind::cached;
     std::uint8_t device = 0;
     std::uint16_t thread = 0;
-    std::uint32_t length = 0; // bytes of a store; a flush's are in `data`
-    std::uint64_t offset = 0; // of a store or flush; the number of a mark
-    std::uint64_t data = 0;   // store: where its new bytes stand in Trace::bytes; flush: length
+    std::uint32_t length = 0; // bytes of a store; other lengths are in `data`
+    std::uint64_t offset = 0; // of a store, flush or poison; the number of a mark
+    std::uint64_t data = 0;   // store: where its new bytes stand in Trace::bytes; others: length
     bool operator==(const Event &) const = default;
 };
 
@@ -46,6 +46,7 @@ class TraceRecorder : public EventSink {
                         device::StoreKind kind) override;
     void flushed(const SimMedia &media, std::uint64_t offset, std::uint64_t length) override;
     void drained(const SimMedia &media) override;
+    void poisoned(const SimMedia &media, std::uint64_t offset, std::uint64_t length) override;
 
   private:
     std::uint8_t index_of(const SimMedia &media) const;
