@@ -103,11 +103,6 @@ IoctlAnswer device(Filesystem &fs, const IoctlRequest &request) {
     out.size = info.size;
     out.mapping_unit = info.mapping_unit;
     out.numa_node = info.numa_node;
-    const unsigned role = fs.volume.superblock().devices[in.index].role;
-    out.flags = (info.domain_assumed ? DAXPIN_DEVICE_ASSUMED : 0) |
-                ((role & unsigned(format::Role::metadata)) != 0 ? DAXPIN_DEVICE_METADATA : 0) |
-                ((role & unsigned(format::Role::data)) != 0 ? DAXPIN_DEVICE_DATA : 0);
-    std::memcpy(out.volume_uuid, fs.volume.superblock().volume_uuid, sizeof out.volume_uuid);
     std::memcpy(out.volume_uuid, superblock.volume_uuid, sizeof out.volume_uuid);
     std::memcpy(out.uuid, superblock.devices[in.index].device_uuid, sizeof out.uuid);
     std::memcpy(out.path, info.path.c_str(), info.path.size() + 1);
