@@ -69,20 +69,29 @@ AddressRange::~AddressRange() {
         munmap(address_, length_);
 }
 
+// Elsewhere first, then moved into place: a mapping that the filesystem refuses (ext4 without DAX
+// and MAP_SYNC) has by then taken away what stood at a fixed address, and another thread may get
+// it.
 Result<void> AddressRange::map(const Part &part) {
     const int protection = part.writable ? PROT_READ | PROT_WRITE : PROT_READ;
     const auto offset = static_cast<off_t>(part.offset);
+    void *found = MAP_FAILED;
     if (part.synchronous) {
-        if (mmap(address_ + part.at, part.length, protection,
-                 MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED, part.fd, offset) != MAP_FAILED)
-            return {};
-        if (errno != EOPNOTSUPP && errno != EINVAL)
+        found =
+            mmap(nullptr, part.length, protection, MAP_SHARED_VALIDATE | MAP_SYNC, part.fd, offset);
+        if (found == MAP_FAILED && errno != EOPNOTSUPP && errno != EINVAL)
             return system_error("cannot map the device");
     }
-    if (mmap(address_ + part.at, part.length, protection, MAP_SHARED | MAP_FIXED, part.fd,
-             offset) == MAP_FAILED)
+    if (found == MAP_FAILED)
+        found = mmap(nullptr, part.length, protection, MAP_SHARED, part.fd, offset);
+    if (found == MAP_FAILED)
         return system_error("cannot map the device");
-    return {};
+    if (mremap(found, part.length, part.length, MREMAP_MAYMOVE | MREMAP_FIXED,
+               address_ + part.at) != MAP_FAILED)
+        return {};
+    const auto error = system_error("cannot map the device at its place in the mapping");
+    munmap(found, part.length);
+    return error;
 }
 
 void AddressRange::clear(std::size_t at, std::size_t length) {
