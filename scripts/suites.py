@@ -117,7 +117,8 @@ def targets(stage):
     listed = subprocess.run(["meson", "introspect", "--tests", stage.folder], cwd=ROOT,
                             stdout=subprocess.PIPE, text=True, check=True)
     folder = ROOT / stage.folder
-    programs = [pathlib.Path(test["cmd"][0]) for test in json.loads(listed.stdout)
+    # A script is given the program that it drives.
+    programs = [pathlib.Path(word) for test in json.loads(listed.stdout) for word in test["cmd"]
                 if set(suite.split(":")[-1] for suite in test["suite"]) & set(stage.suites)]
     return sorted({str(program.relative_to(folder)) for program in programs
                    if program.is_relative_to(folder)})
