@@ -20,11 +20,13 @@ from dataclasses import dataclass, field
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SKIPPED_EXIT = 77
 TIMEOUT_MULTIPLIER = 4  # a test that hangs is found all the same; a slow machine is no failure
+# Clang's runtimes look for a name that Debian gives no version of; without it no suppression matches.
+SYMBOLIZER = "external_symbolizer_path=/usr/lib/llvm-14/bin/llvm-symbolizer"
 SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:handle_segv=0:"
-                    "handle_sigbus=0:allow_user_segv_handler=1",
+                    f"handle_sigbus=0:allow_user_segv_handler=1:{SYMBOLIZER}",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:"
+    "TSAN_OPTIONS": f"halt_on_error=1:second_deadlock_stack=1:{SYMBOLIZER}:"
                     f"suppressions={ROOT}/tests/stress/tsan.supp",
 }
 
