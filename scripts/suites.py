@@ -120,7 +120,7 @@ def targets(stage):
                             stdout=subprocess.PIPE, text=True, check=True)
     folder = ROOT / stage.folder
     # A script is given the program that it drives.
-    programs = [pathlib.Path(word) for test in json.loads(listed.stdout) for word in test["cmd"]
+    programs = [pathlib.Path(os.path.normpath(word)) for test in json.loads(listed.stdout) for word in test["cmd"]
                 if set(suite.split(":")[-1] for suite in test["suite"]) & set(stage.suites)]
     return sorted({str(program.relative_to(folder)) for program in programs
                    if program.is_relative_to(folder)})
