@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SKIPPED_EXIT = 77
 TIMEOUT_MULTIPLIER = 4  # a test that hangs is found all the same; a slow machine is no failure
-# Clang's runtimes look for a name that Debian gives no version of; without it no suppression matches.
+# Clang's runtimes look for a program of this name without a version, which Debian does not have;
+# without it no suppression matches.
 SYMBOLIZER = "external_symbolizer_path=/usr/lib/llvm-14/bin/llvm-symbolizer"
 SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:handle_segv=0:"
@@ -120,7 +121,8 @@ def targets(stage):
                             stdout=subprocess.PIPE, text=True, check=True)
     folder = ROOT / stage.folder
     # A script is given the program that it drives.
-    programs = [pathlib.Path(os.path.normpath(word)) for test in json.loads(listed.stdout) for word in test["cmd"]
+    programs = [pathlib.Path(os.path.normpath(word))
+                for test in json.loads(listed.stdout) for word in test["cmd"]
                 if set(suite.split(":")[-1] for suite in test["suite"]) & set(stage.suites)]
     return sorted({str(program.relative_to(folder)) for program in programs
                    if program.is_relative_to(folder)})
