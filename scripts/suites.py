@@ -101,32 +101,27 @@ def compiler_environment(stage):
     return {"CC": ccache + c, "CXX": ccache + cxx}
 
 
-def expand(stage, target):
-    """All targets of a folder of sources, for a name that ends with a slash."""
-    if not target.endswith("/"):
-        return [target]
-    listed = subprocess.run(["meson", "introspect", "--targets", stage.folder], cwd=ROOT,
+def introspect(stage, what):
+    listed = subprocess.run(["meson", "introspect", f"--{what}", stage.folder], cwd=ROOT,
                             stdout=subprocess.PIPE, text=True, check=True)
-    folder = ROOT / stage.folder
-    return sorted(str(pathlib.Path(name).relative_to(folder))
-                  for one in json.loads(listed.stdout)
-                  if pathlib.Path(one["defined_in"]).is_relative_to(ROOT / target)
-                  for name in one["filename"])
+    return json.loads(listed.stdout)
 
 
 def targets(stage):
     """What ninja is to build; nothing means everything."""
-    if not stage.tests_only:
-        return [name for target in stage.targets for name in expand(stage, target)]
-    listed = subprocess.run(["meson", "introspect", "--tests", stage.folder], cwd=ROOT,
-                            stdout=subprocess.PIPE, text=True, check=True)
     folder = ROOT / stage.folder
-    # A script is given the program that it drives.
-    programs = [pathlib.Path(os.path.normpath(word))
-                for test in json.loads(listed.stdout) for word in test["cmd"]
-                if set(suite.split(":")[-1] for suite in test["suite"]) & set(stage.suites)]
-    return sorted({str(program.relative_to(folder)) for program in programs
-                   if program.is_relative_to(folder)})
+    known = {os.path.relpath(name, folder): pathlib.Path(one["defined_in"])
+             for one in introspect(stage, "targets") for name in one["filename"]}
+    if stage.tests_only:
+        # A script is given the program that it drives.
+        words = {os.path.relpath(folder / word, folder) for test in introspect(stage, "tests")
+                 if {suite.split(":")[-1] for suite in test["suite"]} & set(stage.suites)
+                 for word in test["cmd"]}
+        return sorted(words & set(known))
+    return [name for target in stage.targets
+            for name in (sorted(one for one, place in known.items()
+                                if place.is_relative_to(ROOT / target))
+                         if target.endswith("/") else [target])]
 
 
 def build(stage):
