@@ -35,7 +35,8 @@ SANITIZER_ENVIRONMENT = {
 @dataclass
 class Stage:
     """One way of building, and the suites that are run on it. Without targets all is built; a
-    target FOLDER/ is all that is built from there; with tests_only, the programs of these suites."""
+    target that is a folder stands for what is built from there; with tests_only, the programs of
+    the suites are."""
     name: str
     folder: str
     compilers: tuple = ("gcc", "g++")
@@ -64,7 +65,7 @@ STAGES = (
     Stage("clang", "build-clang", compilers=("clang-14", "clang++-14"),
           options=("-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1",
                    "-Dcpp_args=-g1", "-Dman=false"),
-          targets=("src/", "examples/", "tests/stress/fsx", "tests/stress/fsstress"),
+          targets=("src", "examples", "tests/stress/fsx", "tests/stress/fsstress"),
           suites=("threads",), environment=SANITIZER_ENVIRONMENT,
           about="clang 14 compiles all of it with -Wthread-safety as an error; threads and "
                 "processes on one mount, the daemon under ThreadSanitizer"),
@@ -112,16 +113,17 @@ def targets(stage):
     folder = ROOT / stage.folder
     known = {os.path.relpath(name, folder): pathlib.Path(one["defined_in"])
              for one in introspect(stage, "targets") for name in one["filename"]}
+    chosen = set()
+    for target in stage.targets:
+        place = ROOT / target
+        chosen |= {target} if target in known else \
+            {name for name, source in known.items() if source.is_relative_to(place)}
     if stage.tests_only:
-        # A script is given the program that it drives.
-        words = {os.path.relpath(folder / word, folder) for test in introspect(stage, "tests")
-                 if {suite.split(":")[-1] for suite in test["suite"]} & set(stage.suites)
-                 for word in test["cmd"]}
-        return sorted(words & set(known))
-    return [name for target in stage.targets
-            for name in (sorted(one for one, place in known.items()
-                                if place.is_relative_to(ROOT / target))
-                         if target.endswith("/") else [target])]
+        for test in introspect(stage, "tests"):
+            if {suite.split(":")[-1] for suite in test["suite"]} & set(stage.suites):
+                # All words: a script is given the program that it drives.
+                chosen |= {os.path.relpath(folder / word, folder) for word in test["cmd"]}
+    return sorted(chosen & set(known))
 
 
 def build(stage):

@@ -31,7 +31,7 @@ void make(const std::string &path, std::uint64_t size) {
 } // namespace
 
 FakeFilesystem::FakeFilesystem(std::uint64_t size) {
-    char folder[] = "./client-test-XXXXXX"; // not in /tmp: tmpfs may refuse O_DIRECT
+    char folder[] = "/var/tmp/daxpin-client-XXXXXX"; // not /tmp: tmpfs may refuse O_DIRECT
     REQUIRE(mkdtemp(folder) != nullptr);
     folder_ = folder;
     make(folder_ + "/file", size);

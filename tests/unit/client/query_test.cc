@@ -34,7 +34,7 @@ constexpr std::uint64_t mib = 1 << 20;
 class FakeSystem {
   public:
     FakeSystem() {
-        char folder[] = "./client-system-XXXXXX";
+        char folder[] = "/var/tmp/daxpin-system-XXXXXX";
         REQUIRE(mkdtemp(folder) != nullptr);
         root_ = fs::absolute(folder);
         fs::create_directories(region());

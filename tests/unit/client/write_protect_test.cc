@@ -24,7 +24,7 @@ using Range = std::pair<std::size_t, std::size_t>;
 // A shared mapping of an ordinary file, and what watches it; null where the kernel cannot.
 struct Watched {
     Watched() {
-        char path[] = "./client-watch-XXXXXX";
+        char path[] = "/var/tmp/daxpin-watch-XXXXXX";
         file = UniqueFd(mkstemp(path));
         REQUIRE(file);
         unlink(path);
