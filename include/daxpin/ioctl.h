@@ -154,6 +154,54 @@ struct daxpin_bad_blocks { /* asked of any file or directory, about the whole vo
     struct daxpin_bad_block blocks[DAXPIN_BAD_BLOCKS_MAX]; /* out */
 };
 
+struct daxpin_lease_info { /* somebody's lease */
+    __aligned_u64 inode;
+    __aligned_u64 id;     /* of the inode's leases */
+    __aligned_u64 offset; /* bytes, rounded out to mapping units */
+    __aligned_u64 length;
+    __aligned_u64 granted_ns; /* since 1970 */
+    __u32 access;             /* DAXPIN_LEASE_* */
+    __u32 uid;
+    __s32 pid;      /* of the thread that took it; 0 = not known. It proves nothing: leases are */
+    __u32 reserved; /* inherited by fork */
+};
+
+#define DAXPIN_LEASES_MAX 255
+
+struct daxpin_leases {          /* asked of any file or directory, about the whole volume */
+    __aligned_u64 cursor_inode; /* in: 0 at first; out: where to go on, ~0 at the end */
+    __aligned_u64 cursor_id;
+    __u32 count; /* out */
+    __u32 flags;
+    __u32 reserved[2];
+    struct daxpin_lease_info leases[DAXPIN_LEASES_MAX]; /* out */
+};
+
+/* struct daxpin_quarantined.flags */
+#define DAXPIN_QUARANTINE_LOST 0x1u /* some of it for leases of an earlier daemon */
+
+struct daxpin_quarantined { /* what of one file is in quarantine; the file may be gone */
+    __aligned_u64 inode;
+    __aligned_u64 generation;
+    __aligned_u64 bytes;
+    __u32 flags; /* DAXPIN_QUARANTINE_* */
+    __u32 reserved;
+};
+
+#define DAXPIN_QUARANTINE_MAX 255
+
+struct daxpin_quarantine { /* asked of any file or directory, about the whole volume */
+    __aligned_u64 cursor;  /* in: 0 at first; out: where to go on, ~0 at the end */
+    __u32 count;           /* out */
+    __u32 flags;
+    struct daxpin_quarantined files[DAXPIN_QUARANTINE_MAX]; /* out */
+};
+
+struct daxpin_forget {
+    __u32 flags;
+    __u32 reserved[3];
+};
+
 /* struct daxpin_damage.flags, out; zero on the way in */
 #define DAXPIN_DAMAGE_READ_ONLY 0x1u /* the volume is read-only, for whatever reason */
 
@@ -176,5 +224,8 @@ struct daxpin_damage {   /* asked of any file or directory, about the whole volu
 #define DAXPIN_IOC_SYNC _IOW(DAXPIN_IOC_MAGIC, 9, struct daxpin_range)
 #define DAXPIN_IOC_BAD_BLOCKS _IOWR(DAXPIN_IOC_MAGIC, 10, struct daxpin_bad_blocks)
 #define DAXPIN_IOC_DAMAGE _IOWR(DAXPIN_IOC_MAGIC, 11, struct daxpin_damage)
+#define DAXPIN_IOC_LEASES _IOWR(DAXPIN_IOC_MAGIC, 12, struct daxpin_leases)
+#define DAXPIN_IOC_QUARANTINE _IOWR(DAXPIN_IOC_MAGIC, 13, struct daxpin_quarantine)
+#define DAXPIN_IOC_FORGET _IOW(DAXPIN_IOC_MAGIC, 14, struct daxpin_forget)
 
 #endif

@@ -197,8 +197,7 @@ Result<Reservation> Allocator::reserve(BlockCount data_blocks) {
 }
 
 bool Allocator::State::returnable(const Waiting &entry) {
-    return journal.durable_tail() >= entry.tail_needed && grace.passed(entry.ticket) &&
-           entry.keeper.expired();
+    return journal.durable_tail() >= entry.tail_needed && grace.passed(entry.ticket);
 }
 
 void Allocator::State::give_back(MediaRun run) {
@@ -249,23 +248,14 @@ void Allocator::State::make_free(MediaRun run) {
 
 bool Allocator::State::reap() {
     bool any = false;
-    auto take_back = [&](const Waiting &entry) REQUIRES(mutex) {
-        give_back(entry.run);
-        any = true;
-    };
     for (auto *queue : {&waiting_data, &waiting_metadata})
         while (!queue->empty() && returnable(queue->front())) {
-            devices[queue->front().run.start.device()].pool->waiting -=
-                queue->front().run.count.value;
-            take_back(queue->front());
+            const MediaRun run = queue->front().run;
+            devices[run.start.device()].pool->waiting -= run.count.value;
+            give_back(run);
             queue->pop_front();
+            any = true;
         }
-    std::erase_if(kept, [&](const Waiting &entry) REQUIRES(mutex) {
-        if (!returnable(entry))
-            return false;
-        take_back(entry);
-        return true;
-    });
     return any;
 }
 

@@ -38,7 +38,6 @@ struct Waiting {
     MediaRun run;
     journal::Sequence tail_needed = 0; // metadata: the durable tail that allows reuse; data: 0
     Grace::Ticket ticket = 0;
-    std::weak_ptr<const void> keeper;
 };
 
 struct Allocator::State {
@@ -54,7 +53,6 @@ struct Allocator::State {
     Pool *data_pool GUARDED_BY(mutex) = nullptr; // one of the two above
     std::deque<Waiting> waiting_data GUARDED_BY(mutex);
     std::deque<Waiting> waiting_metadata GUARDED_BY(mutex);
-    std::vector<Waiting> kept GUARDED_BY(mutex); // under a lease
     // Bad blocks whose bit is clear: busy in DRAM, so that nobody gets them, until
     // Transaction::list_bad() sets the bit.
     std::set<MediaBlock> withdrawn GUARDED_BY(mutex);

@@ -84,11 +84,11 @@ Result<void> Transaction::load_groups(MediaRun run) {
 void Transaction::free_unit(MediaBlock unit) {
     units_.discard(unit);
     if (!allocator_.bad_blocks().is_listed(unit))
-        freed_.push_back({{unit, BlockCount{1}}, true, {}});
+        freed_.push_back({{unit, BlockCount{1}}, true});
 }
 
-void Transaction::free_data(MediaRun run, std::weak_ptr<const void> keeper) {
-    freed_.push_back({run, false, std::move(keeper)});
+void Transaction::free_data(MediaRun run) {
+    freed_.push_back({run, false});
 }
 
 bool Transaction::list_bad(MediaBlock block) {
@@ -106,7 +106,7 @@ bool Transaction::list_bad(MediaBlock block) {
 
 void Transaction::unlist_bad(MediaBlock block) {
     unlisted_.push_back(block);
-    freed_.push_back({{block, BlockCount{1}}, true, {}});
+    freed_.push_back({{block, BlockCount{1}}, true});
 }
 
 // Under the chunk's lock nobody else changes the bits that the change is about, nor looks at what
@@ -227,16 +227,12 @@ void Transaction::settle(journal::Sequence sequence) {
         }
     }
     const auto ticket = state.grace.ticket();
-    for (auto &freed : freed_) {
+    for (const auto &freed : freed_) {
         auto &pool = *state.devices[freed.run.start.device()].pool;
         pool.clear += freed.run.count.value;
-        Waiting entry{freed.run, freed.metadata ? sequence + 1 : 0, ticket, freed.keeper};
-        if (!entry.keeper.expired()) {
-            state.kept.push_back(std::move(entry));
-            continue;
-        }
         pool.waiting += freed.run.count.value;
-        (freed.metadata ? state.waiting_metadata : state.waiting_data).push_back(std::move(entry));
+        (freed.metadata ? state.waiting_metadata : state.waiting_data)
+            .push_back({freed.run, freed.metadata ? sequence + 1 : 0, ticket});
     }
     allocated_.clear();
     freed_.clear();

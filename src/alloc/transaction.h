@@ -34,10 +34,10 @@ class Transaction {
     // ERRORS: no_space; retry if blocks may come back by waiting.
     Result<MediaRun> allocate_data(const DataRequest &request);
 
-    // Frees data blocks. While `keeper` is alive (somebody leases them) they are not reused.
+    // Frees data blocks.
     // REQUIRES: none of them is a listed bad block; if one becomes listed meanwhile the
     // transaction starts again.
-    void free_data(MediaRun run, std::weak_ptr<const void> keeper = {});
+    void free_data(MediaRun run);
 
     // The body enters `block` into the list of bad blocks: from this record on its bit is set,
     // whoever owns it. True if nobody does, or will. commit() fails with busy while somebody is
@@ -60,7 +60,6 @@ class Transaction {
     struct Freed {
         MediaRun run;
         bool metadata;
-        std::weak_ptr<const void> keeper;
     };
     enum class Bit { set, clear, stays_set };
     struct BitmapChange {

@@ -81,13 +81,6 @@ void append(std::vector<Extent> &extents, const Extent &extent) {
         extents.push_back(extent);
 }
 
-void append(FreedRuns &runs, MediaRun run) {
-    if (!runs.empty() && runs.back().start + runs.back().count == run.start)
-        runs.back().count += run.count;
-    else
-        runs.push_back(run);
-}
-
 // What is left of `extent` before and behind [first, end).
 void append_outside(std::vector<Extent> &extents, const Extent &extent, FileBlock first,
                     FileBlock end) {
@@ -230,8 +223,7 @@ Result<ExtentMap::Removed> ExtentMap::remove(Transaction &tx, FileBlock first, B
     Removed removed{{}, {first.value + std::min(count.value, UINT64_MAX - first.value)}};
     std::vector<Extent> wanted;
     for (const Extent &extent : old) {
-        const Extent gone = clip(extent, first, end);
-        append(removed.runs, {gone.start, gone.count});
+        append(removed.extents, clip(extent, first, end));
         append_outside(wanted, extent, first, end);
     }
     if (old.size() == items_max && old.back().end() < end)

@@ -3,7 +3,7 @@
 // ExtentMap: maps the blocks of one file to blocks on media.
 //
 // A view on the tree's extent items of one inode; holds no state. Every change goes through the
-// Transaction passed in, so a crash leaves all or none of it. Knows nothing of pins. Runs that a
+// Transaction passed in, so a crash leaves all or none of it. Knows nothing of pins. Blocks that a
 // change frees are returned, never given to the allocator here: volume/ decides their fate.
 // Not thread-safe: the caller holds the inode's lock (shared to read, exclusive to change).
 // Record layout: docs/format.md, "Extent item".
@@ -24,8 +24,6 @@ struct Extent {
     FileBlock end() const { return first + count; }
     bool operator==(const Extent &) const = default;
 };
-
-using FreedRuns = std::vector<MediaRun>;
 
 class ExtentMap {
   public:
@@ -49,10 +47,10 @@ class ExtentMap {
     // ERRORS: corrupt if it is no hole; no_space.
     Result<void> insert(Transaction &tx, const Extent &extent);
 
-    // Removes [first, first + count) and returns the runs it freed; holes are skipped. Stops
+    // Removes [first, first + count) and returns what was there; holes are skipped. Stops
     // after `items_max` extent items (for steps): `next` is where to go on, or the range's end.
     struct Removed {
-        FreedRuns runs;
+        std::vector<Extent> extents;
         FileBlock next;
     };
     Result<Removed> remove(Transaction &tx, FileBlock first, BlockCount count,

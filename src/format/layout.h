@@ -199,6 +199,7 @@ enum class ItemType : std::uint8_t {
     symlink = 4,    // place 0: BlobItem + content
     extent = 5,     // place = first file block: ExtentItem
     pin = 6,        // place = first file block: PinItem
+    quarantine = 7, // under quarantine_table, place = first media block: QuarantineItem
     unfinished = 8, // under unfinished_table, place = inode number: UnfinishedItem
     bad_block = 9,  // under bad_block_table, place = media block: BadBlockItem
 };
@@ -206,6 +207,7 @@ enum class ItemType : std::uint8_t {
 inline constexpr std::uint64_t root_inode = 1;
 inline constexpr std::uint64_t unfinished_table = 2;
 inline constexpr std::uint64_t bad_block_table = 3;
+inline constexpr std::uint64_t quarantine_table = 4;
 inline constexpr std::uint64_t first_free_inode = 16;
 inline constexpr std::uint64_t inode_max = (std::uint64_t{1} << 60) - 1;
 
@@ -303,5 +305,15 @@ struct BadBlockItem {
     le32 flags;
 };
 DAXPIN_ON_MEDIA(BadBlockItem, 16);
+
+// Blocks that no file has any more and that somebody may still map.
+struct QuarantineItem {
+    std::byte boot_id[16]; // until it is another one
+    le64 inode;            // that the blocks were freed from
+    le64 generation;
+    le32 block_count; // > 0
+    le32 reserved;
+};
+DAXPIN_ON_MEDIA(QuarantineItem, 40);
 
 } // namespace daxpin::format

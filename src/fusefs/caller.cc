@@ -53,6 +53,7 @@ volume::Caller make_caller(uid_t uid, gid_t gid, mode_t umask, pid_t thread) {
     caller.uid = uid;
     caller.gid = gid;
     caller.umask = umask;
+    caller.pid = thread;
     caller.has_capability = [thread](int capability) {
         const auto capabilities = effective_capabilities(thread);
         return capabilities && (*capabilities >> capability & 1) != 0;

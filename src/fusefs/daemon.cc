@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/uuid.h"
 #include "device/open.h"
+#include "fusefs/absence.h"
 #include "fusefs/mountpoint.h"
 #include "fusefs/protect.h"
 #include "fusefs/session.h"
@@ -141,6 +142,7 @@ Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Pat
     Session *kernel = nullptr;
     Notifier notifier([&kernel](const Invalidation &what) { kernel->invalidate(what); });
     Background background(volume);
+    AbsenceWatch absence(volume, background);
     Filesystem fs{volume, notifier, background, options};
     DAXPIN_TRY_ASSIGN(const auto session,
                       Session::create(fs, options.fsname.empty() ? paths.device : options.fsname));
@@ -149,6 +151,7 @@ Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Pat
     DAXPIN_TRY(session->mount(paths.mountpoint));
     notifier.start();
     background.start();
+    absence.start();
     log_start(volume, options, paths);
     reporter.ready(options.verbose ? fmt::format("mounted {} on {}", paths.device, paths.mountpoint)
                                    : std::string());
@@ -158,6 +161,7 @@ Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Pat
         session->abandon();
     else
         session->unmount();
+    absence.stop();
     background.stop();
     notifier.stop();
     volume.set_observer(nullptr);

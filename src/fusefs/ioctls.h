@@ -31,6 +31,8 @@ using IoctlAnswer = Result<std::vector<std::byte>>;
 IoctlAnswer pin_ioctl(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request);
 IoctlAnswer lease_ioctl(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request);
 IoctlAnswer flags_ioctl(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request);
+IoctlAnswer lease_list_ioctl(Filesystem &fs, const volume::Caller &caller,
+                             const IoctlRequest &request);
 IoctlAnswer bad_block_ioctl(Filesystem &fs, const volume::Caller &caller,
                             const IoctlRequest &request);
 IoctlAnswer control_ioctl(Filesystem &fs, const volume::Caller &caller,

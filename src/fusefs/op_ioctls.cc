@@ -10,7 +10,7 @@ namespace {
 
 IoctlAnswer route(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
     for (const auto family :
-         {pin_ioctl, lease_ioctl, flags_ioctl, bad_block_ioctl, control_ioctl}) {
+         {pin_ioctl, lease_ioctl, lease_list_ioctl, flags_ioctl, bad_block_ioctl, control_ioctl}) {
         IoctlAnswer answer = family(fs, caller, request);
         if (answer || answer.code() != Errc::not_a_tty)
             return answer;

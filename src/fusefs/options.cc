@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "fusefs/options.h"
 
+#include "base/size_text.h"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -38,6 +40,13 @@ Result<unsigned> parse_count(std::string_view name, std::string_view value) {
     if (error != std::errc() || end != value.data() + value.size() || count < 1 || count > 1024)
         return bad_value(name, value, "a number from 1 to 1024");
     return count;
+}
+
+Result<std::uint64_t> parse_limit(std::string_view name, std::string_view value) {
+    const auto limit = parse_size(value);
+    if (!limit)
+        return bad_value(name, value, "a number, 0 for no limit");
+    return *limit;
 }
 
 Result<device::Domain> domain_of(std::string_view value) {
@@ -153,7 +162,7 @@ template <auto member, bool value> Result<void> set_flag(DaemonOptions &options,
     return {};
 }
 
-constexpr std::array<Keyword, 25> keywords{{
+constexpr std::array<Keyword, 27> keywords{{
     {"device", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          o.more_devices.emplace_back(value);
@@ -174,6 +183,17 @@ constexpr std::array<Keyword, 25> keywords{{
     {"dax", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          DAXPIN_TRY_ASSIGN(o.volume.dax, parse_dax(value));
+         return {};
+     }},
+    {"max_leases", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         DAXPIN_TRY_ASSIGN(o.volume.lease_limits.leases, parse_limit("max_leases", value));
+         return {};
+     }},
+    {"max_quarantine", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         DAXPIN_TRY_ASSIGN(const auto bytes, parse_limit("max_quarantine", value));
+         o.volume.lease_limits.quarantined_blocks = (bytes + block_size - 1) / block_size;
          return {};
      }},
     {"atime", true,
@@ -368,6 +388,9 @@ Options after -o:
   errors=ro|continue|exit   when metadata is found damaged: read-only from then on (default), go
                      on, or end the daemon
   dax=open|off       hand out leases and extents (default), or none
+  max_leases=N       leases that a user other than root may have (default 65536); 0: any number
+  max_quarantine=SIZE   beyond so much in quarantine for a user's leases he gets no new one
+                     (default 0: any)
   relatime, noatime, strictatime (also atime=WORD)
   allow_other, noallow_other, allow_root   who else sees the mount (root: allow_other by default)
   suid, nosuid, dev, nodev, exec, noexec   (default nosuid,nodev)

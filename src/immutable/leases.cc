@@ -5,26 +5,19 @@
 
 namespace daxpin::immutable {
 
-const Lease &Leases::grant(std::uint64_t handle, BlockRange range, bool write) {
-    if (leases_.empty())
-        keeper_ = std::make_shared<char>();
-    return leases_.emplace_back(Lease{next_id_++, handle, range, write});
+const Lease &Leases::grant(std::uint64_t handle, BlockRange range, bool write,
+                           const Holder &holder) {
+    return leases_.emplace_back(Lease{next_id_++, handle, range, write, holder});
 }
 
 bool Leases::release(std::uint64_t handle, LeaseId id) {
-    const auto gone = std::erase_if(
-        leases_, [&](const Lease &lease) { return lease.id == id && lease.handle == handle; });
-    if (leases_.empty())
-        keeper_.reset();
-    return gone > 0;
+    return std::erase_if(leases_, [&](const Lease &lease) {
+               return lease.id == id && lease.handle == handle;
+           }) > 0;
 }
 
 bool Leases::release_all(std::uint64_t handle) {
-    const auto gone =
-        std::erase_if(leases_, [&](const Lease &lease) { return lease.handle == handle; });
-    if (leases_.empty())
-        keeper_.reset();
-    return gone > 0;
+    return std::erase_if(leases_, [&](const Lease &lease) { return lease.handle == handle; }) > 0;
 }
 
 const Lease *Leases::find(std::uint64_t handle, LeaseId id) const {
@@ -68,6 +61,51 @@ bool Leases::covers(std::uint64_t handle, BlockRange range) const {
         if (piece.first <= covered)
             covered = std::max(covered, piece.end());
     return range.end() <= covered;
+}
+
+std::optional<BlockRange> Leases::leased_part(BlockRange range) const {
+    FileBlock first = range.end();
+    FileBlock end = range.first;
+    for (const Lease &lease : leases_)
+        if (lease.range.overlaps(range)) {
+            first = std::min(first, std::max(lease.range.first, range.first));
+            end = std::max(end, std::min(lease.range.end(), range.end()));
+        }
+    if (first >= end)
+        return std::nullopt;
+    return BlockRange{first, end - first};
+}
+
+const std::vector<std::uint32_t> &Leases::keep(MediaRun run, BlockRange range) {
+    std::vector<std::uint32_t> holders;
+    for (const Lease &lease : leases_)
+        if (lease.range.overlaps(range))
+            holders.push_back(lease.holder.uid);
+    std::sort(holders.begin(), holders.end());
+    holders.erase(std::unique(holders.begin(), holders.end()), holders.end());
+    return kept_.emplace_back(Kept{run, range, next_id_, std::move(holders)}).holders;
+}
+
+bool Leases::is_leased(const Kept &kept) const {
+    return std::any_of(leases_.begin(), leases_.end(), [&](const Lease &lease) {
+        return lease.id < kept.before && lease.range.overlaps(kept.range);
+    });
+}
+
+std::vector<Returned> Leases::take_returned() {
+    std::vector<Returned> returned;
+    std::erase_if(kept_, [&](Kept &kept) {
+        if (is_leased(kept))
+            return false;
+        returned.push_back({kept.run, std::move(kept.holders)});
+        return true;
+    });
+    return returned;
+}
+
+bool Leases::keeps(MediaBlock start) const {
+    return std::any_of(kept_.begin(), kept_.end(),
+                       [&](const Kept &kept) { return kept.run.start == start; });
 }
 
 } // namespace daxpin::immutable

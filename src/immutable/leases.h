@@ -3,31 +3,46 @@
 // Leases: who maps which range of one inode, in DRAM.
 //
 // A lease belongs to an open file description. A write lease seals its range; a read lease
-// blocks nobody. Blocks freed under a lease stay out of use while keeper() of that time lives:
-// until every lease that overlapped has ended. The generation moves whenever the map under some
-// lease changes. Guarded by the inode's lock.
+// blocks nobody. Blocks freed under a lease are kept in quarantine until every lease that
+// overlapped then has ended. The generation moves whenever the map under some lease changes.
+// Guarded by the inode's lock.
 #pragma once
 
 #include "immutable/pin_table.h"
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <vector>
 
 namespace daxpin::immutable {
 
 using LeaseId = std::uint64_t;
 
+struct Holder {
+    std::uint32_t uid = 0;
+    std::int32_t pid = 0;        // of the thread that asked, for people to see; 0: not known
+    std::int64_t granted_ns = 0; // since 1970
+};
+
 struct Lease {
     LeaseId id = 0;
     std::uint64_t handle = 0; // open file description
     BlockRange range;
     bool write = false;
+    Holder holder = {};
+};
+
+// A run that leaves the quarantine, and the users of the leases that had kept it.
+struct Returned {
+    MediaRun run;
+    std::vector<std::uint32_t> holders;
+    bool operator==(const Returned &) const = default;
 };
 
 class Leases {
   public:
-    const Lease &grant(std::uint64_t handle, BlockRange range, bool write);
+    const Lease &grant(std::uint64_t handle, BlockRange range, bool write,
+                       const Holder &holder = {});
     // False if the id is unknown or belongs to another handle.
     bool release(std::uint64_t handle, LeaseId id);
     bool release_all(std::uint64_t handle); // true if there were any
@@ -43,16 +58,29 @@ class Leases {
     bool write_overlaps_other(BlockRange range, std::uint64_t handle) const;
     bool covers(std::uint64_t handle, BlockRange range) const; // the handle's own leases
 
-    // Alive while any lease of this moment is; null when there is none.
-    std::weak_ptr<const void> keeper() const { return keeper_; }
+    // The smallest part of `range` that holds all that is leased of it.
+    std::optional<BlockRange> leased_part(BlockRange range) const;
+    // Blocks of `range`, leased as leased_part() says, were freed: `run` is in quarantine. Returns
+    // the users whose leases keep it, each once.
+    const std::vector<std::uint32_t> &keep(MediaRun run, BlockRange range);
+    // Takes the runs out that no lease keeps any more.
+    std::vector<Returned> take_returned();
+    bool keeps(MediaBlock start) const; // a run that begins there
 
     std::uint64_t generation() const { return generation_; }
     void map_changed() { ++generation_; }
 
   private:
+    struct Kept {
+        MediaRun run;
+        BlockRange range;
+        LeaseId before; // later leases never saw these blocks
+        std::vector<std::uint32_t> holders;
+    };
+    bool is_leased(const Kept &kept) const;
+
     std::vector<Lease> leases_;
-    // Made with the first lease, dropped with the last.
-    std::shared_ptr<const void> keeper_;
+    std::vector<Kept> kept_;
     std::uint64_t generation_ = 1;
     LeaseId next_id_ = 1;
 };

@@ -3,7 +3,7 @@
 // Unfinished work: files without a name are freed, truncations finished, in steps of bounded
 // size. Small files go in one transaction, at once; of large ones the rest is left to
 // background_step(), as is everything that an earlier mount left behind.
-#include "volume/impl.h"
+#include "volume/quarantine.h"
 
 #include <algorithm>
 
@@ -60,7 +60,8 @@ class Engine::Claim {
 Result<bool> Engine::remove_part(Transaction &tx, Attributes orphan) {
     bool more = false;
     if (orphan.is_regular()) {
-        DAXPIN_TRY_ASSIGN(more, free_blocks_step(tx, orphan, FileBlock{0}, step_limit(), nullptr));
+        Freeing freeing(*this);
+        DAXPIN_TRY_ASSIGN(more, free_blocks_step(tx, orphan, FileBlock{0}, step_limit(), freeing));
     }
     const auto full = [&] {
         return more || tx.units().estimated_bytes() > record_budget(*journal);
@@ -103,8 +104,6 @@ Result<Engine::Step> Engine::removal_step(InodeNumber number) {
         return orphan.error();
     if (orphan->link_count != 0)
         return Error{Errc::corrupt, "an inode that is to be removed has names"};
-    if (leased_before_mount(*orphan))
-        return Step::skipped; // may still be mapped: after the next boot
     DAXPIN_TRY_ASSIGN(
         const bool more,
         transact([&](Transaction &tx) -> Result<bool> { return remove_part(tx, *orphan); },
@@ -142,7 +141,8 @@ Result<bool> Engine::background_step() {
         DAXPIN_TRY(journal->checkpoint());
     const MutexLock lock(background_mutex_);
     DAXPIN_TRY_ASSIGN(const bool listed, bad_blocks_step());
-    if (listed)
+    DAXPIN_TRY_ASSIGN(const bool returned, quarantine_step());
+    if (listed || returned)
         return true;
     if (background_cursor_ == InodeNumber{}) {
         // A pass over the table begins only if something was posted since the last one began.

@@ -4,6 +4,7 @@
 // unwritten extents, punching frees whole blocks, zeroing turns them unwritten.
 #include "volume/bad_blocks.h"
 #include "volume/file_data.h"
+#include "volume/quarantine.h"
 
 #include <algorithm>
 
@@ -161,10 +162,12 @@ Result<FileBlock> punch_step(Engine &engine, CachedInode &inode, BlockRange rang
                              const Attributes &times) {
     const StepLimit limit = engine.step_limit();
     FileBlock next = range.end();
+    Freeing freeing(engine, &inode);
     DAXPIN_TRY_ASSIGN(
         const auto changed,
         engine.transact(
             [&](Transaction &tx) -> Result<Attributes> {
+                freeing.restart();
                 tx.units().stores_data();
                 Attributes attributes = inode.attributes;
                 attributes.mtime_ns = times.mtime_ns;
@@ -173,13 +176,14 @@ Result<FileBlock> punch_step(Engine &engine, CachedInode &inode, BlockRange rang
                 DAXPIN_TRY_ASSIGN(
                     const auto removed,
                     engine.extents(inode.number).remove(tx, range.first, count, limit.items));
-                for (const MediaRun &run : removed.runs)
-                    DAXPIN_TRY(free_run(engine, tx, attributes, run, &inode.leases));
+                for (const Extent &gone : removed.extents)
+                    DAXPIN_TRY(freeing.free(tx, attributes, gone));
                 next = removed.next;
                 DAXPIN_TRY(engine.table->store(tx, attributes));
                 return attributes;
             },
             alloc::Purpose::release));
+    freeing.committed();
     inode.attributes = changed;
     return next;
 }

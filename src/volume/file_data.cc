@@ -169,31 +169,6 @@ Result<void> insert_run(Engine &engine, Transaction &tx, Attributes &attributes,
     return insert(end, run.end(), true);
 }
 
-Result<void> free_run(Engine &engine, Transaction &tx, Attributes &attributes, MediaRun run,
-                      const immutable::Leases *leases) {
-    std::weak_ptr<const void> keeper;
-    if (engine.leased_before_mount(attributes))
-        keeper = engine.until_unmount;
-    else if (leases != nullptr)
-        keeper = leases->keeper();
-    attributes.block_count -= std::min(attributes.block_count, run.count.value);
-    const auto free_part = [&](MediaRun part) {
-        if (part.count.value > 0)
-            tx.free_data(part, keeper);
-    };
-    auto rest = run;
-    for (const auto &bad : engine.devices.bad_blocks().in(run)) {
-        DAXPIN_TRY_ASSIGN(const bool kept, disown_bad_block(engine, tx, bad.block));
-        if (!kept)
-            continue;
-        const BlockCount before{bad.block.value - rest.start.value};
-        free_part({rest.start, before});
-        rest = {bad.block + BlockCount{1}, rest.count - before - BlockCount{1}};
-    }
-    free_part(rest);
-    return {};
-}
-
 const OpenFile *find_handle(const CachedInode &inode, Handle handle) {
     const auto found = inode.handles.find(handle);
     return found == inode.handles.end() ? nullptr : &found->second;

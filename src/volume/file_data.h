@@ -79,12 +79,6 @@ bool access_file(Engine &engine, CachedInode &inode);
 // The same where the kernel does not expect it, as it does of READ and READDIR: tells it.
 void access_file_unexpectedly(Engine &engine, CachedInode &inode);
 
-// Frees a run that was taken out of the map, and its share of attributes.block_count. While
-// somebody may map it (`leases` may be null) it is not reused. Listed bad blocks of it go over to
-// the list.
-Result<void> free_run(Engine &engine, Transaction &tx, Attributes &attributes, MediaRun run,
-                      const immutable::Leases *leases);
-
 // The open file, or null. REQUIRES: inode locked, shared at least.
 const OpenFile *find_handle(const CachedInode &inode, Handle handle);
 

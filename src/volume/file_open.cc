@@ -85,8 +85,10 @@ void Volume::release(InodeNumber number, Handle handle) {
         const MutexLock lock(engine.release_mutex);
         engine.released.notify_all();
     }
-    if (leased)
+    if (leased) {
+        engine.return_quarantine();
         engine.tell_data_changed(number);
+    }
     engine.reap();
 }
 

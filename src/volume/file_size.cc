@@ -2,6 +2,7 @@
 //
 // Changing the size of a file, freeing blocks in steps, unfinished truncations.
 #include "volume/file_data.h"
+#include "volume/quarantine.h"
 
 #include <algorithm>
 
@@ -39,7 +40,7 @@ bool has_entry_of_its_own(const Attributes &attributes) {
 } // namespace
 
 Result<bool> Engine::free_blocks_step(Transaction &tx, Attributes &attributes, FileBlock from,
-                                      const StepLimit &limit, const immutable::Leases *leases) {
+                                      const StepLimit &limit, Freeing &freeing) {
     auto map = extents(attributes.number);
     std::size_t items = 0;
     std::uint64_t blocks = 0;
@@ -50,11 +51,11 @@ Result<bool> Engine::free_blocks_step(Transaction &tx, Attributes &attributes, F
         DAXPIN_TRY_ASSIGN(const auto removed,
                           map.remove(tx, std::max(extent->first, from), {limit.blocks - blocks},
                                      limit.items - items));
-        for (const MediaRun &run : removed.runs) {
-            blocks += run.count.value;
-            DAXPIN_TRY(free_run(*this, tx, attributes, run, leases));
+        for (const Extent &gone : removed.extents) {
+            blocks += gone.count.value;
+            DAXPIN_TRY(freeing.free(tx, attributes, gone));
         }
-        items += removed.runs.size();
+        items += removed.extents.size();
     }
     DAXPIN_TRY_ASSIGN(const auto left, map.at_or_after(&tx, from));
     return left.has_value();
@@ -62,19 +63,21 @@ Result<bool> Engine::free_blocks_step(Transaction &tx, Attributes &attributes, F
 
 Result<bool> Engine::truncate_step(CachedInode &inode, const inode::Unfinished &work) {
     bool more = false;
+    Freeing freeing(*this, &inode);
     DAXPIN_TRY_ASSIGN(const auto changed,
                       transact(
                           [&](Transaction &tx) -> Result<Attributes> {
+                              freeing.restart();
                               Attributes attributes = inode.attributes;
-                              DAXPIN_TRY_ASSIGN(more,
-                                                free_blocks_step(tx, attributes, work.from,
-                                                                 step_limit(), &inode.leases));
+                              DAXPIN_TRY_ASSIGN(more, free_blocks_step(tx, attributes, work.from,
+                                                                       step_limit(), freeing));
                               if (!more && has_entry_of_its_own(attributes))
                                   DAXPIN_TRY(unfinished->erase(tx, inode.number));
                               DAXPIN_TRY(table->store(tx, attributes));
                               return attributes;
                           },
                           alloc::Purpose::release));
+    freeing.committed();
     inode.attributes = changed;
     inode.truncating = more;
     return more;
@@ -88,13 +91,15 @@ Result<void> shrink(Engine &engine, CachedInode &inode, Attributes changed,
     DAXPIN_TRY_ASSIGN(const FileBlock from, join_unfinished(engine, inode, end));
     changed.size = new_size;
     bool more = false;
+    Freeing freeing(engine, &inode);
     DAXPIN_TRY_ASSIGN(const auto stored,
                       engine.transact(
                           [&](Transaction &tx) -> Result<Attributes> {
+                              freeing.restart();
                               Attributes attributes = changed;
                               DAXPIN_TRY_ASSIGN(more, engine.free_blocks_step(tx, attributes, from,
                                                                               engine.step_limit(),
-                                                                              &inode.leases));
+                                                                              freeing));
                               const inode::Unfinished work{inode.number, attributes.generation,
                                                            format::UnfinishedKind::truncate, from};
                               const bool entry = has_entry_of_its_own(attributes);
@@ -106,6 +111,7 @@ Result<void> shrink(Engine &engine, CachedInode &inode, Attributes changed,
                               return attributes;
                           },
                           alloc::Purpose::release));
+    freeing.committed();
     inode.attributes = stored;
     inode.truncating = more;
     if (inode.leases.overlaps({from, {~std::uint64_t{0} - from.value}}))

@@ -9,6 +9,7 @@
 //   damage.cc       what damage leads to
 //   attributes.cc   attributes, flags                       file_*.cc   open files and their data
 //   xattrs.cc       extended attributes                     pin_*.cc    pins and leases
+//                                                           quarantine.cc   their freed blocks
 //
 // How an operation that changes something goes (docs/locking.md):
 //   1. begin_change(): refuses on a read-only or failed volume; hold the guard to the end.
@@ -22,17 +23,22 @@
 
 #include "alloc/transaction.h"
 #include "extent_map/extent_map.h"
+#include "immutable/quarantine_table.h"
 #include "inode/bad_block_table.h"
 #include "inode/directory.h"
 #include "inode/unfinished.h"
 #include "volume/inode_cache.h"
 #include "volume/volume.h"
 
+#include <map>
+#include <set>
 #include <unordered_set>
 
 namespace daxpin::volume {
 
 using Transaction = alloc::Transaction;
+
+class Freeing;
 
 enum Touch : unsigned { touch_atime = 1, touch_mtime = 2, touch_ctime = 4 };
 
@@ -68,6 +74,7 @@ class Engine {
     std::unique_ptr<inode::InodeTable> table;
     std::unique_ptr<inode::UnfinishedTable> unfinished;
     std::unique_ptr<inode::BadBlockTable> bad_block_table;
+    std::unique_ptr<immutable::QuarantineTable> quarantine;
     std::unique_ptr<InodeCache> cache;
 
     // ---- views on one inode's items; they hold no state ----
@@ -113,9 +120,11 @@ class Engine {
     void tell_attributes_changed(InodeNumber number);
     void tell_data_changed(InodeNumber number);
 
-    // A lease of an earlier daemon in this boot may still be mapped: the inode's blocks must not
-    // be reused before the next boot. REQUIRES: inode locked or unused.
-    bool leased_before_mount(const Attributes &attributes) const;
+    // The smallest part of the inode's blocks `run` that holds all of it that may still be mapped
+    // under a lease of an earlier daemon in this boot. REQUIRES: inode locked or unused.
+    std::optional<MediaRun> mapped_before(const Attributes &attributes, MediaRun run) const;
+    // Leases of the inode were granted or ended. REQUIRES: inode locked exclusively.
+    void note_leases(const CachedInode &inode);
     // A lease was granted in this mount on an inode that was not so marked.
     void note_leased_here(InodeNumber number);
 
@@ -139,6 +148,21 @@ class Engine {
     // The list changes under this lock; taken under inode locks, before a transaction.
     Mutex bad_list_mutex;
 
+    // ---- quarantine (quarantine.cc) ----
+    // Runs that may leave the quarantine. A leaf lock.
+    void queue_returns(const std::vector<MediaRun> &runs);
+    // Returns a step's worth of them, after leases ended; the rest is background_step()'s.
+    // REQUIRES: no lock held.
+    void return_quarantine();
+    // See Volume.
+    bool awaits_proof() const { return awaits_proof_.load(); }
+    void prove_absence(std::vector<MediaRun> mapped);
+    void note_unproven() { awaits_proof_.store(true); }
+    Result<void> forget_leases(InodeNumber number);
+    std::vector<LeaseInfo> show_leases();
+    Result<std::vector<QuarantineInfo>> show_quarantine();
+    immutable::LeaseAccounts lease_accounts{options.lease_limits};
+
     // ---- the files half; contracts for the other one ----
 
     // Changes the size of a regular file and stores `changed`, which holds all other attributes
@@ -151,10 +175,9 @@ class Engine {
                              Handle handle);
 
     // Frees data blocks of the file from `from` on within `limit` and takes them off
-    // attributes.block_count, which the caller stores. Runs under a lease get its keeper.
-    // True if extents are left. `leases` may be null (nobody has the file open).
+    // attributes.block_count, which the caller stores. True if extents are left.
     Result<bool> free_blocks_step(Transaction &tx, Attributes &attributes, FileBlock from,
-                                  const StepLimit &limit, const immutable::Leases *leases);
+                                  const StepLimit &limit, Freeing &freeing);
 
     // Goes on with the inode's unfinished truncate: one transaction. True if there is more.
     // REQUIRES: begin_change() held, inode locked exclusively.
@@ -167,8 +190,6 @@ class Engine {
     // Told after an open file was released; PIN and LEASE wait for it. A leaf lock.
     Mutex release_mutex;
     CondVar released;
-    // Keeps freed blocks from reuse as long as this process lives.
-    const std::shared_ptr<const void> until_unmount = std::make_shared<char>();
 
     // ---- shared by both halves ----
     std::atomic<CacheObserver *> observer{nullptr};
@@ -184,6 +205,18 @@ class Engine {
     Result<bool> remove_inode(Transaction &tx, const Attributes &orphan);
     Result<bool> list_bad_block(device::BadBlock bad) REQUIRES(bad_list_mutex);
     Result<void> reclaim_bad_block(MediaBlock block) REQUIRES(bad_list_mutex);
+    // A run on its way out of quarantine, and how much of it goes in this step.
+    struct Return {
+        MediaRun run;
+        BlockCount now;
+        MediaRun rest() const { return {run.start + now, run.count - now}; }
+    };
+    std::vector<Return> take_returns();
+    Result<void> return_run(Transaction &tx, const Return &what);
+    Result<bool> return_some() REQUIRES(background_mutex_);
+    Result<void> sweep_quarantine() REQUIRES(background_mutex_);
+    Result<bool> may_return(const immutable::Quarantined &entry);
+    Result<bool> quarantine_step() REQUIRES(background_mutex_);
 
     std::uint64_t bad_seen_ GUARDED_BY(background_mutex_) = 0; // version that was made persistent
     std::vector<MediaBlock> reclaimable_ GUARDED_BY(background_mutex_); // not tried in this mount
@@ -197,8 +230,18 @@ class Engine {
     std::unordered_set<InodeNumber> claims_ GUARDED_BY(claims_mutex_); // removals under way
     mutable Mutex damage_mutex_;                                       // a leaf
     DamageReport damage_ GUARDED_BY(damage_mutex_);
-    mutable Mutex leased_mutex_;
+    bool is_mapped(MediaRun run) const;
+    mutable Mutex leased_mutex_; // a leaf
     std::unordered_set<InodeNumber> leased_here_ GUARDED_BY(leased_mutex_);
+    std::set<InodeNumber> leased_now_ GUARDED_BY(leased_mutex_);
+    // What may be mapped under leases of earlier daemons: everything, until that is looked into.
+    std::optional<std::vector<MediaRun>> mapped_ GUARDED_BY(leased_mutex_);
+    std::atomic<bool> awaits_proof_{true};
+    Mutex returns_mutex_; // a leaf
+    std::map<MediaBlock, BlockCount> returns_ GUARDED_BY(returns_mutex_);
+    // Where to look on for entries that may go: once a mount, and whenever something was proven.
+    std::optional<MediaBlock> sweep_from_ GUARDED_BY(background_mutex_) = MediaBlock{};
+    std::atomic<bool> sweep_again_{false};
 };
 
 class Volume::Impl final : public Engine {

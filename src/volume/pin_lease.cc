@@ -5,6 +5,7 @@
 #include "volume/lease_end.h"
 #include "volume/pin_prepare.h"
 #include "volume/privileges.h"
+#include "volume/quarantine.h"
 
 namespace daxpin::volume {
 namespace {
@@ -56,7 +57,22 @@ Result<std::optional<BlockRange>> check_lease(Engine &engine, const Caller &call
     DAXPIN_TRY_ASSIGN(const auto range,
                       immutable::check_lease_request(state, asker, request.range, request.write,
                                                      request.prepare));
+    DAXPIN_TRY(engine.lease_accounts.check(caller.uid));
     return std::optional{range};
+}
+
+// REQUIRES: inode locked exclusively.
+Result<const immutable::Lease *> grant(Engine &engine, const Caller &caller, CachedInode &inode,
+                                       BlockRange blocks, const LeaseRequest &request) {
+    DAXPIN_TRY(engine.lease_accounts.open(caller.uid));
+    if (auto marked = mark_and_stamp(engine, inode, request.write); !marked) {
+        engine.lease_accounts.close(caller.uid);
+        return std::move(marked).error();
+    }
+    const auto &lease = inode.leases.grant(request.handle, blocks, request.write,
+                                           {caller.uid, caller.pid, engine.env.now_ns()});
+    engine.note_leases(inode);
+    return &lease;
 }
 
 } // namespace
@@ -64,8 +80,12 @@ Result<std::optional<BlockRange>> check_lease(Engine &engine, const Caller &call
 bool end_leases(Engine &engine, CachedInode &inode, Handle handle) {
     if (inode.leases.holds_write(handle))
         stamp_at_end(engine, inode);
+    for (const auto &lease : inode.leases.all())
+        if (lease.handle == handle)
+            engine.lease_accounts.close(lease.holder.uid);
     if (!inode.leases.release_all(handle))
         return false;
+    give_up_kept(engine, inode);
     allow_caching(inode);
     return true;
 }
@@ -88,9 +108,9 @@ Result<Volume::LeaseReply> Volume::lease(const Caller &caller, InodeNumber numbe
     const Freeze how{mapping_align(engine, 0), prepare,
                      [&] { return check_lease(engine, caller, *inode, request); },
                      [&](BlockRange blocks) -> Result<void> {
-                         DAXPIN_TRY(mark_and_stamp(engine, *inode, write));
-                         const auto &lease = inode->leases.grant(handle, blocks, write);
-                         reply = {lease.id, inode->leases.generation()};
+                         DAXPIN_TRY_ASSIGN(const auto *lease,
+                                           grant(engine, caller, *inode, blocks, request));
+                         reply = {lease->id, inode->leases.generation()};
                          return {};
                      }};
     DAXPIN_TRY(freeze(engine, *inode, how));
@@ -108,9 +128,12 @@ Result<void> Volume::release_lease(InodeNumber number, Handle handle, immutable:
             return Errc::invalid;
         if (lease->write)
             stamp_at_end(engine, *inode);
+        engine.lease_accounts.close(lease->holder.uid);
         inode->leases.release(handle, id);
+        give_up_kept(engine, *inode);
         allow_caching(*inode);
     }
+    engine.return_quarantine();
     engine.tell_data_changed(number);
     return {};
 }

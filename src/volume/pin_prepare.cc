@@ -4,6 +4,7 @@
 #include "volume/pin_prepare.h"
 
 #include "volume/bad_blocks.h"
+#include "volume/quarantine.h"
 
 #include <algorithm>
 
@@ -171,8 +172,9 @@ Result<void> UnitPreparation::move(Transaction &tx, Attributes &attributes, Bloc
     }
     DAXPIN_TRY(store_zeros(engine_, fresh, at, unit.end().bytes() - at));
     DAXPIN_TRY_ASSIGN(const auto removed, map.remove(tx, unit.first, unit.count));
-    for (const MediaRun &freed : removed.runs)
-        DAXPIN_TRY(free_run(engine_, tx, attributes, freed, nullptr));
+    Freeing freeing(engine_); // nobody leases what moves
+    for (const Extent &gone : removed.extents)
+        DAXPIN_TRY(freeing.free(tx, attributes, gone));
     return insert_run(engine_, tx, attributes, fresh, unit.first, unit.end(), false);
 }
 

@@ -9,6 +9,7 @@
 #include "base/types.h"
 #include "device/device_table.h"
 #include "format/layout.h"
+#include "immutable/lease_accounts.h"
 #include "immutable/leases.h"
 #include "immutable/policy.h"
 #include "inode/inode_table.h"
@@ -33,6 +34,7 @@ struct Caller {
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
     std::uint32_t umask = 0;
+    std::int32_t pid = 0; // of its thread, for people to see; 0: not known
     // Tells whether the caller has a capability (CAP_FOWNER, CAP_LINUX_IMMUTABLE, ...) in the
     // daemon's user namespace. Asked only when it matters. Null = no capability.
     std::function<bool(int capability)> has_capability = {};
@@ -67,6 +69,7 @@ struct Options {
     PinPolicy pin = PinPolicy::owner;
     Atime atime = Atime::relative;
     bool dax = true; // leases and extents are handed out
+    immutable::LeaseLimits lease_limits = {};
 };
 
 // An open file description. 0 is "none".
@@ -154,6 +157,19 @@ struct ExtentInfo {
     std::uint64_t device_offset = 0;
     std::uint64_t length = 0;
     bool unwritten = false;
+};
+
+struct LeaseInfo {
+    InodeNumber inode;
+    immutable::Lease lease;
+};
+
+// What of one file is in quarantine.
+struct QuarantineInfo {
+    InodeNumber inode;
+    std::uint64_t generation = 0;
+    std::uint64_t bytes = 0;
+    bool lost = false; // some of it for leases that this daemon did not grant
 };
 
 enum class BadBlockUse { unknown, file, metadata, free };

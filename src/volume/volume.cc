@@ -98,6 +98,7 @@ Result<void> Engine::start() {
         note_failure(*damaged);
     unfinished = std::make_unique<inode::UnfinishedTable>(*tree);
     bad_block_table = std::make_unique<inode::BadBlockTable>(*tree);
+    quarantine = std::make_unique<immutable::QuarantineTable>(*tree);
     load_bad_blocks();
     cache = std::make_unique<InodeCache>(*table);
     const auto root = get_directory({format::root_inode});
@@ -203,18 +204,6 @@ void Engine::tell_attributes_changed(InodeNumber number) {
         told->invalidate_attributes(number);
 }
 
-bool Engine::leased_before_mount(const Attributes &attributes) const {
-    if (attributes.lease_boot != boot_id || boot_id == BootId{})
-        return false;
-    const MutexLock lock(leased_mutex_);
-    return !leased_here_.contains(attributes.number);
-}
-
-void Engine::note_leased_here(InodeNumber number) {
-    const MutexLock lock(leased_mutex_);
-    leased_here_.insert(number);
-}
-
 Volume::Volume(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<Volume>> Volume::open(device::DeviceTable devices, Env &env,
@@ -226,6 +215,14 @@ Result<std::unique_ptr<Volume>> Volume::open(device::DeviceTable devices, Env &e
 }
 
 Volume::~Volume() {
+    // Leases go with who granted them. A file that is open for the sake of its lease alone holds
+    // itself in the cache, which cannot be taken down around it.
+    for (const LeaseInfo &info : impl_->show_leases())
+        if (const auto inode = impl_->get(info.inode)) {
+            decltype(CachedInode::handles) open; // dies after the lock, before the reference
+            const ExclusiveLock lock((*inode)->mutex);
+            open.swap((*inode)->handles);
+        }
     if (!impl_->is_read_only())
         // What fails here is found again by the next mount's recovery.
         static_cast<void>(impl_->journal->checkpoint().has_value());
@@ -261,6 +258,12 @@ std::vector<BadBlockInfo> Volume::bad_blocks(bool owners) {
 std::vector<std::string> Volume::take_media_reports() {
     auto &bad = impl_->devices.bad_blocks();
     return bad.has_reports() ? bad.take_reports() : std::vector<std::string>();
+}
+bool Volume::awaits_proof() const {
+    return impl_->awaits_proof();
+}
+void Volume::prove_absence(std::vector<MediaRun> mapped) {
+    impl_->prove_absence(std::move(mapped));
 }
 Result<bool> Volume::background_step() {
     return impl_->background_step();

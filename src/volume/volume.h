@@ -52,6 +52,20 @@ class Volume {
     // What happened to the media since the last call, one line each for a person.
     std::vector<std::string> take_media_reports();
 
+    // --- what programs map (docs/pinning.md, "Safety of blocks") ---
+    // Whether it would help to know what programs map: blocks are kept that may be under leases
+    // of an earlier daemon of this boot.
+    bool awaits_proof() const;
+    // Of all devices no program but this one maps anything now but `mapped`, and blocks of leases
+    // granted since this volume was opened.
+    void prove_absence(std::vector<MediaRun> mapped);
+    // The same of one file, by somebody who knows; of the root directory: of all, removed ones
+    // included. ERRORS: busy while the file is leased.
+    Result<void> forget_leases(InodeNumber inode);
+    // All leases, by inode and id; and the files whose blocks are in quarantine, by inode.
+    std::vector<LeaseInfo> leases();
+    Result<std::vector<QuarantineInfo>> quarantine();
+
     // --- names ---
     Result<Attributes> lookup(InodeNumber parent, std::string_view name);
     void forget(InodeNumber inode, std::uint64_t count);

@@ -111,6 +111,42 @@ CHECK_FIELD(daxpin_damage, flags, 8, 4);
 CHECK_FIELD(daxpin_damage, reserved, 12, 20);
 CHECK_FIELD(daxpin_damage, text, 32, 480);
 
+CHECK_SIZE(daxpin_lease_info, 56);
+CHECK_FIELD(daxpin_lease_info, inode, 0, 8);
+CHECK_FIELD(daxpin_lease_info, id, 8, 8);
+CHECK_FIELD(daxpin_lease_info, offset, 16, 8);
+CHECK_FIELD(daxpin_lease_info, length, 24, 8);
+CHECK_FIELD(daxpin_lease_info, granted_ns, 32, 8);
+CHECK_FIELD(daxpin_lease_info, access, 40, 4);
+CHECK_FIELD(daxpin_lease_info, uid, 44, 4);
+CHECK_FIELD(daxpin_lease_info, pid, 48, 4);
+CHECK_FIELD(daxpin_lease_info, reserved, 52, 4);
+
+CHECK_SIZE(daxpin_leases, 14312);
+CHECK_FIELD(daxpin_leases, cursor_inode, 0, 8);
+CHECK_FIELD(daxpin_leases, cursor_id, 8, 8);
+CHECK_FIELD(daxpin_leases, count, 16, 4);
+CHECK_FIELD(daxpin_leases, flags, 20, 4);
+CHECK_FIELD(daxpin_leases, reserved, 24, 8);
+CHECK_FIELD(daxpin_leases, leases, 32, 14280);
+
+CHECK_SIZE(daxpin_quarantined, 32);
+CHECK_FIELD(daxpin_quarantined, inode, 0, 8);
+CHECK_FIELD(daxpin_quarantined, generation, 8, 8);
+CHECK_FIELD(daxpin_quarantined, bytes, 16, 8);
+CHECK_FIELD(daxpin_quarantined, flags, 24, 4);
+CHECK_FIELD(daxpin_quarantined, reserved, 28, 4);
+
+CHECK_SIZE(daxpin_quarantine, 8176);
+CHECK_FIELD(daxpin_quarantine, cursor, 0, 8);
+CHECK_FIELD(daxpin_quarantine, count, 8, 4);
+CHECK_FIELD(daxpin_quarantine, flags, 12, 4);
+CHECK_FIELD(daxpin_quarantine, files, 16, 8160);
+
+CHECK_SIZE(daxpin_forget, 16);
+CHECK_FIELD(daxpin_forget, flags, 0, 4);
+CHECK_FIELD(daxpin_forget, reserved, 4, 12);
+
 CHECK_IOCTL(DAXPIN_IOC_PIN, _IOC_WRITE, 1, daxpin_range);
 CHECK_IOCTL(DAXPIN_IOC_UNPIN, _IOC_WRITE, 2, daxpin_range);
 CHECK_IOCTL(DAXPIN_IOC_EXTEND, _IOC_WRITE, 3, daxpin_extension);
@@ -122,5 +158,8 @@ CHECK_IOCTL(DAXPIN_IOC_DEVICE, _IOC_READ | _IOC_WRITE, 8, daxpin_device);
 CHECK_IOCTL(DAXPIN_IOC_SYNC, _IOC_WRITE, 9, daxpin_range);
 CHECK_IOCTL(DAXPIN_IOC_BAD_BLOCKS, _IOC_READ | _IOC_WRITE, 10, daxpin_bad_blocks);
 CHECK_IOCTL(DAXPIN_IOC_DAMAGE, _IOC_READ | _IOC_WRITE, 11, daxpin_damage);
+CHECK_IOCTL(DAXPIN_IOC_LEASES, _IOC_READ | _IOC_WRITE, 12, daxpin_leases);
+CHECK_IOCTL(DAXPIN_IOC_QUARANTINE, _IOC_READ | _IOC_WRITE, 13, daxpin_quarantine);
+CHECK_IOCTL(DAXPIN_IOC_FORGET, _IOC_WRITE, 14, daxpin_forget);
 
 } // namespace

@@ -117,6 +117,10 @@ const Field fields[] = {
     FIELD(BadBlockItem, found_ns),
     FIELD(BadBlockItem, source),
     FIELD(BadBlockItem, flags),
+    FIELD(QuarantineItem, boot_id),
+    FIELD(QuarantineItem, inode),
+    FIELD(QuarantineItem, generation),
+    FIELD(QuarantineItem, block_count),
 };
 
 #undef FIELD
@@ -144,6 +148,8 @@ const char *structure_of(ItemType type) {
         return "UnfinishedItem";
     case ItemType::bad_block:
         return "BadBlockItem";
+    case ItemType::quarantine:
+        return "QuarantineItem";
     }
     return "?";
 }

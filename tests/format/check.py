@@ -4,7 +4,7 @@
 import stat
 
 import items
-from media import BLOCK, GROUP_BLOCKS, require
+from media import BLOCK, BOTH, DATA, GROUP_BLOCKS, require
 from tree import CHUNK, check_unit
 
 ITEM_TYPES = (items.INODE, items.DIRENT, items.XATTR, items.SYMLINK, items.EXTENT, items.PIN)
@@ -45,9 +45,12 @@ def check(reader):
             "inode 2 has items that are not unfinished work")
     require(kinds.pop(items.BAD_TABLE, {items.BAD}) == {items.BAD},
             "inode 3 has items that are not bad blocks")
+    require(kinds.pop(items.QUARANTINE_TABLE, {items.QUARANTINE}) == {items.QUARANTINE},
+            "inode 4 has items that are not quarantined blocks")
     inodes = {number: check_inode(reader, number, found, owners)
               for number, found in kinds.items()}
     check_names(reader, inodes, unfinished)
+    check_quarantine(reader, owners)
     check_bad_blocks(reader, owners)
     for index, device in enumerate(owners):
         check_bitmaps(reader, index, device)
@@ -123,6 +126,15 @@ def check_names(reader, inodes, unfinished):
                 f"unfinished {number}: no such inode")
     for number in [number for number, inode in inodes.items() if inode.kind == stat.S_IFDIR]:
         check_parents(inodes, number)
+
+
+def check_quarantine(reader, owners):
+    for entry in reader.quarantine():
+        where = f"quarantine {entry.device}:{entry.block}"
+        require(entry.device < len(owners), f"{where}: not on a device")
+        require(reader.superblock.devices[entry.device].role in (DATA, BOTH),
+                f"{where}: on a device without data")
+        owners[entry.device].take(entry.block, entry.count, where)
 
 
 def check_bad_blocks(reader, owners):

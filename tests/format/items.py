@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from checksums import siphash24
 from media import is_power_of_two, require
 
-INODE, DIRENT, XATTR, SYMLINK, EXTENT, PIN, UNFINISHED, BAD = 1, 2, 3, 4, 5, 6, 8, 9
-ROOT, WORK_TABLE, BAD_TABLE, FIRST_FILE = 1, 2, 3, 16
+INODE, DIRENT, XATTR, SYMLINK, EXTENT, PIN, QUARANTINE, UNFINISHED, BAD = range(1, 10)
+ROOT, WORK_TABLE, BAD_TABLE, QUARANTINE_TABLE, FIRST_FILE = 1, 2, 3, 4, 16
 REMOVE, TRUNCATE = 1, 2
 BAD_ACCESS, BAD_REPLY, BAD_DEVICE = 1, 2, 3
 DAX, PINNED_WHOLE = 16, 32
@@ -21,6 +21,7 @@ BLOB_VALUE = struct.Struct("<IIHH4x")
 EXTENT_VALUE = struct.Struct("<QII")
 UNFINISHED_VALUE = struct.Struct("<QQI4x")
 BAD_VALUE = struct.Struct("<qII")
+QUARANTINE_VALUE = struct.Struct("<16sQQI4x")
 INLINE_MAX = 1024
 TYPES = (stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR, stat.S_IFBLK, stat.S_IFREG, stat.S_IFLNK,
          stat.S_IFSOCK)
@@ -204,3 +205,23 @@ def parse_bad_block(offset, value):
     require(source in (BAD_ACCESS, BAD_REPLY, BAD_DEVICE), f"{where}: source {source}")
     require(flags in (0, 1), f"{where}: flags {flags:#x}")
     return BadBlock(offset >> 48, offset & (1 << 48) - 1, found_ns, source, flags == 1)
+
+
+@dataclass
+class Quarantined:
+    device: int
+    block: int
+    boot: bytes
+    inode: int
+    generation: int
+    count: int
+
+
+def parse_quarantined(offset, value):
+    where = f"quarantine {offset:#x}"
+    require(len(value) == QUARANTINE_VALUE.size, f"{where}: {len(value)} bytes")
+    boot, inode, generation, count = QUARANTINE_VALUE.unpack(value)
+    require(count > 0, f"{where}: no blocks")
+    require(FIRST_FILE <= inode < 1 << 60, f"{where}: inode {inode}")
+    require(any(boot), f"{where}: no boot")
+    return Quarantined(offset >> 48, offset & (1 << 48) - 1, boot, inode, generation, count)

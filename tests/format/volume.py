@@ -179,5 +179,9 @@ class Reader:
         return [items.parse_bad_block(offset, value)
                 for offset, value in self.values(items.BAD_TABLE, items.BAD)]
 
+    def quarantine(self):
+        return [items.parse_quarantined(offset, value)
+                for offset, value in self.values(items.QUARANTINE_TABLE, items.QUARANTINE)]
+
 
 __all__ = ["Damage", "FormatError", "NotFound", "Reader"]

@@ -160,7 +160,8 @@ class Bench {
             caller.uid = caller.gid = 4242;
             caller.has_capability = [](int) { return false; };
         }
-        for (const auto family : {pin_ioctl, lease_ioctl, flags_ioctl, control_ioctl}) {
+        for (const auto family :
+             {pin_ioctl, lease_ioctl, lease_list_ioctl, flags_ioctl, control_ioctl}) {
             const auto answer = family(fs_, caller, request);
             if (!answer && answer.code() == Errc::not_a_tty)
                 continue;

@@ -6,7 +6,6 @@
 
 #include <ctime>
 #include <fmt/format.h>
-#include <ftw.h>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -17,25 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint64_t block_bytes = 4096;
-
-// nftw() has no argument for its caller's data.
-thread_local std::map<std::uint64_t, std::vector<std::string>> *wanted_paths;
-
-int note_path(const char *path, const struct stat *status, int, FTW *) {
-    const auto found = wanted_paths->find(status->st_ino);
-    if (found != wanted_paths->end())
-        found->second.emplace_back(path);
-    return 0;
-}
-
-// Names of the inodes that are keys of `paths`; what the caller may not look into stays unnamed.
-void find_paths(const std::string &mount_point,
-                std::map<std::uint64_t, std::vector<std::string>> &paths) {
-    constexpr int directories_open_max = 32;
-    wanted_paths = &paths;
-    nftw(mount_point.c_str(), note_path, directories_open_max, FTW_PHYS | FTW_MOUNT);
-    wanted_paths = nullptr;
-}
 
 Result<std::unique_ptr<daxpin_bad_blocks>> ask(const std::string &path, std::uint64_t cursor,
                                                unsigned flags) {
@@ -118,8 +98,7 @@ Result<BadBlocks> find_bad_blocks(const std::string &mount_point) {
                 bad.paths[answer->blocks[i].inode];
         }
     }
-    if (!bad.paths.empty())
-        find_paths(mount_point, bad.paths);
+    find_paths(mount_point, bad.paths);
     return bad;
 }
 

@@ -4,9 +4,9 @@
 #pragma once
 
 #include "base/result.h"
+#include "tools/daxpin/paths.h"
 
 #include <daxpin/ioctl.h>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -14,7 +14,7 @@ namespace daxpin::tool {
 
 struct BadBlocks {
     std::vector<daxpin_bad_block> blocks;
-    std::map<std::uint64_t, std::vector<std::string>> paths; // by inode; all hard links
+    PathsByInode paths;
 };
 
 // How many bad blocks the volume has that `path` is on.

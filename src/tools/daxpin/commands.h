@@ -34,6 +34,9 @@ Result<void> hint(const std::string &path, const HintOptions &options, bool json
 Result<void> info(const std::string &path, bool json);
 Result<void> bad_blocks(const std::string &mount_point, bool json);
 
+Result<void> leases(const std::string &mount_point, bool json);
+Result<void> forget_leases(const std::string &path); // a file, or the mount point for all
+
 // One line a pinned file: "whole PATH" or "OFFSET LENGTH PATH" for each range of a partial pin;
 // PATH relative to the mount point, with \ooo for bytes that are no printable ASCII.
 Result<void> list_pins(const std::string &mount_point, bool json);

@@ -25,6 +25,7 @@ struct Arguments {
     bool list = false, restore = false;
     bool bad = false;
     std::string pid, address;
+    bool forget = false;
 };
 
 int exit_status(const Result<void> &done) {
@@ -97,6 +98,7 @@ class CommandLine {
         add_show_commands();
         add_pins();
         add_map_info();
+        add_leases();
     }
 
     int run(int argc, char **argv) {
@@ -196,6 +198,19 @@ class CommandLine {
         info->add_option("address", arguments_.address, "only the mapping of this address")
             ->type_name("ADDRESS");
         info->add_flag("--json", arguments_.json, "print JSON");
+    }
+
+    void add_leases() {
+        auto *leases = add("leases", "who leases what, and what is in quarantine for it", [this] {
+            return for_each_path(arguments_, [&](const std::string &path) {
+                return arguments_.forget ? tool::forget_leases(path)
+                                         : tool::leases(path, arguments_.json);
+            });
+        });
+        add_paths(leases, "mount point; with --forget a file, or the mount point for all");
+        auto *forget = leases->add_flag("--forget", arguments_.forget,
+                                        "nobody maps what an earlier daemon leased: give it back");
+        leases->add_flag("--json", arguments_.json, "print JSON")->excludes(forget);
     }
 
     Arguments arguments_;

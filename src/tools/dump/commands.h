@@ -27,6 +27,7 @@ Result<void> dump_directory(const Context &context, std::uint64_t number);
 Result<void> dump_extents(const Context &context, std::uint64_t number);
 Result<void> dump_tree(const Context &context, bool items);
 Result<void> dump_bad_blocks(const Context &context);
+Result<void> dump_quarantine(const Context &context);
 Result<void> dump_bitmaps(const Context &context);
 Result<void> dump_owners(const Context &context, bool list);
 // `length` bytes from `offset` of a block; length 0: to the block's end.

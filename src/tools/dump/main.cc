@@ -107,6 +107,7 @@ class CommandLine {
         })->add_flag("--items", options.items, "the items instead");
         add("bitmaps", "the bitmap chunks and their free counts", dump::dump_bitmaps);
         add("bad", "the list of bad blocks", dump::dump_bad_blocks);
+        add("quarantine", "blocks that no file has and a program may map", dump::dump_quarantine);
         add("owners", "how many blocks of each device hold metadata and data",
             [this](const auto &context) { return dump::dump_owners(context, options.list); })
             ->add_flag("--list", options.list, "and who owns each run of blocks");

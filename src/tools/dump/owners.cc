@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Who owns the blocks: the proof that data and metadata stay on devices of their own.
+#include "base/uuid.h"
 #include "tools/dump/commands.h"
 #include "tools/dump/item_walk.h"
 #include "tools/dump/text.h"
@@ -104,6 +105,11 @@ class Owners {
             const auto extent = load<format::ExtentItem>(item.value);
             return add(MediaBlock{extent.media_block}, extent.block_count, Use::data, owner);
         }
+        case ItemType::quarantine: {
+            const auto entry = load<format::QuarantineItem>(item.value);
+            return add(MediaBlock{item.key.offset()}, entry.block_count, Use::data,
+                       "quarantine, from inode " + std::to_string(entry.inode));
+        }
         case ItemType::xattr:
         case ItemType::symlink:
             return blob_blocks(item.value, owner);
@@ -149,6 +155,26 @@ Result<void> dump_bad_blocks(const Context &context) {
             context.out.row({std::uint64_t{block.device()}, block.block(), time_text(bad.found_ns),
                              bad_source_text(bad.source),
                              (bad.flags & format::bad_block_flag_unowned) != 0});
+        });
+    context.out.end_table();
+    return walked;
+}
+
+Result<void> dump_quarantine(const Context &context) {
+    const reader::Key first{format::quarantine_table, 0};
+    context.out.begin_table("quarantine", {{"device", 6},
+                                           {"block", 15},
+                                           {"blocks", 12},
+                                           {"inode", 12},
+                                           {"generation", -18},
+                                           {"boot", -36}});
+    auto walked =
+        walk_items(context.view, first, {first.inode + 1, 0}, [&](const reader::Item &item) {
+            const auto entry = load<format::QuarantineItem>(item.value);
+            const MediaBlock block{item.key.offset()};
+            context.out.row({std::uint64_t{block.device()}, block.block(),
+                             std::uint64_t{entry.block_count}, entry.inode.get(),
+                             hex_text(entry.generation), uuid_text(entry.boot_id)});
         });
     context.out.end_table();
     return walked;

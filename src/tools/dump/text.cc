@@ -137,6 +137,8 @@ std::string item_type_text(unsigned type) {
         return "unfinished";
     case format::ItemType::bad_block:
         return "bad_block";
+    case format::ItemType::quarantine:
+        return "quarantine";
     }
     return "unknown " + std::to_string(type);
 }

@@ -6,6 +6,7 @@
 #include "tools/fsck/graph.h"
 #include "tools/fsck/identity.h"
 #include "tools/fsck/inode_check.h"
+#include "tools/fsck/quarantine_check.h"
 #include "tools/reader/tree_walk.h"
 
 #include <cstring>
@@ -112,7 +113,8 @@ bool records_known(Pass &pass) {
 // Sends the tree's items to where they are checked.
 class TreeCheck : public reader::TreeVisitor {
   public:
-    TreeCheck(Pass &pass, Graph &graph) : pass_(pass), graph_(graph), inode_(pass, graph) {}
+    TreeCheck(Pass &pass, Graph &graph)
+        : pass_(pass), graph_(graph), inode_(pass, graph), quarantine_(pass) {}
 
     bool enter(const reader::NodePlace &place, double done) override {
         if (++entered_ % 64 == 0 && !pass_.progress(tree_share * done))
@@ -135,6 +137,8 @@ class TreeCheck : public reader::TreeVisitor {
             return unfinished(item);
         if (number == format::bad_block_table)
             return bad_block(item);
+        if (number == format::quarantine_table)
+            return quarantine_.item(item);
         if (number != inode_.number()) {
             inode_.finish();
             inode_.begin(number, gap_);
@@ -163,6 +167,7 @@ class TreeCheck : public reader::TreeVisitor {
 
     void finish() {
         inode_.finish();
+        quarantine_.finish();
         for (const auto &[key, item] : bad_blocks_)
             claim_bad_block(key, item);
     }
@@ -238,6 +243,7 @@ class TreeCheck : public reader::TreeVisitor {
     Pass &pass_;
     Graph &graph_;
     InodeCheck inode_;
+    QuarantineCheck quarantine_;
     std::vector<std::pair<reader::Key, format::BadBlockItem>> bad_blocks_;
     std::uint64_t entered_ = 0;
     bool gap_ = false;

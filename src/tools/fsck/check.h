@@ -12,10 +12,12 @@
 // not change meanwhile.
 #pragma once
 
+#include "base/env.h"
 #include "device/device_table.h"
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +44,7 @@ enum class Subject : std::uint8_t {
     pin,          // order, coverage, the whole-file flag
     unfinished,   // table of unfinished work
     bad_block,    // list of bad blocks
+    quarantine,   // table of quarantined blocks
     blob,         // extended attributes and symbolic links
 };
 const char *to_string(Subject subject) noexcept;
@@ -65,6 +68,8 @@ struct CheckOptions {
     // Called now and then with the part done, 0 .. 1; false cancels the check.
     std::function<bool(double done)> progress = {};
     Fixes *fixes = nullptr; // where to put what is to be done about the findings (fixes.h)
+    // The running boot: what is in quarantine since another one is to be emptied.
+    std::optional<BootId> boot = {};
 };
 
 struct Counts {
@@ -74,10 +79,11 @@ struct Counts {
     std::uint64_t directories = 0;
     std::uint64_t entries = 0; // of directories
     std::uint64_t extents = 0;
-    std::uint64_t unfinished = 0;      // deletions and truncations to be resumed
-    std::uint64_t bad_blocks = 0;      // on the list of bad blocks
+    std::uint64_t unfinished = 0; // deletions and truncations to be resumed
+    std::uint64_t bad_blocks = 0; // on the list of bad blocks
+    std::uint64_t quarantined_blocks = 0;
     std::uint64_t metadata_blocks = 0; // in use, labels and ring included
-    std::uint64_t data_blocks = 0;     // in use
+    std::uint64_t data_blocks = 0;     // in use, quarantined ones included
     std::uint64_t free_blocks = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 
 namespace daxpin::fsck {
 namespace {
@@ -18,13 +19,16 @@ struct Claim {
     format::ExtentItem extent;
     std::int64_t changed_ns = 0; // ctime of the inode
     bool pinned = false;
+    std::optional<format::QuarantineItem> quarantine = {}; // then extent has no flags
 
     std::uint64_t begin() const { return extent.media_block; }
     std::uint64_t end() const { return begin() + extent.block_count; }
-    // Pinned blocks before others, and written ones before unwritten ones. Else the inode that
-    // changed last: where an old copy of a leaf has come back, its inodes gave the blocks away
-    // before the others got them.
+    // Pinned blocks before others, and written ones before unwritten ones; quarantined ones last.
+    // Else the inode that changed last: where an old copy of a leaf has come back, its inodes gave
+    // the blocks away before the others got them.
     std::pair<int, std::int64_t> rank() const {
+        if (quarantine)
+            return {3, 0};
         const bool written = (extent.flags & format::extent_flag_unwritten) == 0;
         return {pinned ? 0 : written ? 1 : 2, ~changed_ns};
     }
@@ -81,6 +85,13 @@ class Collector : public reader::TreeVisitor {
             std::memcpy(&claim.extent, item.value.data(), sizeof claim.extent);
             if (contested_.overlap(claim.begin(), claim.end()))
                 claims.push_back(claim);
+        } else if (type == ItemType::quarantine &&
+                   item.value.size() == sizeof(format::QuarantineItem)) {
+            format::QuarantineItem entry;
+            std::memcpy(&entry, item.value.data(), sizeof entry);
+            const Claim claim{item.key, {item.key.offset(), entry.block_count, 0}, 0, false, entry};
+            if (contested_.overlap(claim.begin(), claim.end()))
+                claims.push_back(claim);
         } else if (type == ItemType::pin && item.value.size() == sizeof(format::PinItem)) {
             format::PinItem pin;
             std::memcpy(&pin, item.value.data(), sizeof pin);
@@ -128,11 +139,14 @@ class Settlement {
         if (kept == claim.extent.block_count)
             return;
         const std::uint64_t cut = claim.extent.block_count - kept;
+        const std::string what = claim.quarantine
+                                     ? " quarantined blocks belong to something else and left it"
+                                     : " blocks of the extent at file block " +
+                                           std::to_string(claim.key.offset()) +
+                                           " belong to something else and became a hole";
         pass_.findings.fix(Stage::items, Subject::ownership,
                            "inode " + std::to_string(claim.key.inode) + ": " + std::to_string(cut) +
-                               " blocks of the extent at file block " +
-                               std::to_string(claim.key.offset()) +
-                               " belong to something else and became a hole",
+                               what,
                            std::move(fix));
     }
 
@@ -144,11 +158,17 @@ class Settlement {
 
     void keep(FixItems &fix, const Claim &claim, std::uint64_t begin, std::uint64_t count) {
         taken_.add(begin, begin + count);
+        const Key key{claim.key.inode, claim.key.place + (begin - claim.begin())};
+        if (claim.quarantine) {
+            auto item = *claim.quarantine;
+            item.block_count = static_cast<std::uint32_t>(count);
+            fix.put.emplace_back(key, item_bytes(item));
+            return;
+        }
         auto item = claim.extent;
         item.media_block = begin;
         item.block_count = static_cast<std::uint32_t>(count);
-        fix.put.emplace_back(Key{claim.key.inode, claim.key.place + (begin - claim.begin())},
-                             item_bytes(item));
+        fix.put.emplace_back(key, item_bytes(item));
     }
 
     Pass &pass_;

@@ -43,6 +43,8 @@ const char *to_string(Subject subject) noexcept {
         return "unfinished";
     case Subject::bad_block:
         return "bad-block";
+    case Subject::quarantine:
+        return "quarantine";
     case Subject::blob:
         return "blob";
     }

@@ -130,6 +130,7 @@ void InodeCheck::item(const reader::Item &item, MediaBlock leaf) {
         return pin(item);
     case ItemType::unfinished:
     case ItemType::bad_block:
+    case ItemType::quarantine:
         break;
     }
     error(Subject::inode, "item of impossible type " + std::to_string(item.key.type()));

@@ -17,6 +17,7 @@ void print_counts(const Counts &counts) {
     line(counts.extents, "extents");
     line(counts.unfinished, "deletions and truncations to be resumed");
     line(counts.bad_blocks, "bad blocks");
+    line(counts.quarantined_blocks, "blocks in quarantine");
     line(counts.nodes, "tree nodes");
     line(counts.metadata_blocks, "metadata blocks in use");
     line(counts.data_blocks, "data blocks in use");

@@ -18,6 +18,7 @@ Json counts_json(const Counts &counts) {
             {"extents", counts.extents},
             {"unfinished", counts.unfinished},
             {"bad_blocks", counts.bad_blocks},
+            {"quarantined_blocks", counts.quarantined_blocks},
             {"metadata_blocks", counts.metadata_blocks},
             {"data_blocks", counts.data_blocks},
             {"free_blocks", counts.free_blocks}};

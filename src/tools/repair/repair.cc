@@ -74,6 +74,7 @@ class Repairer {
         fsck::CheckOptions options;
         options.progress = options_.progress;
         options.fixes = &fixes;
+        options.boot = env_.boot_id();
         return fsck::check(devices_, options);
     }
 

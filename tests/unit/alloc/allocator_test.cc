@@ -4,7 +4,6 @@
 #include "support/engine_fixture.h"
 
 #include <algorithm>
-#include <memory>
 #include <set>
 
 using namespace daxpin;
@@ -18,10 +17,9 @@ MediaRun take(test::EngineFixture &engine, const DataRequest &request) {
         .value();
 }
 
-Result<void> give(test::EngineFixture &engine, MediaRun run,
-                  std::weak_ptr<const void> keeper = {}) {
+Result<void> give(test::EngineFixture &engine, MediaRun run) {
     return engine.transact([&](auto &tx) -> Result<void> {
-        tx.free_data(run, keeper);
+        tx.free_data(run);
         return {};
     });
 }
@@ -112,17 +110,6 @@ TEST_CASE("allocator: a goal is honoured when it is free", "[alloc]") {
     CHECK(second.start == first.start + first.count);
 }
 
-TEST_CASE("allocator: a block under a lease is not reused while the keeper lives", "[alloc]") {
-    test::EngineFixture engine;
-    auto keeper = std::make_shared<const int>(1);
-    const auto run = take(engine, {.count = {5}});
-    REQUIRE(give(engine, run, keeper));
-    for (const auto &other : take_all(engine))
-        CHECK((other.start + other.count <= run.start || run.start + run.count <= other.start));
-    keeper.reset();
-    CHECK(take(engine, {.count = {5}}) == run);
-}
-
 TEST_CASE("allocator: a freed block waits for readers from before", "[alloc]") {
     test::EngineFixture engine;
     const auto run = take(engine, {.count = {1}});
@@ -199,15 +186,15 @@ TEST_CASE("grace: passes only when guards from before are gone", "[alloc]") {
     CHECK(grace.passed(ticket));
 }
 
-TEST_CASE("allocator: a block that turns bad while a lease keeps it is not given out", "[alloc]") {
+TEST_CASE("allocator: a block that turns bad while it waits is not given out", "[alloc]") {
     test::EngineFixture engine;
-    auto keeper = std::make_shared<const int>(1);
+    auto reader = engine.allocator().grace().enter();
     const auto run = take(engine, {.count = {5}});
     const MediaBlock bad = run.start + BlockCount{2};
-    REQUIRE(give(engine, run, keeper));
+    REQUIRE(give(engine, run));
     REQUIRE(engine.devices().bad_blocks().note({.block = bad}));
     take(engine, {.count = {1}}); // looks for free blocks that turned bad: this is not free yet
-    keeper.reset();
+    reader.leave();
     const auto rest = take_all(engine);
     CHECK(std::ranges::none_of(rest, [&](MediaRun one) { return overlaps(one, bad); }));
     CHECK(list_bad(engine, bad) == true); // nobody owns it

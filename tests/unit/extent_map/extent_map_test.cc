@@ -184,8 +184,8 @@ class ModelTest {
         for (std::size_t i = 0; i < items; ++i)
             blocks += gone[i].count.value;
         std::uint64_t freed = 0;
-        for (const MediaRun &run : removed->runs)
-            freed += run.count.value;
+        for (const auto &one : removed->extents)
+            freed += one.count.value;
         REQUIRE(freed == blocks);
         model_.erase(model_.lower_bound(first), model_.lower_bound(next));
     }
@@ -273,7 +273,7 @@ TEST_CASE("extent map: a change in the middle splits an extent in three", "[exte
     SECTION("remove") {
         const auto removed = map.remove(40, 20);
         REQUIRE(removed);
-        REQUIRE(removed->runs == FreedRuns{{at(40), {20}}});
+        REQUIRE(removed->extents == std::vector{extent(40, at(40), 20, true)});
         REQUIRE(removed->next == FileBlock{60});
         REQUIRE(map.all() == std::vector{extent(0, at(0), 40, true), extent(60, at(60), 40, true)});
     }
@@ -290,10 +290,10 @@ TEST_CASE("extent map: removal in steps frees every block once", "[extent_map]")
     while (from < beyond) {
         const auto removed = map.remove(from.value, everything.value, 7);
         REQUIRE(removed);
-        REQUIRE(removed->runs.size() <= 7);
+        REQUIRE(removed->extents.size() <= 7);
         REQUIRE(removed->next > from);
-        for (const MediaRun &run : removed->runs)
-            freed += run.count.value;
+        for (const auto &one : removed->extents)
+            freed += one.count.value;
         from = removed->next;
         ++steps;
     }

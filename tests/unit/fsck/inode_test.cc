@@ -63,7 +63,7 @@ TEST_CASE("inode: items without an inode, or under a reserved number, are found"
         image.items.erase(Image::key(40, ItemType::inode));
     });
     expect_only(orphan, Subject::inode, "inode 40: items without an inode");
-    const auto number = GENERATE(std::uint64_t{0}, std::uint64_t{4}, format::inode_max + 1);
+    const auto number = GENERATE(std::uint64_t{0}, std::uint64_t{5}, format::inode_max + 1);
     auto reserved = with_items([&](Image &image) { image.put_inode(number, S_IFREG, 0, 0); });
     expect_error(reserved, Subject::inode, "reserved inode number");
 }
@@ -301,4 +301,51 @@ TEST_CASE("bad block: items with impossible values are found", "[fsck]") {
     expect_only(beyond, Subject::bad_block, "impossible item");
     auto type = with_items([](Image &i) { i.put_inode(format::bad_block_table, S_IFREG, 0, 0); });
     expect_only(type, Subject::bad_block, "impossible item");
+}
+
+namespace {
+
+void quarantine(Image &image, std::uint64_t block, std::uint32_t count,
+                std::uint64_t inode = Image::file) {
+    format::QuarantineItem item{};
+    item.boot_id[0] = std::byte{1};
+    item.inode = inode;
+    item.block_count = count;
+    image.items[Image::key(format::quarantine_table, ItemType::quarantine, block)] = bytes_of(item);
+}
+
+} // namespace
+
+TEST_CASE("quarantine: its blocks are in use, and nobody else's", "[fsck]") {
+    auto alone = with_items([&](Image &i) { quarantine(i, i.allocate(0, 3), 3); });
+    expect_clean(alone);
+    CHECK(alone.check().counts.quarantined_blocks == 3);
+    auto owned = with_items([&](Image &i) { quarantine(i, block_of_a_file(i), 1); });
+    expect_only(owned, Subject::ownership, "the quarantine: block");
+    auto twice = with_items([&](Image &i) {
+        const auto block = i.allocate(0, 3);
+        quarantine(i, block, 3);
+        quarantine(i, block + 2, 1);
+    });
+    expect_only(twice, Subject::ownership, "the quarantine: block");
+    auto free =
+        with_items([&](Image &i) { quarantine(i, i.superblock.devices[0].block_count - 3, 2); });
+    expect_only(free, Subject::bitmap, "2 blocks in use but marked free");
+}
+
+TEST_CASE("quarantine: items with impossible values are found", "[fsck]") {
+    auto empty = with_items([](Image &i) { quarantine(i, 100, 0); });
+    expect_only(empty, Subject::quarantine, "not on a device of the volume");
+    auto beyond =
+        with_items([](Image &i) { quarantine(i, i.superblock.devices[0].block_count - 2, 3); });
+    expect_only(beyond, Subject::quarantine, "not on a device of the volume");
+    auto inode = with_items([](Image &i) { quarantine(i, 100, 1, 2); });
+    expect_only(inode, Subject::quarantine, "from an impossible inode");
+    auto type = with_items([](Image &i) { i.put_inode(format::quarantine_table, S_IFREG, 0, 0); });
+    expect_only(type, Subject::quarantine, "impossible item");
+    Image apart(1);
+    quarantine(apart, apart.allocate(0), 1);
+    apart.set_used(0, apart.allocate(0), false);
+    apart.write();
+    CHECK(has(apart.check(), Subject::role, "on a metadata device"));
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "immutable/lease_accounts.h"
 #include "immutable/leases.h"
 #include "support/catch.h"
 
@@ -66,16 +67,61 @@ TEST_CASE("lease: several leases of one handle cover a range together", "[immuta
     CHECK_FALSE(leases.covers(2, range(7, 2)));
 }
 
-TEST_CASE("lease: the keeper lives until the last lease of its time ends", "[immutable]") {
+TEST_CASE("lease: what was freed under it is kept until the last one of its time ends",
+          "[immutable]") {
     Leases leases;
-    CHECK(leases.keeper().expired());
+    const MediaRun run{MediaBlock::at(0, 100), {4}};
     leases.grant(1, range(0, 4), false);
-    const auto keeper = leases.keeper();
-    leases.grant(2, range(0, 4), false);
+    leases.grant(2, range(2, 4), false);
+    leases.grant(3, range(8, 4), false);
+    leases.keep(run, range(0, 4));
     leases.release_all(1);
-    CHECK_FALSE(keeper.expired());
+    CHECK(leases.take_returned().empty());
+    CHECK(leases.keeps(run.start));
+    leases.grant(1, range(0, 4), false); // sees other blocks there
     leases.release_all(2);
-    CHECK(keeper.expired());
-    leases.grant(3, range(0, 4), false);
-    CHECK(keeper.expired()); // a later lease does not revive it
+    CHECK(leases.take_returned() == std::vector{immutable::Returned{run, {0}}});
+    CHECK_FALSE(leases.keeps(run.start));
+    CHECK(leases.take_returned().empty());
+}
+
+TEST_CASE("lease: of a range that part is leased which holds all leases over it", "[immutable]") {
+    Leases leases;
+    CHECK_FALSE(leases.leased_part(range(0, 100)));
+    leases.grant(1, range(4, 4), false);
+    leases.grant(2, range(20, 10), false);
+    CHECK(leases.leased_part(range(0, 100)) == range(4, 26));
+    CHECK(leases.leased_part(range(6, 10)) == range(6, 2));
+    CHECK(leases.leased_part(range(25, 100)) == range(25, 5));
+    CHECK_FALSE(leases.leased_part(range(8, 12)));
+}
+
+TEST_CASE("lease: whoever is at a limit gets no new one, root always does", "[immutable]") {
+    immutable::LeaseAccounts accounts({.leases = 2, .quarantined_blocks = 10});
+    REQUIRE(accounts.open(5));
+    REQUIRE(accounts.open(5));
+    CHECK(accounts.check(5).code() == Errc::quota);
+    CHECK(accounts.open(5).code() == Errc::quota);
+    CHECK(accounts.open(6));
+    accounts.close(5);
+    CHECK(accounts.check(5));
+    accounts.charge(5, 10);
+    CHECK(accounts.open(5).code() == Errc::quota);
+    accounts.discharge(5, 1);
+    CHECK(accounts.open(5));
+    for (int i = 0; i < 4; ++i)
+        CHECK(accounts.open(0));
+}
+
+TEST_CASE("lease: what was freed is charged to each user whose lease keeps it", "[immutable]") {
+    Leases leases;
+    leases.grant(1, range(0, 4), false, {.uid = 7});
+    leases.grant(2, range(2, 4), false, {.uid = 5});
+    leases.grant(3, range(2, 4), false, {.uid = 7});
+    leases.grant(4, range(8, 4), false, {.uid = 9});
+    const MediaRun run{MediaBlock::at(0, 100), {4}};
+    CHECK(leases.keep(run, range(0, 4)) == std::vector<std::uint32_t>{5, 7});
+    for (const std::uint64_t handle : {1, 2, 3})
+        leases.release_all(handle);
+    CHECK(leases.take_returned() == std::vector{immutable::Returned{run, {5, 7}}});
 }

@@ -435,3 +435,46 @@ TEST_CASE("repair: what a newer version wrote is left alone", "[repair]") {
     CHECK(outcome.done.empty());
     CHECK(std::ranges::equal(before[0]->bytes(), image.media().bytes()));
 }
+
+namespace {
+
+void quarantine(Image &image, std::uint64_t block, std::uint32_t count, std::uint8_t boot) {
+    format::QuarantineItem item{};
+    item.boot_id[0] = std::byte{boot}; // as TestEnv makes it of a number
+    item.inode = Image::file;
+    item.block_count = count;
+    image.items[Image::key(format::quarantine_table, ItemType::quarantine, block)] = bytes_of(item);
+}
+
+} // namespace
+
+TEST_CASE("repair: the quarantine of other boots is emptied, that of this one stays", "[repair]") {
+    const auto level = GENERATE(Level::safe, Level::all);
+    Image image;
+    quarantine(image, image.allocate(0, 3), 3, 1);
+    quarantine(image, image.allocate(0, 2), 2, 2);
+    image.write();
+    CHECK(image.check().counts.quarantined_blocks == 5);
+    const auto outcome = repair_media(image.all_media(), level);
+    INFO(text_of(outcome));
+    CHECK(outcome.before.clean());
+    CHECK(outcome.after.clean());
+    CHECK(outcome.after.counts.quarantined_blocks == 3);
+    CHECK(outcome.after.counts.free_blocks == outcome.before.counts.free_blocks + 2);
+    expect_mountable(image.all_media());
+}
+
+TEST_CASE("repair: of blocks in quarantine and in a file the file keeps them", "[repair]") {
+    Image image;
+    quarantine(image, image.file_blocks, 1, 1);
+    const auto own = image.allocate(0, 2);
+    quarantine(image, own, 2, 1);
+    quarantine(image, own + 1, 1, 1);
+    image.write();
+    CHECK_FALSE(image.check().clean());
+    const auto outcome = repair_media(image.all_media(), Level::all);
+    INFO(text_of(outcome));
+    CHECK(outcome.after.clean());
+    CHECK(outcome.after.counts.quarantined_blocks == 2);
+    expect_mountable(image.all_media());
+}

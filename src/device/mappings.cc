@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "device/mappings.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cinttypes>
+#include <cstdio>
+#include <dirent.h>
+#include <fstream>
+#include <memory>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+namespace daxpin::device {
+
+namespace {
+
+// The inode numbers of the first namespaces are part of the kernel's interface.
+constexpr char first_pid_namespace[] = "pid:[4026531836]";
+constexpr char first_user_namespace[] = "user:[4026531837]";
+constexpr unsigned cap_sys_ptrace = 19;
+
+std::string link_text(const std::string &path) {
+    char text[64];
+    const ssize_t length = ::readlink(path.c_str(), text, sizeof text);
+    return length < 0 ? std::string() : std::string(text, static_cast<std::size_t>(length));
+}
+
+// The rest of the line of a status file that begins with `name`.
+std::string status_field(const std::string &path, const std::string &name) {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with(name))
+            return line.substr(name.size());
+    return {};
+}
+
+bool is_number(const std::string &name) {
+    return !name.empty() && std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// ERRORS: io, with errno as the system left it.
+Result<std::vector<std::string>> numbers_in(const std::string &directory) {
+    const std::unique_ptr<DIR, int (*)(DIR *)> open(::opendir(directory.c_str()), ::closedir);
+    if (!open)
+        return Errc::io;
+    std::vector<std::string> names;
+    errno = 0;
+    while (const dirent *entry = ::readdir(open.get()))
+        if (is_number(entry->d_name))
+            names.emplace_back(entry->d_name);
+    if (errno != 0)
+        return Errc::io;
+    return names;
+}
+
+// The 22nd field of stat; the second one, the name, may hold anything.
+std::string start_time(const std::string &process) {
+    std::ifstream file(process + "/stat");
+    std::string text;
+    std::getline(file, text, '\0');
+    const std::size_t name_end = text.rfind(')');
+    if (name_end == std::string::npos)
+        return {};
+    constexpr unsigned fields_behind_name = 20;
+    std::size_t at = name_end + 1;
+    for (unsigned i = 1; i < fields_behind_name && at != std::string::npos; ++i)
+        at = text.find(' ', at + 1);
+    if (at == std::string::npos)
+        return {};
+    return text.substr(at + 1, text.find(' ', at + 1) - at - 1);
+}
+
+bool is_gone(int error) {
+    return error == ENOENT || error == ESRCH;
+}
+
+struct MapsLine {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    char modes[5] = {};
+    std::uint64_t offset = 0;
+    unsigned major_number = 0;
+    unsigned minor_number = 0;
+    std::uint64_t inode = 0;
+};
+
+bool parse(const std::string &line, MapsLine &out) {
+    return std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64,
+                       &out.begin, &out.end, out.modes, &out.offset, &out.major_number,
+                       &out.minor_number, &out.inode) == 7;
+}
+
+std::string hexadecimal(std::uint64_t value) {
+    char text[17];
+    std::snprintf(text, sizeof text, "%" PRIx64, value);
+    return text;
+}
+
+} // namespace
+
+Result<MappableFile> mappable_file(const std::string &path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0)
+        return from_errno(errno);
+    return MappableFile{status.st_dev, status.st_ino, S_ISCHR(status.st_mode) ? status.st_rdev : 0};
+}
+
+Result<void> MappingScan::check_privilege() const {
+    if (link_text(proc_ + "/self/ns/pid") != first_pid_namespace ||
+        link_text(proc_ + "/self/ns/user") != first_user_namespace)
+        return Error{Errc::access, "not in the first process and user namespaces"};
+    const std::string text = status_field(proc_ + "/self/status", "CapEff:\t");
+    std::uint64_t capabilities = 0;
+    std::from_chars(text.data(), text.data() + text.size(), capabilities, 16);
+    if ((capabilities >> cap_sys_ptrace & 1) == 0)
+        return Error{Errc::access, "no CAP_SYS_PTRACE"};
+    return {};
+}
+
+Result<void> MappingScan::check_recognized() {
+    std::vector<MappedRange> own;
+    DAXPIN_TRY(scan_process(std::to_string(self_), own));
+    for (std::size_t i = 0; i < files_.size(); ++i)
+        if (std::ranges::none_of(own, [&](const MappedRange &range) { return range.file == i; }))
+            return Error{Errc::access, "mappings of the device are not recognized"};
+    return {};
+}
+
+Result<MappingScan::Processes> MappingScan::list() const {
+    DAXPIN_TRY_ASSIGN(const auto pids, numbers_in(proc_));
+    Processes processes;
+    for (const std::string &pid : pids)
+        if (const std::string time = start_time(proc_ + "/" + pid); !time.empty())
+            processes.emplace(pid, time);
+    return processes;
+}
+
+std::size_t MappingScan::file_of(FileKey key) const {
+    for (std::size_t i = 0; i < files_.size(); ++i)
+        if (files_[i].filesystem == key.first && files_[i].inode == key.second)
+            return i;
+    return other_file;
+}
+
+// Which character device of ours a mapping is of, by whatever node of it.
+Result<std::size_t> MappingScan::device_of(FileKey key, const std::string &map_file) {
+    if (std::ranges::none_of(files_, [](const auto &file) { return file.character != 0; }))
+        return other_file;
+    if (const auto known = known_.find(key); known != known_.end())
+        return known->second;
+    struct stat status {};
+    if (::stat(map_file.c_str(), &status) != 0)
+        return Error{Errc::busy, "a mapping went while it was looked at"};
+    std::size_t found = other_file;
+    for (std::size_t i = 0; i < files_.size(); ++i)
+        if (S_ISCHR(status.st_mode) && status.st_rdev == files_[i].character)
+            found = i;
+    known_[key] = found;
+    return found;
+}
+
+Result<void> MappingScan::scan_line(const std::string &process, const std::string &line,
+                                    std::vector<MappedRange> &found) {
+    MapsLine map;
+    if (!parse(line, map) || map.end <= map.begin)
+        return Error{Errc::busy, "cannot read " + process + "/maps"};
+    if (map.inode == 0)
+        return {};
+    const FileKey key{makedev(map.major_number, map.minor_number), map.inode};
+    std::size_t file = file_of(key);
+    const bool shared = map.modes[3] == 's'; // device DAX knows no others
+    if (file == other_file && shared) {
+        DAXPIN_TRY_ASSIGN(file, device_of(key, process + "/map_files/" + hexadecimal(map.begin) +
+                                                   "-" + hexadecimal(map.end)));
+    }
+    if (file != other_file)
+        found.push_back({file, map.offset, map.end - map.begin});
+    return {};
+}
+
+// False if there is nothing: a kernel thread, or a process whose first thread has ended.
+Result<bool> MappingScan::scan_maps(const std::string &process, std::vector<MappedRange> &found) {
+    errno = 0;
+    std::ifstream file(process + "/maps");
+    if (!file && is_gone(errno))
+        return true;
+    if (!file)
+        return Error{Errc::access, "cannot look into " + process};
+    bool any = false;
+    for (std::string line; std::getline(file, line); any = true)
+        DAXPIN_TRY(scan_line(process, line, found));
+    if (file.bad())
+        return Error{Errc::busy, "cannot read " + process + "/maps"};
+    return any;
+}
+
+Result<void> MappingScan::scan_process(const std::string &pid, std::vector<MappedRange> &found) {
+    const std::string process = proc_ + "/" + pid;
+    DAXPIN_TRY_ASSIGN(const bool any, scan_maps(process, found));
+    if (any)
+        return {};
+    // The memory is the threads', and one of them may go on without the first.
+    const auto threads = numbers_in(process + "/task");
+    if (!threads)
+        return {}; // it is gone
+    for (const std::string &thread : *threads)
+        if (thread != pid)
+            DAXPIN_TRY(scan_maps(process + "/task/" + thread, found));
+    return {};
+}
+
+Result<void> MappingScan::scan(const Processes &processes, std::vector<MappedRange> &found) {
+    for (const auto &[pid, time] : processes)
+        if (pid != std::to_string(self_))
+            DAXPIN_TRY(scan_process(pid, found));
+    return {};
+}
+
+Result<std::vector<MappedRange>> MappingScan::mapped() {
+    DAXPIN_TRY(check_privilege());
+    known_.clear();
+    DAXPIN_TRY(check_recognized());
+    std::vector<MappedRange> found;
+    DAXPIN_TRY_ASSIGN(const auto before, list());
+    const auto no_new_ones = [&]() -> Result<void> {
+        DAXPIN_TRY_ASSIGN(const auto now, list());
+        if (!std::ranges::includes(before, now))
+            return Error{Errc::busy, "processes came up meanwhile"};
+        return {};
+    };
+    for (unsigned i = 0; i < 2; ++i) {
+        DAXPIN_TRY(scan(before, found));
+        DAXPIN_TRY(no_new_ones());
+    }
+    return found;
+}
+
+} // namespace daxpin::device

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// LEASES, QUARANTINE and FORGET: what the administrator sees of leases, and says about them.
+#include "fusefs/ioctls.h"
+
+#include <cstring>
+#include <daxpin/ioctl.h>
+#include <memory>
+#include <tuple>
+#include <unistd.h>
+
+namespace daxpin::fusefs {
+namespace {
+
+constexpr std::uint64_t at_end = ~std::uint64_t{0};
+
+// The argument, too large for a stack. ERRORS: invalid.
+template <typename T> Result<std::unique_ptr<T>> large_in(const IoctlRequest &request) {
+    if (request.in.size() != sizeof(T) || request.out_bytes < sizeof(T))
+        return Errc::invalid;
+    auto in = std::make_unique<T>();
+    std::memcpy(in.get(), request.in.data(), sizeof *in);
+    return in;
+}
+
+daxpin_lease_info to_wire(const volume::LeaseInfo &info) {
+    daxpin_lease_info out{};
+    out.inode = info.inode.value;
+    out.id = info.lease.id;
+    out.offset = info.lease.range.first.bytes();
+    out.length = info.lease.range.count.bytes();
+    out.granted_ns = static_cast<__u64>(info.lease.holder.granted_ns);
+    out.access = info.lease.write ? DAXPIN_LEASE_WRITE : DAXPIN_LEASE_READ;
+    out.uid = info.lease.holder.uid;
+    out.pid = info.lease.holder.pid;
+    return out;
+}
+
+IoctlAnswer leases(Filesystem &fs, const IoctlRequest &request) {
+    DAXPIN_TRY_ASSIGN(const auto in, large_in<daxpin_leases>(request));
+    if (in->flags != 0 || !all_zero(in->reserved))
+        return Errc::invalid;
+    const auto out = std::make_unique<daxpin_leases>();
+    out->cursor_inode = at_end;
+    for (const auto &info : fs.volume.leases()) {
+        const auto wire = to_wire(info);
+        if (std::tie(wire.inode, wire.id) < std::tie(in->cursor_inode, in->cursor_id))
+            continue;
+        if (out->count == DAXPIN_LEASES_MAX) {
+            out->cursor_inode = wire.inode;
+            out->cursor_id = wire.id;
+            break;
+        }
+        out->leases[out->count++] = wire;
+    }
+    return ioctl_out(request, *out);
+}
+
+IoctlAnswer quarantine(Filesystem &fs, const IoctlRequest &request) {
+    DAXPIN_TRY_ASSIGN(const auto in, large_in<daxpin_quarantine>(request));
+    if (in->flags != 0)
+        return Errc::invalid;
+    const auto out = std::make_unique<daxpin_quarantine>();
+    out->cursor = at_end;
+    DAXPIN_TRY_ASSIGN(const auto files, fs.volume.quarantine());
+    for (const auto &info : files) {
+        if (info.inode.value < in->cursor)
+            continue;
+        if (out->count == DAXPIN_QUARANTINE_MAX) {
+            out->cursor = info.inode.value;
+            break;
+        }
+        auto &file = out->files[out->count++];
+        file.inode = info.inode.value;
+        file.generation = info.generation;
+        file.bytes = info.bytes;
+        file.flags = info.lost ? DAXPIN_QUARANTINE_LOST : 0;
+    }
+    return ioctl_out(request, *out);
+}
+
+IoctlAnswer forget(Filesystem &fs, const IoctlRequest &request) {
+    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_forget>(request));
+    if (in.flags != 0 || !all_zero(in.reserved))
+        return Errc::invalid;
+    DAXPIN_TRY(fs.volume.forget_leases(request.inode));
+    fs.background.kick();
+    return std::vector<std::byte>();
+}
+
+} // namespace
+
+IoctlAnswer lease_list_ioctl(Filesystem &fs, const volume::Caller &caller,
+                             const IoctlRequest &request) {
+    const bool asks =
+        request.command == DAXPIN_IOC_LEASES || request.command == DAXPIN_IOC_QUARANTINE;
+    if (!asks && request.command != DAXPIN_IOC_FORGET)
+        return Errc::not_a_tty;
+    if (caller.uid != 0 && caller.uid != ::geteuid())
+        return Errc::not_permitted;
+    if (request.command == DAXPIN_IOC_LEASES)
+        return leases(fs, request);
+    return asks ? quarantine(fs, request) : forget(fs, request);
+}
+
+} // namespace daxpin::fusefs

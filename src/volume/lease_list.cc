@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Who leases what, and what is in quarantine for it; and a word that it no longer is needed.
+#include "volume/impl.h"
+
+#include <algorithm>
+
+namespace daxpin::volume {
+
+using immutable::Quarantined;
+
+void Engine::note_leases(const CachedInode &inode) {
+    const MutexLock lock(leased_mutex_);
+    if (inode.leases.empty())
+        leased_now_.erase(inode.number);
+    else
+        leased_now_.insert(inode.number);
+}
+
+std::vector<LeaseInfo> Engine::show_leases() {
+    std::vector<InodeNumber> numbers;
+    {
+        const MutexLock lock(leased_mutex_);
+        numbers.assign(leased_now_.begin(), leased_now_.end());
+    }
+    std::vector<LeaseInfo> all;
+    for (const InodeNumber number : numbers) {
+        const auto inode = get(number);
+        if (!inode)
+            continue; // gone since
+        const SharedLock lock((*inode)->mutex);
+        for (const auto &lease : (*inode)->leases.all())
+            all.push_back({number, lease});
+    }
+    return all;
+}
+
+namespace {
+
+// Calls visit(entry) for the whole quarantine.
+template <typename Visit>
+Result<void> for_each_entry(const immutable::QuarantineTable &table, Visit visit) {
+    constexpr std::size_t batch = 256;
+    for (MediaBlock from{};;) {
+        DAXPIN_TRY_ASSIGN(const auto entries, table.list(from, batch));
+        for (const Quarantined &entry : entries)
+            visit(entry);
+        if (entries.size() < batch)
+            return {};
+        from = entries.back().run.start + BlockCount{1};
+    }
+}
+
+} // namespace
+
+Result<std::vector<QuarantineInfo>> Engine::show_quarantine() {
+    std::map<std::pair<InodeNumber, std::uint64_t>, QuarantineInfo> files;
+    DAXPIN_TRY(for_each_entry(*quarantine, [&](const Quarantined &entry) {
+        auto &info = files[{entry.inode, entry.generation}];
+        info.inode = entry.inode;
+        info.generation = entry.generation;
+        info.bytes += entry.run.count.bytes();
+        bool kept = false;
+        if (cache->in_use(entry.inode))
+            if (const auto inode = get(entry.inode)) {
+                const SharedLock lock((*inode)->mutex);
+                kept = (*inode)->leases.keeps(entry.run.start);
+            }
+        info.lost = info.lost || !kept;
+    }));
+    std::vector<QuarantineInfo> all;
+    for (const auto &[key, info] : files)
+        all.push_back(info);
+    return all;
+}
+
+Result<void> Engine::forget_leases(InodeNumber number) {
+    if (number.value == format::root_inode) {
+        prove_absence({});
+        return {};
+    }
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, get_regular(number));
+    // Nothing that is listed returns meanwhile, and comes again as another entry.
+    const MutexLock step(background_mutex_);
+    DAXPIN_TRY_ASSIGN(const auto change, begin_change());
+    std::uint64_t generation = 0;
+    {
+        const ExclusiveLock lock(inode->mutex);
+        if (!inode->leases.empty())
+            return Errc::busy;
+        generation = inode->attributes.generation;
+        note_leased_here(number); // what it frees from now on is nobody's
+    }
+    std::vector<MediaRun> runs;
+    DAXPIN_TRY(for_each_entry(*quarantine, [&](const Quarantined &entry) {
+        if (entry.inode == number && entry.generation == generation)
+            runs.push_back(entry.run);
+    }));
+    queue_returns(runs);
+    return {};
+}
+
+Result<void> Volume::forget_leases(InodeNumber inode) {
+    return impl_->forget_leases(inode);
+}
+std::vector<LeaseInfo> Volume::leases() {
+    return impl_->show_leases();
+}
+Result<std::vector<QuarantineInfo>> Volume::quarantine() {
+    return impl_->show_quarantine();
+}
+
+} // namespace daxpin::volume
