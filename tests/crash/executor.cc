@@ -128,7 +128,6 @@ Result<std::uint64_t> Executor::run(const Operation &operation) {
     case Op::pin:
     case Op::unpin:
     case Op::extend:
-    case Op::lease:
     case Op::mapped_write:
     case Op::read:
     case Op::spoil:
@@ -143,7 +142,12 @@ Result<std::uint64_t> Executor::run(const Operation &operation) {
     case Op::background:
         DAXPIN_TRY(volume_.background_step());
         return 0;
+    case Op::lease:
+    case Op::release:
+        return change_lease(operation, slots_.at(operation.path.substr(1)));
     case Op::remount:
+    case Op::kill:
+    case Op::reboot:
         break; // the caller's business
     }
     DAXPIN_ASSERT(false);
@@ -329,9 +333,6 @@ Result<std::uint64_t> Executor::on_open_file(const Operation &operation, InodeNu
     case Op::extend:
         DAXPIN_TRY(volume_.extend(superuser(), number, operation.length, handle));
         return 0;
-    case Op::lease:
-        DAXPIN_TRY(volume_.lease(superuser(), number, range, operation.value != 0, false, handle));
-        return 0;
     case Op::mapped_write:
         return write_mapped(operation, number);
     case Op::read:
@@ -376,6 +377,28 @@ Result<std::uint64_t> Executor::spoil(const Operation &operation, InodeNumber nu
         return 0;
     }
     return Errc::no_data;
+}
+
+Result<std::uint64_t> Executor::change_lease(const Operation &operation, Open &open) {
+    if (operation.op == Op::release) {
+        DAXPIN_TRY(volume_.release_lease(open.number, open.handle, open.lease));
+        return 0;
+    }
+    const immutable::ByteRange range{operation.offset, operation.length};
+    DAXPIN_TRY_ASSIGN(const auto granted, volume_.lease(superuser(), open.number, range,
+                                                        operation.value != 0, false, open.handle));
+    open.lease = granted.id;
+    return 0;
+}
+
+Result<std::set<std::uint64_t>> Executor::media_blocks(const std::string &slot) {
+    std::set<std::uint64_t> blocks;
+    DAXPIN_TRY_ASSIGN(const auto extents, volume_.show_extents(slots_.at(slot).number));
+    for (const auto &extent : extents)
+        for (std::uint64_t at = 0; at < extent.length; at += block_size)
+            blocks.insert(
+                MediaBlock::at(extent.device, (extent.device_offset + at) / block_size).value);
+    return blocks;
 }
 
 // What a client does that maps the device at the file's extents.

@@ -8,6 +8,7 @@
 #include "volume/volume.h"
 
 #include <map>
+#include <set>
 #include <string>
 
 namespace daxpin::crash {
@@ -27,11 +28,17 @@ class Executor {
     // Returns the bytes written, copied or 0.
     Result<std::uint64_t> run(const Operation &operation);
 
+    // What is open stays so for ever: nobody is left to release it.
+    void abandon() { slots_.clear(); }
+    // The blocks of the file that is open in a slot.
+    Result<std::set<std::uint64_t>> media_blocks(const std::string &slot);
+
   private:
     struct Open {
         InodeNumber number;
         volume::Handle handle;
         bool is_directory = false; // opened as one; no handle
+        immutable::LeaseId lease = 0;
     };
     void close(const Open &open);
     class References;
@@ -47,6 +54,7 @@ class Executor {
 
     Result<std::uint64_t> read(InodeNumber number);
     Result<std::uint64_t> spoil(const Operation &operation, InodeNumber number);
+    Result<std::uint64_t> change_lease(const Operation &operation, Open &open);
     Result<std::uint64_t> write_mapped(const Operation &operation, InodeNumber number);
 
     void forget_nameless();

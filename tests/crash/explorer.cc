@@ -350,6 +350,7 @@ void Explorer::crash_recovery(Scratch &scratch, const Position &position, const 
                 copies[i]->poison(poison.offset, poison.length);
         }
         test::TestEnv env(plan_.seed + 1000);
+        env.set_boot(position.leasing(recording_).boot);
         const auto volume = volume::Volume::open(test::open_table(copies), env, mount_options());
         trace = recorder.trace(); // without the unmount
     }

@@ -12,41 +12,15 @@ namespace daxpin::crash {
 namespace {
 
 // In the order of Op.
-constexpr const char *op_names[] = {"create",
-                                    "mkdir",
-                                    "mknod",
-                                    "symlink",
-                                    "link",
-                                    "unlink",
-                                    "rmdir",
-                                    "rename",
-                                    "write",
-                                    "append",
-                                    "truncate",
-                                    "open(O_TRUNC)",
-                                    "fallocate",
-                                    "copy_range",
-                                    "chmod",
-                                    "chown",
-                                    "utimens",
-                                    "setxattr",
-                                    "removexattr",
-                                    "setfacl",
-                                    "set_flags",
-                                    "open",
-                                    "close",
-                                    "open(O_TMPFILE)",
-                                    "pin",
-                                    "unpin",
-                                    "extend",
-                                    "lease",
-                                    "mapped stores and sync",
-                                    "read",
-                                    "media error",
-                                    "checkpoint",
-                                    "background",
-                                    "remount"};
-static_assert(std::size(op_names) == static_cast<std::size_t>(Op::remount) + 1);
+constexpr const char *op_names[] = {
+    "create",      "mkdir",       "mknod",      "symlink",    "link",     "unlink",
+    "rmdir",       "rename",      "write",      "append",     "truncate", "open(O_TRUNC)",
+    "fallocate",   "copy_range",  "chmod",      "chown",      "utimens",  "setxattr",
+    "removexattr", "setfacl",     "set_flags",  "open",       "close",    "open(O_TMPFILE)",
+    "pin",         "unpin",       "extend",     "lease",      "release",  "mapped stores and sync",
+    "read",        "media error", "checkpoint", "background", "remount",  "kill",
+    "reboot"};
+static_assert(std::size(op_names) == static_cast<std::size_t>(Op::reboot) + 1);
 
 } // namespace
 

@@ -45,12 +45,15 @@ enum class Op {
     unpin,
     extend,
     lease,
+    release,
     mapped_write,
     read,
     spoil,
     checkpoint,
     background,
-    remount
+    remount,
+    kill,
+    reboot
 };
 const char *to_string(Op op) noexcept;
 
@@ -200,6 +203,10 @@ inline Operation extend(std::string path, std::uint64_t size) {
 inline Operation lease(std::string slot, bool write) {
     return {.op = Op::lease, .path = "@" + slot, .value = write};
 }
+// Ends the lease that the descriptor took last.
+inline Operation release(std::string slot) {
+    return {.op = Op::release, .path = "@" + slot};
+}
 // Stores through a mapping of the file, then DAXPIN_IOC_SYNC.
 inline Operation mapped_write(std::string path, std::uint64_t offset, std::uint64_t length) {
     return {.op = Op::mapped_write, .path = std::move(path), .offset = offset, .length = length};
@@ -220,6 +227,14 @@ inline Operation background() {
 }
 inline Operation remount() {
     return {.op = Op::remount, .path = {}};
+}
+// The daemon is killed, with everything open, and another one mounts: in the same boot, or in the
+// next.
+inline Operation kill() {
+    return {.op = Op::kill, .path = {}};
+}
+inline Operation reboot() {
+    return {.op = Op::reboot, .path = {}};
 }
 
 } // namespace daxpin::crash

@@ -148,6 +148,12 @@ Result<void> Oracle::perform(const Operation &operation, std::uint64_t count) {
         slots_[operation.other]->linkable = true;
         inherit(*slots_[operation.other], *find(operation.path));
         return {};
+    case Op::kill:
+    case Op::reboot:
+        for (const auto &[slot, file] : slots_)
+            file->write_leases.erase(slot);
+        slots_.clear();
+        return {};
     case Op::remount:
     case Op::checkpoint:
     case Op::background:
@@ -330,6 +336,21 @@ Result<void> set_xattr(OracleFile &file, const Operation &operation) {
     return {};
 }
 
+Result<void> change_lease(OracleFile &file, const Operation &operation) {
+    const std::string slot = operation.path.substr(1);
+    if (operation.op == Op::release) {
+        if (file.write_leases.erase(slot) != 0)
+            file.mtime_ns.reset();
+        return {};
+    }
+    DAXPIN_TRY(check_range(file, operation.offset, operation.length));
+    if (operation.value != 0) {
+        file.write_leases.insert(slot);
+        file.mtime_ns.reset();
+    }
+    return {};
+}
+
 Result<void> remove_xattr(OracleFile &file, const std::string &name) {
     if (file.lists.erase(name) == 0 && file.xattrs.erase(name) == 0)
         return Errc::no_attribute;
@@ -384,13 +405,8 @@ Result<void> Oracle::change(const Operation &operation) {
         pin_blocks(*file, operation.offset, operation.length, operation.op == Op::pin);
         break;
     case Op::lease:
-        if (auto allowed = check_range(*file, operation.offset, operation.length); !allowed)
-            return allowed;
-        if (operation.value != 0) {
-            file->write_leases.insert(operation.path.substr(1));
-            file->mtime_ns.reset();
-        }
-        break;
+    case Op::release:
+        return change_lease(*file, operation);
     default:
         return Errc::invalid;
     }

@@ -3,6 +3,8 @@
 
 #include "device/label.h"
 
+#include <algorithm>
+#include <iterator>
 #include <xxhash.h>
 
 namespace daxpin::crash {
@@ -43,10 +45,12 @@ void run_steps(Session &session, Recording &recording, test::TraceRecorder &reco
             observe(session, recording, "before " + describe(step.operation));
         else
             recording.dumps.emplace_back();
+        recording.leasing.push_back({session.boot(), session.mapped(), session.was_killed()});
         recorder.mark(begin_mark(i));
         session.run(step.operation);
         recorder.mark(end_mark(i));
     }
+    recording.leasing.push_back({session.boot(), session.mapped(), session.was_killed()});
     observe(session, recording, "at the end");
 }
 
@@ -96,6 +100,26 @@ void Position::pass(const Recording &recording, std::uint64_t mark) {
     before = begins ? step : step + 1;
     after = step + 1;
     crashed = recording.steps[step].crashed;
+}
+
+Recording::Leasing Position::leasing(const Recording &recording) const {
+    if (recording.leasing.empty())
+        return {};
+    const auto &first = recording.leasing[before];
+    const auto &second = recording.leasing[after];
+    Recording::Leasing both{first.boot, {}, first.was_killed || second.was_killed};
+    if (first.boot == second.boot)
+        std::ranges::set_intersection(first.mapped, second.mapped,
+                                      std::inserter(both.mapped, both.mapped.end()));
+    return both;
+}
+
+std::optional<std::size_t> Position::quarantined_max(const Recording &recording) const {
+    if (recording.leasing.empty() || leasing(recording).was_killed)
+        return {};
+    auto either = recording.leasing[before].mapped;
+    either.insert(recording.leasing[after].mapped.begin(), recording.leasing[after].mapped.end());
+    return either.size();
 }
 
 } // namespace daxpin::crash

@@ -19,6 +19,13 @@ struct Recording {
     std::vector<Dump> dumps;             // [i]: before step i; one more at the end
     std::vector<std::uint64_t> paths;    // [i]: tells apart what was done before step (moment) i
     std::set<std::uint64_t> data_blocks; // MediaBlocks that held file data in any dump
+    // [i]: before step i; one more at the end.
+    struct Leasing {
+        std::uint64_t boot = 1;
+        std::set<std::uint64_t> mapped; // MediaBlocks that programs may map
+        bool was_killed = false;        // so more may be in quarantine than what is mapped
+    };
+    std::vector<Leasing> leasing;
     format::Superblock superblock{};
     // Of several threads (then there are no steps, and the only dump is that at the end):
     Oracle oracle; // when the first call began
@@ -50,6 +57,10 @@ struct Position {
     static Position first(const Recording &recording);
     bool acknowledged() const { return before == after; }
     void pass(const Recording &recording, std::uint64_t mark);
+    // What is mapped for certain, and the boot it is mapped in; of steps, not of calls.
+    Recording::Leasing leasing(const Recording &recording) const;
+    // The most that quarantine may hold; nothing if that is not known.
+    std::optional<std::size_t> quarantined_max(const Recording &recording) const;
 };
 
 } // namespace daxpin::crash

@@ -253,7 +253,7 @@ bool Crew::attend(std::size_t index) {
     }
     const bool silent = now - process.heard > silence_seconds_max;
     if (silent)
-        kill(process.pid, SIGKILL);
+        ::kill(process.pid, SIGKILL);
     pollfd ready{process.pipe, POLLIN, 0};
     if (poll(&ready, 1, 0) == 0 && !silent)
         return true;

@@ -81,17 +81,53 @@ Result<std::uint64_t> Session::execute(Operation &operation) {
 }
 
 void Session::run(Operation operation) {
-    if (operation.op == Op::remount) {
-        unmount();
-        mount();
-        return;
-    }
+    if (operation.op == Op::remount || operation.op == Op::kill || operation.op == Op::reboot)
+        return restart(operation.op);
     const auto outcome = execute(operation);
     if (!image_.is_short_of_space() && !outcome && outcome.code() == Errc::no_space)
         throw Problem{daxpin::crash::describe(operation) + ": no space on a volume with space"};
     const std::string text = oracle_.apply(operation, outcome);
     if (!text.empty())
         throw Problem{text};
+    if (outcome)
+        note_lease(operation);
+}
+
+void Session::restart(Op how) {
+    if (how != Op::remount) {
+        executor_->abandon();
+        static_cast<void>(oracle_.perform({.op = how, .path = {}}, 0).has_value());
+        was_killed_ = true;
+        lost_.merge(mapped());
+    }
+    leased_.clear();
+    if (how == Op::reboot) {
+        lost_.clear();
+        env_.set_boot(++boot_);
+    }
+    unmount();
+    mount();
+}
+
+void Session::note_lease(const Operation &operation) {
+    if (operation.op == Op::release)
+        leased_.erase(operation.path.substr(1));
+    if (operation.op == Op::close)
+        leased_.erase(operation.other);
+    if (operation.op != Op::lease)
+        return;
+    const std::string slot = operation.path.substr(1);
+    const auto blocks = executor_->media_blocks(slot);
+    if (!blocks)
+        throw Problem{"extents under a lease: " + daxpin::describe(blocks.error())};
+    leased_[slot] = *blocks;
+}
+
+std::set<std::uint64_t> Session::mapped() const {
+    auto all = lost_;
+    for (const auto &[slot, blocks] : leased_)
+        all.insert(blocks.begin(), blocks.end());
+    return all;
 }
 
 void Session::run_all(const std::vector<Operation> &operations) {

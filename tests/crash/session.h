@@ -13,8 +13,10 @@
 #include "support/trace.h"
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 namespace daxpin::crash {
 
@@ -52,6 +54,10 @@ class Session {
     volume::Volume &volume() { return *volume_; }
     const Oracle &oracle() const { return oracle_; }
     test::TestEnv &env() { return env_; }
+    std::uint64_t boot() const { return boot_; }
+    // Blocks that programs may map now: leased, or leased from a daemon that was killed.
+    std::set<std::uint64_t> mapped() const;
+    bool was_killed() const { return was_killed_; } // ever
 
     static constexpr std::uint64_t device_bytes = std::uint64_t{1} << 20; // of each device
 
@@ -67,6 +73,8 @@ class Session {
     journal::Sequence find_ring_start() const;
     journal::Sequence head_at_first_crash();
     void run_all(const std::vector<Operation> &operations);
+    void restart(Op how);
+    void note_lease(const Operation &operation);
     Operation filler(unsigned index) const;
 
     const Workload &workload_;
@@ -80,6 +88,10 @@ class Session {
     std::vector<Step> steps_;
     std::optional<journal::Sequence> ring_start_; // where the ring is to begin, if not anywhere
     std::uint64_t version_ = 0;
+    std::uint64_t boot_ = 1;
+    std::map<std::string, std::set<std::uint64_t>> leased_; // blocks, by slot
+    std::set<std::uint64_t> lost_; // blocks leased from a daemon that was killed in this boot
+    bool was_killed_ = false;
 };
 
 // A broken promise, found while driving the volume without any crash.

@@ -218,7 +218,7 @@ std::string delete_everything(volume::Volume &volume, const Dump &dump) {
 }
 
 Result<Space> space_after_boot(const MediaList &media, test::TestEnv &env) {
-    env.set_boot(2);
+    env.set_boot(~std::uint64_t{0});
     {
         DAXPIN_TRY_ASSIGN(const auto volume,
                           volume::Volume::open(test::open_table(media), env, mount_options()));

@@ -13,12 +13,16 @@ namespace {
 // Of the states that equal one checked before, every so-many-th is checked all the same.
 constexpr std::uint64_t merged_sample = 64;
 
-std::string check_media(const MediaList &media, const std::string &when) {
+std::string check_media(const MediaList &media, const std::string &when,
+                        std::optional<std::size_t> quarantined_max) {
     const auto report = fsck::check(test::open_table(media));
     for (const auto &finding : report.findings) {
         if (finding.severity == fsck::Severity::error)
             return "fsck " + when + ": " + finding.text;
     }
+    if (quarantined_max && report.counts.quarantined_blocks > *quarantined_max)
+        return "fsck " + when + ": " + std::to_string(report.counts.quarantined_blocks) +
+               " blocks in quarantine, of " + std::to_string(*quarantined_max) + " that are mapped";
     return report.clean() ? "" : "fsck " + when + ": not clean";
 }
 
@@ -104,25 +108,6 @@ std::uint64_t Verifier::live_hash(const Scratch &scratch) const {
     return sum;
 }
 
-// ---- checks -------------------------------------------------------------------------------------
-
-std::string Verifier::check(Scratch &scratch, const Position &position) {
-    ++counters_.states;
-    if (metadata_images_.insert(metadata_hash(scratch)).second)
-        ++counters_.metadata_images;
-    test::TestEnv env(seed_ + 1000);
-    auto volume = volume::Volume::open(test::open_table(scratch.media()), env, mount_options());
-    if (!volume)
-        return "recovery failed: " + daxpin::describe(volume.error());
-    if (auto text = check_media(scratch.media(), "after recovery"); !text.empty())
-        return text;
-    const std::uint64_t live = live_hash(scratch);
-    if (was_checked(position, live) && ++counters_.merged % merged_sample != 0)
-        return {};
-    ++counters_.full_checks;
-    return check_recovered(scratch, position, std::move(*volume), live);
-}
-
 namespace {
 
 std::uint64_t key_of(std::uint64_t live, std::uint64_t path) {
@@ -135,6 +120,31 @@ std::uint64_t key_of(std::uint64_t live, std::uint64_t before, std::uint64_t aft
 }
 
 } // namespace
+
+// ---- checks -------------------------------------------------------------------------------------
+
+std::string Verifier::check(Scratch &scratch, const Position &position) {
+    ++counters_.states;
+    if (metadata_images_.insert(metadata_hash(scratch)).second)
+        ++counters_.metadata_images;
+    const auto leasing = position.leasing(*recording_);
+    test::TestEnv env(seed_ + 1000);
+    env.set_boot(leasing.boot);
+    auto volume = volume::Volume::open(test::open_table(scratch.media()), env, mount_options());
+    if (!volume)
+        return "recovery failed: " + daxpin::describe(volume.error());
+    if (auto text =
+            check_media(scratch.media(), "after recovery", position.quarantined_max(*recording_));
+        !text.empty())
+        return text;
+    std::uint64_t live = live_hash(scratch);
+    for (const std::uint64_t block : leasing.mapped) // equal states, unequal duties
+        live = key_of(live, block);
+    if (was_checked(position, live) && ++counters_.merged % merged_sample != 0)
+        return {};
+    ++counters_.full_checks;
+    return check_recovered(scratch, position, std::move(*volume), live);
+}
 
 // States with equal live bytes are equal to a user; those that were found to be one of the dumps
 // expected here need no second look.
@@ -177,6 +187,7 @@ std::string Verifier::check_recovered(Scratch &scratch, const Position &position
         return outcomes;
     volume.reset();
     test::TestEnv env(seed_ + 2000);
+    env.set_boot(position.leasing(*recording_).boot);
     auto again = volume::Volume::open(test::open_table(scratch.media()), env, mount_options());
     if (!again)
         return "second mount: " + daxpin::describe(again.error());
@@ -192,7 +203,18 @@ std::string Verifier::check_recovered(Scratch &scratch, const Position &position
     if (auto text = delete_everything(**again, *dump); !text.empty())
         return text;
     again->reset();
+    if (auto text = check_quarantine(scratch, position); !text.empty())
+        return text;
     return check_space(scratch, found);
+}
+
+// The volume was emptied, but programs may still map what they had leased.
+std::string Verifier::check_quarantine(const Scratch &scratch, const Position &position) const {
+    for (const std::uint64_t block : position.leasing(*recording_).mapped)
+        if (is_free(scratch, MediaBlock{block}))
+            return "block " + std::to_string(MediaBlock{block}.block()) +
+                   " is free, and a program may map it";
+    return {};
 }
 
 std::string Verifier::check_space(Scratch &scratch, const Expectation::Match &match) {

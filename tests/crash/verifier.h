@@ -27,6 +27,7 @@ class Verifier {
     std::string check(Scratch &scratch, const Position &position);
 
   private:
+    std::string check_quarantine(const Scratch &scratch, const Position &position) const;
     std::string check_recovered(Scratch &scratch, const Position &position,
                                 std::unique_ptr<volume::Volume> volume, std::uint64_t live);
     std::string count_outcomes(const Dump &found, const Position &position);

@@ -220,6 +220,44 @@ void add_pins(std::vector<Workload> &all) {
                     write("foo", block, 2 * block), close("x")}});
 }
 
+// Blocks leave their file while somebody may map them; the lease ends, the daemon, or the boot.
+void add_quarantine(std::vector<Workload> &all) {
+    const auto leased = [](std::string path, const Steps &rest) {
+        Steps steps{open(std::move(path), "x"), lease("x", false)};
+        steps.insert(steps.end(), rest.begin(), rest.end());
+        return steps;
+    };
+    all.push_back({"quarantine-truncate", one_file,
+                   leased("foo", {truncate("foo", block), release("x"), truncate("foo", 0)})});
+    all.push_back({"quarantine-punch", one_file,
+                   leased("foo", {fallocate("foo", FallocateMode::punch, block, block),
+                                  open_truncate("foo"), close("x")})});
+    all.push_back({"quarantine-rename", two_files,
+                   leased("A/bar", {rename("foo", "A/bar"), close("x"), background()})});
+    all.push_back({"quarantine-two", one_file,
+                   leased("foo", {open("foo", "y"), lease("y", false), truncate("foo", block),
+                                  release("x"), write("foo", block, block), release("y")})});
+    all.push_back({"quarantine-kill", one_file,
+                   leased("foo", {truncate("foo", block), kill(), truncate("foo", 0), background(),
+                                  unlink("foo"), reboot(), background(), background()})});
+    all.push_back({"quarantine-kill-unlink", one_file,
+                   leased("foo", {unlink("foo"), kill(), background(), background(), create("bar"),
+                                  write("bar", 0, 2 * block), reboot(), background()})});
+    // Marked by a daemon that is no more.
+    const Steps marked{create("foo"),
+                       write("foo", 0, block),
+                       create("bar"),
+                       write("bar", 0, 100),
+                       write("foo", block, block),
+                       open("foo", "x"),
+                       lease("x", false),
+                       kill()};
+    all.push_back({"quarantine-marked",
+                   marked,
+                   {truncate("foo", block), rename("bar", "foo"), background(), background()}});
+    all.push_back({"quarantine-prepare", marked, {pin("foo", 0, 0, true, 2 * block)}});
+}
+
 void add_housekeeping(std::vector<Workload> &all) {
     all.push_back({"checkpoint", two_files, {chmod("foo", 0600), checkpoint(), chmod("A", 0700)}});
     all.push_back({"background", two_files, {unlink("foo"), background(), background()}});
@@ -257,6 +295,7 @@ std::vector<Workload> all_workloads() {
     add_sizes(all);
     add_attributes(all);
     add_pins(all);
+    add_quarantine(all);
     add_housekeeping(all);
     add_forgeries(all);
     return all;
