@@ -11,6 +11,7 @@ Environment: DAXPIN_BUILD, the build folder; DAXPIN_TEST_DIR, where volumes are 
 
 import argparse
 import contextlib
+import ctypes
 import hashlib
 import os
 import pathlib
@@ -101,11 +102,33 @@ def require_program(name):
         raise Skip(f"{name} is not installed")
 
 
-def make_mounts_private():
-    """In a mount namespace of our own: what is mounted from now on is nobody else's."""
+def enter_mount_namespace(reason):
+    """Runs the rest of this process where its mounts are nobody else's."""
+    clone_newns = 0x00020000
+    if ctypes.CDLL(None).unshare(clone_newns) != 0:
+        raise Skip(f"no private mount namespace here: {reason}")
     if subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL,
                       check=False).returncode != 0:
         raise Skip("the root is no mount point (a plain chroot): its mounts cannot be made private")
+
+
+def is_readable(path):
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
+
+
+def let_daemons_look_into_processes():
+    """A daemon that may not look into some process cannot know that nobody maps what was leased
+    before its mount. Process 1 of a sandbox may be one; it maps nothing of ours, so the daemons
+    under test are not shown it."""
+    if os.geteuid() != 0 or is_readable("/proc/1/maps"):
+        return
+    enter_mount_namespace("process 1 cannot be looked into")
+    with tempfile.TemporaryDirectory(prefix="daxpin-test-") as empty:
+        run_command("mount", "--bind", empty, "/proc/1")
 
 
 def mount_line(mountpoint):

@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 
-from harness import (MIB, Skip, Volume, build_folder, case, expect, expect_equal,
-                     expect_errno, make_mounts_private, mount_line, program, require_root, run, run_command,
+from harness import (MIB, Skip, Volume, build_folder, case, enter_mount_namespace, expect,
+                     expect_equal, expect_errno, mount_line, program, require_root, run, run_command,
                      test_dir, wait_until)
 
 HOLDING = (".img",)
@@ -40,14 +40,6 @@ def installed_files():
                         r".*/bash-completion/completions/daxpin"):
             expect(any(re.fullmatch(pattern, name) for name in names),
                    f"nothing installed matches {pattern}: {sorted(names)}")
-
-
-def enter_namespace():
-    """Runs the rest of this process in a mount namespace of its own."""
-    libc = __import__("ctypes").CDLL(None, use_errno=True)
-    if libc.unshare(0x00020000) != 0:
-        raise Skip("no private mount namespace here")
-    make_mounts_private()
 
 
 def show_as_installed(root, scratch):
@@ -87,7 +79,7 @@ def in_namespace(action):
 def run_child(action, volume, root, folder):
     import traceback
     try:
-        enter_namespace()
+        enter_mount_namespace("programs are shown as installed")
         show_as_installed(root, folder)
         # Libraries come from the build folder: staged ones are not on the linker's path.
         libraries = {str(path.parent) for path in root.rglob("libdaxpin.so*")}

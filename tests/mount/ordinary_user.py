@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs a test as an ordinary user who mounts through fusermount3. Root becomes nobody first."""
 
-import ctypes
 import os
 import pwd
 import shutil
@@ -10,10 +9,9 @@ import sys
 import tempfile
 import traceback
 
-from harness import SKIPPED_EXIT, Skip, make_mounts_private, program, run_command
+from harness import SKIPPED_EXIT, Skip, enter_mount_namespace, program, run_command
 
 USER = pwd.getpwnam("nobody")  # fusermount3 wants a name, and every Debian has this one
-CLONE_NEWNS = 0x00020000
 PROGRAMS = ("daxpinfs", "mkfs.daxpinfs", "fsck.daxpinfs")
 
 
@@ -31,9 +29,7 @@ def open_fuse_device(folder):
     node = os.path.join(folder, "fuse")
     os.mknod(node, stat.S_IFCHR | 0o666, os.stat("/dev/fuse").st_rdev)
     os.chmod(node, 0o666)
-    if ctypes.CDLL(None).unshare(CLONE_NEWNS) != 0:
-        raise Skip("/dev/fuse is root's alone, and there are no private mount namespaces")
-    make_mounts_private()
+    enter_mount_namespace("/dev/fuse is root's alone")
     run_command("mount", "--bind", node, "/dev/fuse")
 
 
