@@ -50,14 +50,17 @@ std::string file_text(const crash::DumpFile &file) {
 std::string counts_text(const Media &media) {
     const auto report = fsck::check(test::open_table(media));
     const auto &counts = report.counts;
-    return fmt::format("fsck: {} errors, {} records to replay, {} pieces of unfinished work\n"
-                       "fsck: {} nodes, {} inodes, {} directories, {} entries, {} extents, "
-                       "{} bad blocks\n"
-                       "fsck: {} blocks of metadata, {} of data, {} free\n",
-                       report.errors, counts.records_replayed, counts.unfinished, counts.nodes,
-                       counts.inodes, counts.directories, counts.entries, counts.extents,
-                       counts.bad_blocks, counts.metadata_blocks, counts.data_blocks,
-                       counts.free_blocks);
+    const auto text = fmt::format(
+        "fsck: {} errors, {} records to replay, {} pieces of unfinished work\n"
+        "fsck: {} nodes, {} inodes, {} directories, {} entries, {} extents, "
+        "{} bad blocks\n"
+        "fsck: {} blocks of metadata, {} of data, {} free\n",
+        report.errors, counts.records_replayed, counts.unfinished, counts.nodes, counts.inodes,
+        counts.directories, counts.entries, counts.extents, counts.bad_blocks,
+        counts.metadata_blocks, counts.data_blocks, counts.free_blocks);
+    if (counts.quarantined_blocks == 0)
+        return text;
+    return text + fmt::format("fsck: {} blocks in quarantine\n", counts.quarantined_blocks);
 }
 
 } // namespace

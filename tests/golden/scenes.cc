@@ -218,6 +218,32 @@ Media leased(const Scene &scene) {
     return stage.killed();
 }
 
+// Clients have mapped files that were then truncated, or removed; one of them is gone.
+Media quarantined(const Scene &scene) {
+    Stage stage(scene);
+    stage.run({
+        crash::create("truncated"),
+        crash::write("truncated", 0, 20000),
+        crash::open("truncated", "reader"),
+        crash::lease("reader", false),
+        crash::truncate("truncated", 4096),
+        crash::create("removed"),
+        crash::write("removed", 0, 9000),
+        crash::open("removed", "last"),
+        crash::lease("last", false),
+        crash::unlink("removed"),
+        crash::close("last"),
+        crash::create("released"),
+        crash::write("released", 0, 5000),
+        crash::open("released", "done"),
+        crash::lease("done", false),
+        crash::truncate("released", 0),
+        crash::release("done"),
+        crash::background(),
+    });
+    return stage.killed();
+}
+
 } // namespace
 
 const std::vector<Scene> &scenes() {
@@ -229,6 +255,7 @@ const std::vector<Scene> &scenes() {
         {"wrapped", "killed, the records go over the end of the ring", 0, wrapped},
         {"orphans", "killed, files without a name wait to be removed", 0, orphans},
         {"leased", "killed, files under leases", 0, leased},
+        {"quarantined", "killed, what clients map is in quarantine", 0, quarantined},
     };
     return all;
 }
