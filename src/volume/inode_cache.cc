@@ -18,6 +18,17 @@ InodeRef InodeRef::share() const {
     return {*cache_, *inode_};
 }
 
+InodeCache::~InodeCache() {
+    // An open file holds the inode that holds it, and the last one without a name takes its inode
+    // out of the cache, which it could not while the cache is taken down.
+    std::vector<std::map<Handle, OpenFile>> open;
+    for (Shard &home : shards_) {
+        const MutexLock lock(home.mutex);
+        for (const auto &[number, inode] : home.inodes)
+            open.push_back(std::exchange(inode->handles, {}));
+    }
+}
+
 InodeCache::Shard &InodeCache::shard(InodeNumber number) const {
     // The upper bits of a multiplicative hash; the map inside a shard uses the lower ones.
     return shards_[(number.value * 0x9e3779b97f4a7c15U) >> 58];

@@ -100,6 +100,9 @@ struct CachedInode {
 class InodeCache {
   public:
     explicit InodeCache(const inode::InodeTable &table) : table_(table) {}
+    ~InodeCache();
+    InodeCache(const InodeCache &) = delete;
+    InodeCache &operator=(const InodeCache &) = delete;
 
     // ERRORS: stale if there is no such inode, or it has no name and nobody uses it; io; corrupt.
     Result<InodeRef> get(InodeNumber number);

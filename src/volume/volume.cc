@@ -215,14 +215,6 @@ Result<std::unique_ptr<Volume>> Volume::open(device::DeviceTable devices, Env &e
 }
 
 Volume::~Volume() {
-    // Leases go with who granted them. A file that is open for the sake of its lease alone holds
-    // itself in the cache, which cannot be taken down around it.
-    for (const LeaseInfo &info : impl_->show_leases())
-        if (const auto inode = impl_->get(info.inode)) {
-            decltype(CachedInode::handles) open; // dies after the lock, before the reference
-            const ExclusiveLock lock((*inode)->mutex);
-            open.swap((*inode)->handles);
-        }
     if (!impl_->is_read_only())
         // What fails here is found again by the next mount's recovery.
         static_cast<void>(impl_->journal->checkpoint().has_value());

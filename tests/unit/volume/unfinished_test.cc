@@ -50,6 +50,21 @@ TEST_CASE("removal: an open file without a name lives until it is closed", "[vol
     CHECK(fsck_findings(fixture) == "");
 }
 
+TEST_CASE("removal: what is open without a name at unmount is the next mount's", "[volume]") {
+    VolumeFixture fixture;
+    fixture.volume().forget(make_file(fixture.volume(), root_dir, "keeps the tree's shape"), 1);
+    const auto before = free_blocks(fixture.volume());
+    const auto file = open_new(fixture.volume(), "file");
+    write_scattered(fixture.volume(), file, 3);
+    unlink(fixture.volume(), root_dir, "file");
+    fixture.volume().forget(file.attributes.number, 1);
+    fixture.remount();
+    finish_background(fixture.volume());
+    CHECK(fails(fixture.volume().attributes(file.attributes.number), Errc::stale));
+    CHECK(free_blocks(fixture.volume()) == before);
+    CHECK(fsck_findings(fixture) == "");
+}
+
 TEST_CASE("removal: every block comes back, of small files and large ones", "[volume]") {
     VolumeFixture fixture;
     auto &volume = fixture.volume();
