@@ -22,6 +22,9 @@ constexpr char first_pid_namespace[] = "pid:[4026531836]";
 constexpr char first_user_namespace[] = "user:[4026531837]";
 constexpr unsigned cap_sys_ptrace = 19;
 
+// Each look is shorter than the one before it, unless somebody forks without end.
+constexpr unsigned looks_max = 100;
+
 std::string link_text(const std::string &path) {
     char text[64];
     const ssize_t length = ::readlink(path.c_str(), text, sizeof text);
@@ -212,11 +215,22 @@ Result<void> MappingScan::scan_process(const std::string &pid, std::vector<Mappe
     return {};
 }
 
-Result<void> MappingScan::scan(const Processes &processes, std::vector<MappedRange> &found) {
-    for (const auto &[pid, time] : processes)
-        if (pid != std::to_string(self_))
-            DAXPIN_TRY(scan_process(pid, found));
-    return {};
+Result<void> MappingScan::scan(std::vector<MappedRange> &found) {
+    Processes seen{};
+    for (unsigned look = 0; look < looks_max; ++look) {
+        DAXPIN_TRY_ASSIGN(const auto now, list());
+        bool any = false;
+        for (const auto &process : now) {
+            if (!seen.insert(process).second)
+                continue;
+            any = true;
+            if (process.first != std::to_string(self_))
+                DAXPIN_TRY(scan_process(process.first, found));
+        }
+        if (!any)
+            return {};
+    }
+    return Error{Errc::busy, "processes come up faster than they can be looked into"};
 }
 
 Result<std::vector<MappedRange>> MappingScan::mapped() {
@@ -224,17 +238,8 @@ Result<std::vector<MappedRange>> MappingScan::mapped() {
     known_.clear();
     DAXPIN_TRY(check_recognized());
     std::vector<MappedRange> found;
-    DAXPIN_TRY_ASSIGN(const auto before, list());
-    const auto no_new_ones = [&]() -> Result<void> {
-        DAXPIN_TRY_ASSIGN(const auto now, list());
-        if (!std::ranges::includes(before, now))
-            return Error{Errc::busy, "processes came up meanwhile"};
-        return {};
-    };
-    for (unsigned i = 0; i < 2; ++i) {
-        DAXPIN_TRY(scan(before, found));
-        DAXPIN_TRY(no_new_ones());
-    }
+    DAXPIN_TRY(scan(found));
+    DAXPIN_TRY(scan(found));
     return found;
 }
 

@@ -2,10 +2,11 @@
 //
 // MappingScan: which parts of some files or devices any process maps, as /proc tells.
 //
-// A mapping is inherited by fork and by nothing else. So two complete scans, one after the other,
-// see every mapping that lives on if no process came into being from the beginning of the first
-// to the end of the second. A scan is complete only for who may look into every process: in the
-// first process and user namespaces, with CAP_SYS_PTRACE. Not thread-safe.
+// A mapping is inherited by fork and by nothing else: a process that was looked into and had none
+// gets none. So a scan goes on until it finds nobody whom it has not looked into, those that came
+// up meanwhile included. Two of them, one after the other, for the list of processes is not read
+// at one moment. A scan is complete only for who may look into every process: in the first process
+// and user namespaces, with CAP_SYS_PTRACE. Not thread-safe.
 #pragma once
 
 #include "base/result.h"
@@ -44,8 +45,8 @@ class MappingScan {
         : proc_(std::move(proc)), files_(std::move(files)), self_(self) {}
 
     // Two scans. ERRORS: access if not every process can be looked into, or a file not recognized;
-    // busy if processes came up meanwhile, or something else was in the way that may be gone the
-    // next time.
+    // busy if processes come up faster than it can look, or something else was in the way that may
+    // be gone the next time.
     Result<std::vector<MappedRange>> mapped();
 
   private:
@@ -57,7 +58,7 @@ class MappingScan {
     Result<void> check_privilege() const;
     Result<void> check_recognized();
     Result<Processes> list() const;
-    Result<void> scan(const Processes &processes, std::vector<MappedRange> &found);
+    Result<void> scan(std::vector<MappedRange> &found);
     Result<void> scan_process(const std::string &pid, std::vector<MappedRange> &found);
     Result<bool> scan_maps(const std::string &process, std::vector<MappedRange> &found);
     Result<void> scan_line(const std::string &process, const std::string &line,

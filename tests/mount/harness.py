@@ -110,6 +110,12 @@ def enter_mount_namespace(reason):
     if subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL,
                       check=False).returncode != 0:
         raise Skip("the root is no mount point (a plain chroot): its mounts cannot be made private")
+    # Other people's daemons end when their last mount does, and the copies here are mounts, too.
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            if " - fuse.daxpinfs " in line:
+                subprocess.run(["umount", "-l", line.split()[4]], stderr=subprocess.DEVNULL,
+                               check=False)
 
 
 def is_readable(path):

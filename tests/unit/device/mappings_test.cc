@@ -147,42 +147,71 @@ TEST_CASE("mappings: lines that cannot be understood are no answer", "[device]")
 
 namespace {
 
-// A fork in the middle of a scan: the maps of process 20 are a pipe, and whoever reads them lets
-// another process come up.
-template <typename Change> void while_scanned(Proc &proc, Change change) {
-    proc.add(20, "30");
-    fs::remove(proc.at("20/maps"));
-    REQUIRE(::mkfifo(proc.at("20/maps").c_str(), 0600) == 0);
+// Whoever reads the maps of this process, a pipe, lets change() happen first; once.
+template <typename Change> void let_change(Proc &proc, int pid, Change change) {
+    const int fd = ::open(proc.at(std::to_string(pid) + "/maps").c_str(), O_WRONLY);
+    change();
+    fs::remove(proc.at(std::to_string(pid) + "/maps"));
+    proc.maps(pid, "");
+    ::close(fd);
+}
+
+void add_pipe(Proc &proc, int pid) {
+    const auto maps = proc.at(std::to_string(pid) + "/maps");
+    fs::create_directories(maps.parent_path());
+    fs::remove(maps);
+    ::mkfifo(maps.c_str(), 0600);
+    proc.put(std::to_string(pid) + "/stat",
+             "1 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 30 20 21\n");
+}
+
+// What a scan finds while another process runs `meanwhile`.
+template <typename Run> Result<std::vector<MappedRange>> scan_while(Proc &proc, Run meanwhile) {
+    add_pipe(proc, 20);
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-        for (int i = 0; i < 2; ++i) { // the scan opens it twice at most
-            const int fd = ::open(proc.at("20/maps").c_str(), O_WRONLY);
-            change();
-            static_cast<void>(::write(fd, "00400000-00401000 r-xp 0 08:01 12 /a\n", 37));
-            ::close(fd);
-        }
+        meanwhile();
         ::_exit(0);
     }
-    const auto found = proc.scan();
-    CHECK(found.code() == Errc::busy);
+    auto found = proc.scan();
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
+    return found;
 }
 
 } // namespace
 
-TEST_CASE("mappings: a process that comes up meanwhile is no answer", "[device]") {
+TEST_CASE("mappings: a process that comes up meanwhile is looked into as well", "[device]") {
     Proc proc;
+    const std::string line = "7f0000000000-7f0000001000 rw-s 00001000 08:01 77 /volume\n";
     SECTION("a new number") {
-        while_scanned(proc, [&] { proc.add(21, "40"); });
+        const auto found = scan_while(proc, [&] {
+            let_change(proc, 20, [&] {
+                proc.add(21, "40");
+                proc.maps(21, line);
+            });
+        });
+        CHECK(*found == std::vector<MappedRange>(2, {1, 0x1000, 0x1000}));
     }
     SECTION("a number used again") {
-        while_scanned(proc, [&] {
-            proc.put("1/stat", "1 (b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 "
-                               "16 17 18 99 20 21\n");
+        const auto found = scan_while(proc, [&] {
+            let_change(proc, 20, [&] {
+                proc.add(1, "99");
+                proc.maps(1, line);
+            });
         });
+        CHECK(*found == std::vector<MappedRange>(2, {1, 0x1000, 0x1000}));
     }
+}
+
+TEST_CASE("mappings: processes that come up without end are no answer", "[device]") {
+    Proc proc;
+    const auto found = scan_while(proc, [&] {
+        for (int pid = 20;; ++pid)
+            let_change(proc, pid, [&] { add_pipe(proc, pid + 1); });
+    });
+    CHECK(found.code() == Errc::busy);
 }
 
 TEST_CASE("mappings: what a child of ours maps is found in the real /proc", "[device]") {
