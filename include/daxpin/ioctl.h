@@ -103,6 +103,7 @@ struct daxpin_extents {
 #define DAXPIN_DEVICE_ASSUMED 0x1u  /* the granularity is an option's, not the platform's word */
 #define DAXPIN_DEVICE_METADATA 0x2u /* holds metadata: whoever may open it is trusted with it */
 #define DAXPIN_DEVICE_DATA 0x4u     /* holds file data */
+#define DAXPIN_DEVICE_BROKER 0x8u   /* a descriptor comes from the broker: DAXPIN_IOC_TICKET */
 
 struct daxpin_device {
     __u32 index;                /* in */
@@ -116,6 +117,29 @@ struct daxpin_device {
     __u8 volume_uuid[16];
     __u8 uuid[16];
     char path[4096]; /* NUL-terminated */
+};
+
+#define DAXPIN_TICKET_BYTES 32
+
+struct daxpin_ticket {
+    __aligned_u64 lease; /* in: id of a lease of this open file */
+    __u32 flags;
+    __u32 reserved[3];
+    __u8 ticket[DAXPIN_TICKET_BYTES]; /* out: good for one request of this process, for seconds */
+    char socket[112];                 /* out: the broker's path, NUL-terminated */
+};
+
+/* What a client sends to the broker, one message of a SOCK_SEQPACKET connection, ... */
+struct daxpin_broker_request {
+    __u8 ticket[DAXPIN_TICKET_BYTES];
+    __u32 device; /* index of a device that holds data */
+    __u32 reserved[3];
+};
+
+/* ... and what it gets: with error 0 a descriptor of the device (SCM_RIGHTS). */
+struct daxpin_broker_reply {
+    __s32 error; /* an errno */
+    __u32 reserved[3];
 };
 
 /* struct daxpin_bad_blocks.flags, in */
@@ -227,5 +251,6 @@ struct daxpin_damage {   /* asked of any file or directory, about the whole volu
 #define DAXPIN_IOC_LEASES _IOWR(DAXPIN_IOC_MAGIC, 12, struct daxpin_leases)
 #define DAXPIN_IOC_QUARANTINE _IOWR(DAXPIN_IOC_MAGIC, 13, struct daxpin_quarantine)
 #define DAXPIN_IOC_FORGET _IOW(DAXPIN_IOC_MAGIC, 14, struct daxpin_forget)
+#define DAXPIN_IOC_TICKET _IOWR(DAXPIN_IOC_MAGIC, 16, struct daxpin_ticket)
 
 #endif

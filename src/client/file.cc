@@ -110,6 +110,7 @@ Result<LeasedFile> lease_file(int fd, const FileRange &range, bool prepare) {
                                  "close it, or open it with O_DIRECT"};
     DAXPIN_TRY(leased);
     file.generation = lease.generation;
+    file.lease = lease.id;
     return file;
 }
 

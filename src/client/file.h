@@ -35,6 +35,7 @@ Result<FileRange> resolve_range(int fd, std::uint64_t offset, std::uint64_t leng
 struct LeasedFile {
     UniqueFd fd; // the lease lives as long as this open file description
     daxpin_generation generation{};
+    std::uint64_t lease = 0; // its id
 };
 
 // ERRORS: see daxpin_map_new().

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "client/lease.h"
 
+#include "client/broker.h"
+#include "client/error.h"
 #include "client/process.h"
 #include "client/stores.h"
 
 #include <algorithm>
+#include <fcntl.h>
+#include <string>
 #include <tuple>
 
 namespace daxpin::client {
@@ -51,7 +55,27 @@ Result<void> Lease::take(int fd, bool prepare) {
         if (!devices_.contains(extent.device)) {
             DAXPIN_TRY_ASSIGN(devices_[extent.device], device_of(file, extent.device));
         }
+    for (const auto &[index, device] : devices_)
+        if ((device.flags & DAXPIN_DEVICE_BROKER) != 0) {
+            DAXPIN_TRY_ASSIGN(passed_[index], open_by_broker(file, index));
+        }
     return {};
+}
+
+Result<UniqueFd> Lease::open_device(unsigned index) {
+    if (needs_broker())
+        return std::move(passed_.at(index));
+    const char *path = devices_.at(index).path;
+    UniqueFd device(open(path, (range_.writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+    if (!device)
+        return system_error(std::string("cannot open the device ") + path);
+    return device;
+}
+
+bool Lease::needs_broker() const {
+    return std::ranges::any_of(devices_, [](const auto &entry) {
+        return (entry.second.flags & DAXPIN_DEVICE_BROKER) != 0;
+    });
 }
 
 bool Lease::covers(const FileRange &range) const {
@@ -83,7 +107,7 @@ Result<void> Lease::confirm(int fd) {
             forget();
         return checked;
     }
-    if (!known_) {
+    if (!known_ && !needs_broker()) {
         known_ = true;
         const ProcessLock lock;
         table().emplace(key_of(range_), weak_from_this());

@@ -5,7 +5,9 @@
 // It lives as long as a mapping of this process uses it, by its anchor: a page of the file that
 // fork() passes on with the mappings. Mapping the same range again finds it in a table of the
 // process and asks the filesystem for nothing: under a lease for writing the block map cannot
-// change. Under a lease for reading it can, so there the generation is asked for.
+// change. Under a lease for reading it can, so there the generation is asked for. Where the
+// daemon's broker opens the devices, each mapping takes a lease of its own: a descriptor that was
+// kept for the next could be closed by a program that closes all.
 #pragma once
 
 #include "client/address_range.h"
@@ -34,6 +36,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
     const std::vector<daxpin_extent> &extents() const { return extents_; }
     std::uint64_t end() const; // of the last extent, in the file
     const daxpin_device &device(unsigned index) const { return devices_.at(index); }
+    // A descriptor to map the device by. From the broker there is one, for who took the lease.
+    Result<UniqueFd> open_device(unsigned index);
     bool writable() const { return range_.writable; }
     std::uint64_t mapping_unit() const; // bytes, the largest of the devices'
     unsigned granularity() const;       // the strictest of the devices'
@@ -42,12 +46,14 @@ class Lease : public std::enable_shared_from_this<Lease> {
     explicit Lease(const FileRange &range) : range_(range) {}
     Result<void> take(int fd, bool prepare);
     bool covers(const FileRange &range) const;
+    bool needs_broker() const;
     void forget();
 
     FileRange range_;
     daxpin_generation generation_{};
     std::vector<daxpin_extent> extents_;
     std::map<unsigned, daxpin_device> devices_;
+    std::map<unsigned, UniqueFd> passed_; // by the broker, until they are fetched
     AddressRange anchor_;
     bool known_ = false; // in the table; written by the thread that made it, before others see it
 };

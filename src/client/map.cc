@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstring>
 #include <daxpin/daxpin.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 using daxpin::Errc;
@@ -20,13 +19,6 @@ namespace client = daxpin::client;
 using client::ProcessLock;
 
 namespace {
-
-Result<UniqueFd> open_device(const daxpin_device &about, bool writable) {
-    UniqueFd device(open(about.path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
-    if (!device)
-        return client::system_error(std::string("cannot open the device ") + about.path);
-    return device;
-}
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
     return (value + unit - 1) / unit * unit;
@@ -117,7 +109,7 @@ Result<void> daxpin_map::map_extents(const Segment &segment) {
                                         "pin the file with PREPARE first"};
         auto &device = devices[piece.device];
         if (!device) {
-            DAXPIN_TRY_ASSIGN(device, open_device(about, segment.lease->writable()));
+            DAXPIN_TRY_ASSIGN(device, segment.lease->open_device(piece.device));
         }
         return range_.map({.at = piece.at,
                            .length = piece.length,

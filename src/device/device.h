@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "base/unique_fd.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -88,6 +89,10 @@ class Device {
 
     // As flush() + drain(), down to the medium itself where the platform distinguishes it.
     virtual Result<void> deep_flush(std::uint64_t offset, std::uint64_t length) = 0;
+
+    // An open file description of its own on the device, for others to map it: without the in-use
+    // lock. ERRORS: unsupported if there is no file; those of open(2).
+    virtual Result<UniqueFd> open_again(bool) const { return Errc::unsupported; }
 
     // ---- media errors ----
 

@@ -9,6 +9,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
+#include <string>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -161,6 +163,16 @@ Result<void> Pmem2Device::deep_flush(std::uint64_t offset, std::uint64_t length)
     if (is_cpu_domain() && pmem2_deep_flush(map_.get(), from, length) != 0)
         return Error{Errc::io, info_.path + ": deep flush failed: " + pmem2_errormsg()};
     return {};
+}
+
+// By the descriptor, not by the path: that may lead elsewhere by now.
+Result<UniqueFd> Pmem2Device::open_again(bool writable) const {
+    const std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
+    UniqueFd fd(::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+    if (!fd)
+        return Error{from_errno(errno),
+                     info_.path + ": cannot be opened again: " + to_string(from_errno(errno))};
+    return fd;
 }
 
 std::uint64_t Pmem2Device::present_bytes() const {

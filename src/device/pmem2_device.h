@@ -36,6 +36,7 @@ class Pmem2Device final : public Device {
     void flush(std::uint64_t offset, std::uint64_t length) override;
     Result<void> drain() override;
     Result<void> deep_flush(std::uint64_t offset, std::uint64_t length) override;
+    Result<UniqueFd> open_again(bool writable) const override;
     std::uint64_t present_bytes() const override;
     Result<void> rewrite(std::uint64_t offset, std::span<const std::byte> block) override;
     std::vector<ByteRange> known_bad() const override;

@@ -38,6 +38,13 @@ std::optional<std::uint64_t> effective_capabilities(pid_t thread) {
     return std::strtoull(value->c_str(), nullptr, 16);
 }
 
+pid_t process_of(pid_t thread) {
+    if (thread <= 0)
+        return 0;
+    return static_cast<pid_t>(
+        std::strtol(status_field(thread, "Tgid:").value_or("0").c_str(), nullptr, 10));
+}
+
 bool has_supplementary_group(pid_t thread, gid_t group) {
     if (thread <= 0)
         return false;

@@ -25,4 +25,7 @@ std::optional<std::uint64_t> effective_capabilities(pid_t thread);
 // False as well if the thread is gone, or 0 because it lives in another pid namespace.
 bool has_supplementary_group(pid_t thread, gid_t group);
 
+// The process of a thread; 0 if it is gone, or lives in another pid namespace.
+pid_t process_of(pid_t thread);
+
 } // namespace daxpin::fusefs

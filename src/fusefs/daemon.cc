@@ -136,6 +136,17 @@ bool ends_for_damage(const volume::Volume &volume, const DaemonOptions &options)
     return options.volume.errors == volume::OnDamage::exit && volume.damage().count != 0;
 }
 
+Result<void> start_broker(Broker &broker, const volume::Volume &volume,
+                          const DaemonOptions &options) {
+    std::string path = options.broker_socket;
+    if (path.empty()) {
+        DAXPIN_TRY_ASSIGN(path, broker_path(uuid_text(volume.superblock().volume_uuid)));
+    }
+    DAXPIN_TRY(broker.start(path));
+    log(LogLevel::info, "the broker listens on " + path);
+    return {};
+}
+
 // Mounts and serves. The order of the objects is the reverse of the order in which they end.
 Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Paths &paths,
                  Reporter &reporter) {
@@ -143,7 +154,10 @@ Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Pat
     Notifier notifier([&kernel](const Invalidation &what) { kernel->invalidate(what); });
     Background background(volume);
     AbsenceWatch absence(volume, background);
-    Filesystem fs{volume, notifier, background, options};
+    Broker broker(volume, system_env());
+    if (options.broker)
+        DAXPIN_TRY(start_broker(broker, volume, options));
+    Filesystem fs{volume, notifier, background, options, options.broker ? &broker : nullptr};
     DAXPIN_TRY_ASSIGN(const auto session,
                       Session::create(fs, options.fsname.empty() ? paths.device : options.fsname));
     kernel = session.get();
@@ -162,6 +176,7 @@ Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Pat
     else
         session->unmount();
     absence.stop();
+    broker.stop();
     background.stop();
     notifier.stop();
     volume.set_observer(nullptr);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "fusefs/background.h"
+#include "fusefs/broker.h"
 #include "fusefs/notifier.h"
 #include "fusefs/options.h"
 #include "volume/volume.h"
@@ -15,6 +16,7 @@ struct Filesystem {
     Notifier &notifier;
     Background &background;
     const DaemonOptions &options;
+    Broker *broker = nullptr; // dax=broker
 };
 
 // How long the kernel may rely on what it was told about names and attributes: as long as it

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// LEASE, RELEASE, EXTENTS and DEVICE: what a program needs to map a file's blocks.
+// LEASE, RELEASE, EXTENTS, DEVICE and TICKET: what a program needs to map a file's blocks.
+#include "fusefs/caller.h"
 #include "fusefs/ioctls.h"
 
 #include <cstring>
@@ -76,9 +77,28 @@ unsigned to_granularity(device::Domain domain) {
     return DAXPIN_GRANULARITY_PAGE;
 }
 
-unsigned device_flags(const device::DeviceInfo &info, const format::DeviceEntry &entry) {
+IoctlAnswer ticket(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
+    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_ticket>(request));
+    if (fs.broker == nullptr)
+        return Errc::unsupported;
+    if (in.flags != 0 || !all_zero(in.reserved))
+        return Errc::invalid;
+    DAXPIN_TRY(fs.volume.is_write_lease(request.inode, request.handle, in.lease));
+    const Tickets::Bytes bytes = fs.broker->issue({request.inode, request.handle, in.lease},
+                                                  {caller.uid, process_of(caller.pid)});
+    daxpin_ticket out{};
+    out.lease = in.lease;
+    std::memcpy(out.ticket, bytes.data(), sizeof out.ticket);
+    fs.broker->path().copy(out.socket, sizeof out.socket - 1);
+    return ioctl_out(request, out);
+}
+
+unsigned device_flags(const Filesystem &fs, const device::DeviceInfo &info,
+                      const format::DeviceEntry &entry) {
     const auto role = static_cast<format::Role>(std::uint32_t{entry.role});
     unsigned flags = info.domain_assumed ? DAXPIN_DEVICE_ASSUMED : 0;
+    if (fs.broker != nullptr)
+        flags |= DAXPIN_DEVICE_BROKER;
     if (role != format::Role::data)
         flags |= DAXPIN_DEVICE_METADATA;
     if (role != format::Role::metadata)
@@ -97,7 +117,7 @@ IoctlAnswer device(Filesystem &fs, const IoctlRequest &request) {
     if (info.path.size() >= sizeof out.path)
         return Errc::name_too_long;
     out.index = in.index;
-    out.flags = device_flags(info, superblock.devices[in.index]);
+    out.flags = device_flags(fs, info, superblock.devices[in.index]);
     out.count = devices.count();
     out.granularity = to_granularity(info.domain);
     out.size = info.size;
@@ -129,6 +149,9 @@ IoctlAnswer lease_ioctl(Filesystem &fs, const volume::Caller &caller, const Ioct
     case DAXPIN_IOC_EXTENTS:
         DAXPIN_TRY(need_file(request));
         return extents(fs, request);
+    case DAXPIN_IOC_TICKET:
+        DAXPIN_TRY(need_file(request));
+        return ticket(fs, caller, request);
     case DAXPIN_IOC_DEVICE:
         return device(fs, request);
     default:

@@ -65,12 +65,18 @@ Result<volume::PinPolicy> parse_pin(std::string_view value) {
     return pick<PinPolicy>("pin", value, choices, "owner, cap or off");
 }
 
-Result<bool> parse_dax(std::string_view value) {
-    static constexpr std::array<std::pair<std::string_view, bool>, 2> choices{{
-        {"open", true},
-        {"off", false},
+struct DaxPolicy {
+    bool leases;
+    bool broker;
+};
+
+Result<DaxPolicy> parse_dax(std::string_view value) {
+    static constexpr std::array<std::pair<std::string_view, DaxPolicy>, 3> choices{{
+        {"open", {true, false}},
+        {"broker", {true, true}},
+        {"off", {false, false}},
     }};
-    return pick<bool>("dax", value, choices, "open or off");
+    return pick<DaxPolicy>("dax", value, choices, "open, broker or off");
 }
 
 Result<volume::OnDamage> parse_errors(std::string_view value) {
@@ -162,7 +168,7 @@ template <auto member, bool value> Result<void> set_flag(DaemonOptions &options,
     return {};
 }
 
-constexpr std::array<Keyword, 27> keywords{{
+constexpr std::array<Keyword, 28> keywords{{
     {"device", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          o.more_devices.emplace_back(value);
@@ -182,7 +188,14 @@ constexpr std::array<Keyword, 27> keywords{{
      }},
     {"dax", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
-         DAXPIN_TRY_ASSIGN(o.volume.dax, parse_dax(value));
+         DAXPIN_TRY_ASSIGN(const DaxPolicy policy, parse_dax(value));
+         o.volume.dax = policy.leases;
+         o.broker = policy.broker;
+         return {};
+     }},
+    {"broker_socket", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         o.broker_socket = value;
          return {};
      }},
     {"max_leases", true,
@@ -387,7 +400,9 @@ Options after -o:
   pin=owner|cap|off  who may pin: a file's owner (default), CAP_LINUX_IMMUTABLE, nobody
   errors=ro|continue|exit   when metadata is found damaged: read-only from then on (default), go
                      on, or end the daemon
-  dax=open|off       hand out leases and extents (default), or none
+  dax=open|broker|off   what programs may map: hand out leases and extents, and let them open the
+                     device by themselves (default); let a broker open it for them; or nothing
+  broker_socket=PATH    of the broker, instead of one below /run/daxpin
   max_leases=N       leases that a user other than root may have (default 65536); 0: any number
   max_quarantine=SIZE   beyond so much in quarantine for a user's leases he gets no new one
                      (default 0: any)

@@ -29,6 +29,8 @@ struct DaemonOptions {
     bool debug = false;   // libfuse prints each request
     bool remount = false; // talk to the daemon that serves the mount point
     bool verbose = false;
+    bool broker = false;       // dax=broker
+    std::string broker_socket; // its path; empty = chosen by broker_path()
     LogLevel log_level = LogLevel::info;
 
     unsigned threads = 0;  // 0 = by the number of processors

@@ -138,4 +138,13 @@ Result<void> Volume::release_lease(InodeNumber number, Handle handle, immutable:
     return {};
 }
 
+Result<bool> Volume::is_write_lease(InodeNumber number, Handle handle, immutable::LeaseId id) {
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, impl_->get(number));
+    const SharedLock lock(inode->mutex);
+    const auto *lease = inode->leases.find(handle, id);
+    if (lease == nullptr)
+        return Errc::invalid;
+    return lease->write;
+}
+
 } // namespace daxpin::volume

@@ -34,7 +34,7 @@ struct Caller {
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
     std::uint32_t umask = 0;
-    std::int32_t pid = 0; // of its thread, for people to see; 0: not known
+    std::int32_t pid = 0; // of its thread; 0: not known
     // Tells whether the caller has a capability (CAP_FOWNER, CAP_LINUX_IMMUTABLE, ...) in the
     // daemon's user namespace. Asked only when it matters. Null = no capability.
     std::function<bool(int capability)> has_capability = {};

@@ -150,6 +150,8 @@ class Volume {
     Result<LeaseReply> lease(const Caller &caller, InodeNumber inode, immutable::ByteRange range,
                              bool write, bool prepare, Handle handle);
     Result<void> release_lease(InodeNumber inode, Handle handle, immutable::LeaseId id);
+    // Whether a lease of the open file is one for writing. ERRORS: invalid: there is none.
+    Result<bool> is_write_lease(InodeNumber inode, Handle handle, immutable::LeaseId id);
     // Extents of the leased file from byte `from` on, at most `limit`; generation 0 = any.
     struct ExtentsReply {
         std::vector<ExtentInfo> extents;

@@ -147,6 +147,22 @@ CHECK_SIZE(daxpin_forget, 16);
 CHECK_FIELD(daxpin_forget, flags, 0, 4);
 CHECK_FIELD(daxpin_forget, reserved, 4, 12);
 
+CHECK_SIZE(daxpin_ticket, 168);
+CHECK_FIELD(daxpin_ticket, lease, 0, 8);
+CHECK_FIELD(daxpin_ticket, flags, 8, 4);
+CHECK_FIELD(daxpin_ticket, reserved, 12, 12);
+CHECK_FIELD(daxpin_ticket, ticket, 24, 32);
+CHECK_FIELD(daxpin_ticket, socket, 56, 112);
+
+CHECK_SIZE(daxpin_broker_request, 48);
+CHECK_FIELD(daxpin_broker_request, ticket, 0, 32);
+CHECK_FIELD(daxpin_broker_request, device, 32, 4);
+CHECK_FIELD(daxpin_broker_request, reserved, 36, 12);
+
+CHECK_SIZE(daxpin_broker_reply, 16);
+CHECK_FIELD(daxpin_broker_reply, error, 0, 4);
+CHECK_FIELD(daxpin_broker_reply, reserved, 4, 12);
+
 CHECK_IOCTL(DAXPIN_IOC_PIN, _IOC_WRITE, 1, daxpin_range);
 CHECK_IOCTL(DAXPIN_IOC_UNPIN, _IOC_WRITE, 2, daxpin_range);
 CHECK_IOCTL(DAXPIN_IOC_EXTEND, _IOC_WRITE, 3, daxpin_extension);
@@ -161,5 +177,6 @@ CHECK_IOCTL(DAXPIN_IOC_DAMAGE, _IOC_READ | _IOC_WRITE, 11, daxpin_damage);
 CHECK_IOCTL(DAXPIN_IOC_LEASES, _IOC_READ | _IOC_WRITE, 12, daxpin_leases);
 CHECK_IOCTL(DAXPIN_IOC_QUARANTINE, _IOC_READ | _IOC_WRITE, 13, daxpin_quarantine);
 CHECK_IOCTL(DAXPIN_IOC_FORGET, _IOC_WRITE, 14, daxpin_forget);
+CHECK_IOCTL(DAXPIN_IOC_TICKET, _IOC_READ | _IOC_WRITE, 16, daxpin_ticket);
 
 } // namespace

@@ -21,7 +21,11 @@ RELEASE = struct.Struct("=QI3I")
 EXTENTS = struct.Struct("=QQQII4I")
 EXTENT = struct.Struct("=QQQII")
 DEVICE = struct.Struct("=IIIIQQi5I16s4096s")
+TICKET = struct.Struct("=QI3I32s112s")
+BROKER_REQUEST = struct.Struct("=32sI3I")
+BROKER_REPLY = struct.Struct("=i3I")
 EXTENTS_MAX = 255
+DEVICE_BROKER = 8
 
 
 def number(direction, index, size):
@@ -38,6 +42,7 @@ IOC_RELEASE = number(IOW, 6, RELEASE.size)
 IOC_EXTENTS = number(IOWR, 7, EXTENTS.size + EXTENTS_MAX * EXTENT.size)
 IOC_DEVICE = number(IOWR, 8, DEVICE.size)
 SYNC = number(IOW, 9, RANGE.size)
+IOC_TICKET = number(IOWR, 16, TICKET.size)
 
 
 def open_direct(path, flags=os.O_RDWR):
@@ -118,8 +123,15 @@ class Device:
     size: int
     mapping_unit: int
     path: str
+    flags: int
 
 
 def device(fd, index=0):
     fields = DEVICE.unpack(call(fd, IOC_DEVICE, DEVICE.pack(index, *[0] * 11, b"", b"")))
-    return Device(fields[2], fields[3], fields[4], fields[5], fields[-1].split(b"\0")[0].decode())
+    return Device(*fields[2:6], fields[-1].split(b"\0")[0].decode(), fields[1])
+
+
+def ticket(fd, lease_id, flags=0):
+    """Returns (ticket, path of the broker's socket)."""
+    fields = TICKET.unpack(call(fd, IOC_TICKET, TICKET.pack(lease_id, flags, 0, 0, 0, b"", b"")))
+    return fields[-2], fields[-1].split(b"\0")[0].decode()

@@ -111,6 +111,16 @@ TEST_CASE("options: what kernel and libfuse know is passed on", "[fusefs]") {
           std::vector<std::string>{"noexec", "context=system_u"});
 }
 
+TEST_CASE("options: dax= says who opens devices", "[fusefs]") {
+    CHECK(parse_ok("rw").volume.dax);
+    CHECK_FALSE(parse_ok("rw").broker);
+    CHECK(parse_ok("dax=broker").volume.dax);
+    CHECK(parse_ok("dax=broker,broker_socket=/tmp/x").broker);
+    CHECK(parse_ok("dax=broker,broker_socket=/tmp/x").broker_socket == "/tmp/x");
+    CHECK_FALSE(parse_ok("dax=broker,dax=off").broker);
+    CHECK_FALSE(parse_ok("dax=off").volume.dax);
+}
+
 TEST_CASE("options: an unknown one is named", "[fusefs]") {
     CHECK_THAT(refusal("rw,frobnicate=1"), Catch::Contains("frobnicate=1"));
     CHECK(parse_ok("rw,frobnicate=1,sloppy").device == "/dev/dax0.0");
@@ -119,7 +129,7 @@ TEST_CASE("options: an unknown one is named", "[fusefs]") {
 TEST_CASE("options: a wrong value is named with what is allowed", "[fusefs]") {
     CHECK_THAT(refusal("domain=soft"), Catch::Contains("soft") && Catch::Contains("cache_line"));
     CHECK_THAT(refusal("pin=everybody"), Catch::Contains("everybody") && Catch::Contains("owner"));
-    CHECK_THAT(refusal("dax=broker"), Catch::Contains("broker") && Catch::Contains("open or off"));
+    CHECK_THAT(refusal("dax=always"), Catch::Contains("always") && Catch::Contains("broker"));
     CHECK_THAT(refusal("pin"), Catch::Contains("pin needs a value"));
     CHECK_THAT(refusal("ro=1"), Catch::Contains("ro takes no value"));
     for (const char *threads : {"threads=0", "threads=1025", "threads=2x", "threads=-1"})

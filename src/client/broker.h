@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Descriptors of devices that this process may not open by itself: the daemon's broker passes
+// them to who proves a lease. Protocol: daxpin-ioctl(2), DAXPIN_IOC_TICKET.
+#pragma once
+
+#include "client/file.h"
+
+namespace daxpin::client {
+
+// For reading, or for both under a lease for writing.
+// ERRORS: those of socket(2) and connect(2); access if the broker does not take the ticket.
+Result<UniqueFd> open_by_broker(const LeasedFile &file, unsigned device);
+
+} // namespace daxpin::client
