@@ -51,6 +51,9 @@ Result<bool> Engine::free_blocks_step(Transaction &tx, Attributes &attributes, F
         DAXPIN_TRY_ASSIGN(const auto removed,
                           map.remove(tx, std::max(extent->first, from), {limit.blocks - blocks},
                                      limit.items - items));
+        // A damaged tree may find an item from one side and not from the other.
+        if (removed.extents.empty())
+            return Errc::corrupt;
         for (const Extent &gone : removed.extents) {
             blocks += gone.count.value;
             DAXPIN_TRY(freeing.free(tx, attributes, gone));
