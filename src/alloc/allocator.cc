@@ -201,17 +201,16 @@ bool Allocator::State::returnable(const Waiting &entry) {
 }
 
 void Allocator::State::give_back(MediaRun run) {
-    for (const auto &bad : journal.devices().bad_blocks().in(run)) {
-        const BlockCount before{bad.block.value - run.start.value};
+    while (const auto bad = journal.devices().bad_blocks().withdraw_first(run)) {
+        const BlockCount before{bad->value - run.start.value};
         make_free({run.start, before});
-        withdrawn.insert(bad.block);
-        run = {bad.block + BlockCount{1}, run.count - before - BlockCount{1}};
+        run = {*bad + BlockCount{1}, run.count - before - BlockCount{1}};
     }
     make_free(run);
 }
 
 void Allocator::State::withdraw_bad() {
-    const auto &bad = journal.devices().bad_blocks();
+    auto &bad = journal.devices().bad_blocks();
     const auto version = bad.version();
     if (version == bad_seen) [[likely]]
         return;
@@ -224,8 +223,9 @@ void Allocator::State::withdraw_bad() {
         const auto within = static_cast<std::uint32_t>(block.block() % blocks_per_group);
         // Where the bitmap cannot be read nothing is handed out either.
         if (found && (*found)->is_free({within, 1}) &&
-            take(block.device(), block.block(), 1).has_value())
-            withdrawn.insert(block);
+            take(block.device(), block.block(), 1).has_value() &&
+            !bad.withdraw_first({block, BlockCount{1}}))
+            make_free({block, BlockCount{1}}); // it was rewritten meanwhile
     }
     bad_seen = version;
 }

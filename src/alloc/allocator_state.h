@@ -6,8 +6,7 @@
 #include "alloc/allocator.h"
 #include "alloc/group.h"
 
-#include <deque>
-#include <set>
+#include <list>
 
 namespace daxpin::alloc {
 
@@ -51,11 +50,8 @@ struct Allocator::State {
     Pool metadata_pool GUARDED_BY(mutex);
     Pool separate_data_pool GUARDED_BY(mutex);
     Pool *data_pool GUARDED_BY(mutex) = nullptr; // one of the two above
-    std::deque<Waiting> waiting_data GUARDED_BY(mutex);
-    std::deque<Waiting> waiting_metadata GUARDED_BY(mutex);
-    // Bad blocks whose bit is clear: busy in DRAM, so that nobody gets them, until
-    // Transaction::list_bad() sets the bit.
-    std::set<MediaBlock> withdrawn GUARDED_BY(mutex);
+    std::list<Waiting> waiting_data GUARDED_BY(mutex);
+    std::list<Waiting> waiting_metadata GUARDED_BY(mutex);
     std::uint64_t bad_seen GUARDED_BY(mutex) = 0; // BadBlocks::version() of the last look
 
     Result<void> add_device(unsigned index, const format::DeviceEntry &entry, unsigned count)
@@ -66,7 +62,9 @@ struct Allocator::State {
     Result<Group *> group(unsigned device, std::size_t index) REQUIRES(mutex);
     bool returnable(const Waiting &entry) REQUIRES(mutex);
     bool reap() REQUIRES(mutex); // takes back what may be reused; true if anything was
-    void give_back(MediaRun run) REQUIRES(mutex); // what is bad of it is withdrawn
+    // Bad blocks whose bit is clear are withdrawn: busy in DRAM, so that nobody gets them, until
+    // Transaction::list_bad() sets the bit.
+    void give_back(MediaRun run) REQUIRES(mutex); // takes no memory
     void make_free(MediaRun run) REQUIRES(mutex);
     void withdraw_bad() REQUIRES(mutex); // takes what turned out bad from what is free
     Result<MediaRun> take(unsigned device, std::size_t group_index, GroupRun run) REQUIRES(mutex);

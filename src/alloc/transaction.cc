@@ -14,6 +14,12 @@ namespace {
 using format::BitmapHeader;
 using format::blocks_per_group;
 
+// Before something is taken that must not be lost again.
+void make_room(std::vector<MediaRun> &runs) {
+    if (runs.size() == runs.capacity())
+        runs.reserve(2 * runs.size() + 8);
+}
+
 } // namespace
 
 Transaction::Transaction(Allocator &allocator, Purpose purpose, Reservation *reservation)
@@ -38,6 +44,7 @@ Errc Transaction::out_of_space(std::uint64_t waiting) {
 
 Result<MediaBlock> Transaction::allocate_unit() {
     auto &state = *allocator_.state_;
+    make_room(allocated_);
     MutexLock lock(state.mutex);
     state.reap();
     state.withdraw_bad();
@@ -54,6 +61,7 @@ Result<MediaBlock> Transaction::allocate_unit() {
 Result<MediaRun> Transaction::allocate_data(const DataRequest &request) {
     DAXPIN_ASSERT(request.count.value > 0);
     auto &state = *allocator_.state_;
+    make_room(allocated_);
     MutexLock lock(state.mutex);
     state.reap();
     state.withdraw_bad();
@@ -93,10 +101,11 @@ void Transaction::free_data(MediaRun run) {
 
 bool Transaction::list_bad(MediaBlock block) {
     auto &state = *allocator_.state_;
+    make_room(allocated_);
     MutexLock lock(state.mutex);
     state.reap();
     state.withdraw_bad();
-    if (state.withdrawn.erase(block) != 0) {
+    if (allocator_.bad_blocks().end_withdrawal(block)) {
         allocated_.push_back({block, BlockCount{1}});
         return true;
     }
@@ -117,9 +126,9 @@ Result<void> Transaction::check_listing(const BitmapChange &change) {
         auto known = bad.find(change.run.start);
         if (!known)
             return Errc::busy; // it was rewritten meanwhile
+        marked_.push_back(change.run.start);
         known->listed = true;
         bad.update(*known);
-        marked_.push_back(change.run.start);
         return {};
     }
     if (change.bit == Bit::set)
@@ -212,8 +221,9 @@ Result<void> Transaction::stage_bitmaps() {
     return {};
 }
 
-// The record is durable: promises have become bits, freed runs wait for their reuse.
-void Transaction::settle(journal::Sequence sequence) {
+// The record is durable: promises have become bits, freed runs wait for their reuse. Nothing may
+// fail here, so `freed` has an entry for each of freed_.
+void Transaction::settle(journal::Sequence sequence, std::list<Waiting> freed) noexcept {
     auto &state = *allocator_.state_;
     MutexLock lock(state.mutex);
     settle_listing(true); // before what left the list can be handed out
@@ -227,12 +237,14 @@ void Transaction::settle(journal::Sequence sequence) {
         }
     }
     const auto ticket = state.grace.ticket();
-    for (const auto &freed : freed_) {
-        auto &pool = *state.devices[freed.run.start.device()].pool;
-        pool.clear += freed.run.count.value;
-        pool.waiting += freed.run.count.value;
-        (freed.metadata ? state.waiting_metadata : state.waiting_data)
-            .push_back({freed.run, freed.metadata ? sequence + 1 : 0, ticket});
+    for (const auto &one : freed_) {
+        auto &pool = *state.devices[one.run.start.device()].pool;
+        pool.clear += one.run.count.value;
+        pool.waiting += one.run.count.value;
+        const auto entry = freed.begin();
+        *entry = {one.run, one.metadata ? sequence + 1 : 0, ticket};
+        auto &queue = one.metadata ? state.waiting_metadata : state.waiting_data;
+        queue.splice(queue.end(), freed, entry);
     }
     allocated_.clear();
     freed_.clear();
@@ -240,8 +252,9 @@ void Transaction::settle(journal::Sequence sequence) {
 
 Result<void> Transaction::commit() {
     DAXPIN_TRY(stage_bitmaps());
+    std::list<Waiting> freed(freed_.size());
     DAXPIN_TRY_ASSIGN(const auto sequence, units_.commit());
-    settle(sequence);
+    settle(sequence, std::move(freed));
     return {};
 }
 

@@ -10,10 +10,13 @@
 #include "alloc/allocator.h"
 #include "journal/transaction.h"
 
+#include <list>
 #include <memory>
 #include <vector>
 
 namespace daxpin::alloc {
+
+struct Waiting;
 
 class Transaction {
   public:
@@ -76,7 +79,7 @@ class Transaction {
     Result<void> stage_bitmaps();
     Result<void> stage_chunk(MediaBlock chunk, unsigned device, std::uint64_t first,
                              const std::vector<BitmapChange> &changes);
-    void settle(journal::Sequence sequence);
+    void settle(journal::Sequence sequence, std::list<Waiting> freed) noexcept;
     void abort();
 
     Allocator &allocator_;

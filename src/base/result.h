@@ -84,18 +84,21 @@ template <> class [[nodiscard]] Result<void> : public tl::expected<void, Error> 
 #define DAXPIN_CONCAT_(a, b) a##b
 #define DAXPIN_CONCAT(a, b) DAXPIN_CONCAT_(a, b)
 
-// Returns the error of a failed Result from the enclosing function. The counter keeps one
-// inside a lambda inside another from shadowing it.
+// Returns the error of a failed Result from the enclosing function. Nothing is copied but an error:
+// a copy may run out of memory. The counter keeps one inside a lambda inside another from
+// shadowing it.
 #define DAXPIN_TRY(expression) DAXPIN_TRY_(DAXPIN_CONCAT(daxpin_try_, __COUNTER__), expression)
 #define DAXPIN_TRY_(name, expression)                                                              \
     do {                                                                                           \
-        if (auto name = (expression); !name) [[unlikely]]                                          \
-            return std::move(name).error();                                                        \
+        if (auto &&name = (expression); !name) [[unlikely]]                                        \
+            return std::forward<decltype(name)>(name).error();                                     \
     } while (false)
 
 // Declares or assigns `target` from a Result<T>; returns its error from the enclosing function.
 #define DAXPIN_TRY_ASSIGN(target, expression)                                                      \
-    auto DAXPIN_CONCAT(daxpin_result_, __LINE__) = (expression);                                   \
-    if (!DAXPIN_CONCAT(daxpin_result_, __LINE__)) [[unlikely]]                                     \
-        return std::move(DAXPIN_CONCAT(daxpin_result_, __LINE__)).error();                         \
-    target = *std::move(DAXPIN_CONCAT(daxpin_result_, __LINE__))
+    DAXPIN_TRY_ASSIGN_(DAXPIN_CONCAT(daxpin_result_, __LINE__), target, expression)
+#define DAXPIN_TRY_ASSIGN_(name, target, expression)                                               \
+    auto &&name = (expression);                                                                    \
+    if (!name) [[unlikely]]                                                                        \
+        return std::forward<decltype(name)>(name).error();                                         \
+    target = *std::forward<decltype(name)>(name)

@@ -12,7 +12,7 @@ std::optional<BadBlock> BadBlocks::find(MediaBlock block) const {
         return std::nullopt;
     const MutexLock lock(mutex_);
     const auto found = blocks_.find(block);
-    return found == blocks_.end() ? std::nullopt : std::optional(found->second);
+    return found == blocks_.end() ? std::nullopt : std::optional(found->second.bad);
 }
 
 bool BadBlocks::is_listed(MediaBlock block) const {
@@ -27,7 +27,7 @@ std::vector<BadBlock> BadBlocks::in(MediaRun run) const {
     const MutexLock lock(mutex_);
     const auto end = blocks_.lower_bound(run.start + run.count);
     for (auto at = blocks_.lower_bound(run.start); at != end; ++at)
-        found.push_back(at->second);
+        found.push_back(at->second.bad);
     return found;
 }
 
@@ -36,14 +36,14 @@ std::vector<BadBlock> BadBlocks::all() const {
     if (empty())
         return blocks;
     const MutexLock lock(mutex_);
-    for (const auto &[block, bad] : blocks_)
-        blocks.push_back(bad);
+    for (const auto &[block, known] : blocks_)
+        blocks.push_back(known.bad);
     return blocks;
 }
 
 bool BadBlocks::note(const BadBlock &bad, std::string text) {
     const MutexLock lock(mutex_);
-    if (!blocks_.emplace(bad.block, bad).second)
+    if (!blocks_.emplace(bad.block, Known{bad}).second)
         return false;
     if (!text.empty()) {
         reports_.push_back(std::move(text));
@@ -58,7 +58,24 @@ void BadBlocks::update(const BadBlock &bad) {
     const MutexLock lock(mutex_);
     const auto found = blocks_.find(bad.block);
     DAXPIN_ASSERT(found != blocks_.end());
-    found->second = bad;
+    found->second.bad = bad;
+}
+
+std::optional<MediaBlock> BadBlocks::withdraw_first(MediaRun run) {
+    if (empty())
+        return std::nullopt;
+    const MutexLock lock(mutex_);
+    const auto found = blocks_.lower_bound(run.start);
+    if (found == blocks_.end() || !(found->first < run.start + run.count))
+        return std::nullopt;
+    found->second.withdrawn = true;
+    return found->first;
+}
+
+bool BadBlocks::end_withdrawal(MediaBlock block) {
+    const MutexLock lock(mutex_);
+    const auto found = blocks_.find(block);
+    return found != blocks_.end() && std::exchange(found->second.withdrawn, false);
 }
 
 void BadBlocks::erase(MediaBlock block) {

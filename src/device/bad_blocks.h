@@ -51,6 +51,12 @@ class BadBlocks {
     void update(const BadBlock &bad) EXCLUDES(mutex_);
     void erase(MediaBlock block) EXCLUDES(mutex_);
 
+    // The allocator's mark on a block that is free, but kept from use until the list holds it. Sets
+    // it on the first bad block of the run, if there is one; takes no memory.
+    std::optional<MediaBlock> withdraw_first(MediaRun run) EXCLUDES(mutex_);
+    // True if the mark was there.
+    bool end_withdrawal(MediaBlock block) EXCLUDES(mutex_);
+
     // Something about the media that a person should read: for the daemon's log. The same text
     // is reported once.
     void report(std::string text) EXCLUDES(mutex_);
@@ -58,8 +64,13 @@ class BadBlocks {
     bool has_reports() const { return reported_.load(std::memory_order_relaxed); }
 
   private:
+    struct Known {
+        BadBlock bad;
+        bool withdrawn = false;
+    };
+
     mutable Mutex mutex_;
-    std::map<MediaBlock, BadBlock> blocks_ GUARDED_BY(mutex_);
+    std::map<MediaBlock, Known> blocks_ GUARDED_BY(mutex_);
     std::vector<std::string> reports_ GUARDED_BY(mutex_);
     std::set<std::string> said_ GUARDED_BY(mutex_);
     std::atomic<std::size_t> count_{0};

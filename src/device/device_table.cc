@@ -6,6 +6,7 @@
 #include <array>
 #include <fmt/format.h>
 #include <functional>
+#include <new>
 
 namespace daxpin::device {
 namespace {
@@ -65,8 +66,18 @@ Result<void> DeviceTable::rewrite(MediaBlock block, std::span<const std::byte> c
     return at(block.device()).rewrite(byte_offset(block, 0), content);
 }
 
+// Without memory nothing is noted: whoever meets the block again notes it.
 void DeviceTable::note_unreadable(MediaBlock block, std::uint64_t offset, std::uint64_t length,
                                   format::BadBlockSource source) const {
+    try {
+        note_each(block, offset, length, source);
+    } catch (const std::bad_alloc &) {
+        return;
+    }
+}
+
+void DeviceTable::note_each(MediaBlock block, std::uint64_t offset, std::uint64_t length,
+                            format::BadBlockSource source) const {
     const Device &device = at(block.device());
     const std::uint64_t present = device.present_bytes();
     const std::uint64_t begin = byte_offset(block, offset) / block_size * block_size;

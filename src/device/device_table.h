@@ -53,6 +53,9 @@ class DeviceTable {
     Result<void> rewrite(MediaBlock block, std::span<const std::byte> content) const;
 
   private:
+    void note_each(MediaBlock block, std::uint64_t offset, std::uint64_t length,
+                   format::BadBlockSource source) const;
+
     std::vector<std::unique_ptr<Device>> devices_;
     std::unique_ptr<BadBlocks> bad_blocks_; // apart, so that the table can move
 };

@@ -2,6 +2,7 @@
 #include "device/dirty_pages.h"
 
 #include <algorithm>
+#include <new>
 #include <sys/mman.h>
 #include <utility>
 
@@ -19,12 +20,23 @@ constexpr std::size_t ranges_max = 1024;
 
 } // namespace
 
-void DirtyPages::record(std::uint64_t offset, std::uint64_t length) {
+void DirtyPages::record(std::uint64_t offset, std::uint64_t length) noexcept {
     if (length == 0)
         return;
     const Range range{offset & ~(page_bytes - 1),
                       (offset + length + page_bytes - 1) & ~(page_bytes - 1)};
     const MutexLock lock(mutex_);
+    try {
+        remember(range);
+    } catch (const std::bad_alloc &) { // but stored it is
+        shared_ = shared_.end == 0 ? range
+                                   : Range{std::min(shared_.begin, range.begin),
+                                           std::max(shared_.end, range.end)};
+        ++shared_version_;
+    }
+}
+
+void DirtyPages::remember(Range range) {
     Ranges &mine = ranges_[std::this_thread::get_id()];
     if (!mine.empty() && mine.back().begin <= range.begin && range.begin <= mine.back().end) {
         mine.back().end = std::max(mine.back().end, range.end);
@@ -66,12 +78,33 @@ bool DirtyPages::write_back(Range range) {
     return ::msync(mapping_.data() + range.begin, end - range.begin, MS_SYNC) == 0;
 }
 
+// Whoever drains writes it back, and nobody waits for others: it goes once somebody has done so.
+bool DirtyPages::write_back_shared() {
+    Range range;
+    std::uint64_t version;
+    {
+        const MutexLock lock(mutex_);
+        range = shared_;
+        version = shared_version_;
+    }
+    if (range.end == 0)
+        return true;
+    if (!write_back(range))
+        return false;
+    const MutexLock lock(mutex_);
+    if (shared_version_ == version)
+        shared_ = {};
+    return true;
+}
+
 Result<void> DirtyPages::drain() {
     Ranges ranges = take();
     merge(ranges);
     for (const Range &range : ranges)
         if (!write_back(range))
             failed_ = true;
+    if (!write_back_shared())
+        failed_ = true;
     if (failed_)
         return Errc::io;
     return {};

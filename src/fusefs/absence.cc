@@ -5,6 +5,7 @@
 #include "fusefs/thread.h"
 
 #include <algorithm>
+#include <new>
 #include <unistd.h>
 
 namespace daxpin::fusefs {
@@ -81,7 +82,13 @@ void AbsenceWatch::serve() {
         if (!volume_.awaits_proof() || volume_.read_only())
             continue;
         const auto begin = std::chrono::steady_clock::now();
-        const auto done = look();
+        const auto done = [&]() -> Result<void> {
+            try {
+                return look();
+            } catch (const std::bad_alloc &) {
+                return Errc::out_of_memory; // the next look finds it all again
+            }
+        }();
         if (!done && done.code() == Errc::access) {
             log(LogLevel::warning, "what programs map cannot be looked into (" +
                                        describe(done.error()) +

@@ -6,6 +6,7 @@
 #include "fusefs/thread.h"
 
 #include <malloc.h>
+#include <new>
 
 namespace daxpin::fusefs {
 namespace {
@@ -54,8 +55,16 @@ bool Background::sleep() {
     return !stopping_;
 }
 
-// One step of the volume's work; true if there is more.
+// One step of the volume's work; true if there is more. What there is no memory for waits.
 bool Background::step() {
+    try {
+        return do_step();
+    } catch (const std::bad_alloc &) {
+        return false;
+    }
+}
+
+bool Background::do_step() {
     for (const std::string &line : volume_.take_media_reports())
         log_limited(line);
     const auto more = volume_.background_step();
@@ -66,8 +75,12 @@ bool Background::step() {
 
 // Requests have ceased: nothing shall be left to replay, and memory goes back to the system.
 void Background::settle() {
-    if (const auto done = volume_.checkpoint(); !done)
-        report(done.error());
+    try {
+        if (const auto done = volume_.checkpoint(); !done)
+            report(done.error());
+    } catch (const std::bad_alloc &) {
+        // What is left to replay is replayed.
+    }
     ::malloc_trim(0);
 }
 

@@ -38,6 +38,7 @@ class Background {
     bool sleep();                    // until kicked; false when it is time to stop
     void serve();
     bool step();
+    bool do_step();
     void settle();
     void report(const Error &error);
 

@@ -4,6 +4,7 @@
 #include "fusefs/thread.h"
 
 #include <algorithm>
+#include <new>
 
 namespace daxpin::fusefs {
 namespace {
@@ -21,7 +22,17 @@ Notifier::Collector::~Collector() {
     current_collector = nullptr;
 }
 
+// What became stale has been done and cannot fail any more: without memory a stale cache is the
+// lesser evil.
 void Notifier::note(const Invalidation &invalidation) {
+    try {
+        remember(invalidation);
+    } catch (const std::bad_alloc &) {
+        return;
+    }
+}
+
+void Notifier::remember(const Invalidation &invalidation) {
     if (current_collector == nullptr) {
         push(std::make_unique<Deferred>(std::vector{invalidation}));
         return;

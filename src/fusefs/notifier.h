@@ -76,6 +76,7 @@ class Notifier final : public volume::CacheObserver {
 
   private:
     void note(const Invalidation &invalidation);
+    void remember(const Invalidation &invalidation);
     std::unique_ptr<Deferred> pop(); // waits; null when it is time to stop
     void serve();
 

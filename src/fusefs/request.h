@@ -113,6 +113,14 @@ template <typename Handler> auto run(Handler &&handler) -> std::invoke_result_t<
     }
 }
 
+// Without memory it waits for the next failure.
+inline void note_failure(Filesystem &fs, const Error &error) {
+    static_cast<void>(run([&]() -> Result<void> {
+        fs.volume.note_failure(error);
+        return {};
+    }));
+}
+
 template <typename Reply> void finish(fuse_req_t raw, Filesystem &fs, Result<Reply> &result) {
     const Result<void> sent = run([&]() -> Result<void> {
         if (!result)
@@ -154,7 +162,7 @@ template <typename Handler> void dispatch(fuse_req_t raw, Handler &&handler) {
         return result;
     }();
     if (!outcome)
-        fs.volume.note_failure(outcome.error());
+        detail::note_failure(fs, outcome.error());
     std::unique_ptr<Deferred> held;
     if (!stale.empty())
         held.reset(new (std::nothrow) Held(raw, fs, std::move(stale), outcome));

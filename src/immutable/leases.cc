@@ -94,6 +94,7 @@ bool Leases::is_leased(const Kept &kept) const {
 
 std::vector<Returned> Leases::take_returned() {
     std::vector<Returned> returned;
+    returned.reserve(kept_.size()); // nothing may fail once they are taken
     std::erase_if(kept_, [&](Kept &kept) {
         if (is_leased(kept))
             return false;

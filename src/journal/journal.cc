@@ -5,6 +5,8 @@
 #include "journal/ring.h"
 #include "journal/tail_cell.h"
 
+#include <algorithm>
+
 namespace daxpin::journal {
 
 Geometry geometry_of(const format::Superblock &superblock) {
@@ -66,6 +68,7 @@ void Journal::unreserve(std::uint64_t length) {
 
 Result<Sequence> Journal::append(std::span<std::byte> record, std::uint32_t entry_count) {
     const Ring ring(devices_, geometry_, epoch_);
+    std::list<Unfinished> entry(1); // memory comes first: once the record is durable nothing fails
     MutexLock lock(append_mutex_);
     DAXPIN_ASSERT(reserved_ >= 2 * record.size());
     reserved_ -= 2 * record.size();
@@ -82,14 +85,17 @@ Result<Sequence> Journal::append(std::span<std::byte> record, std::uint32_t entr
         fail();
         return std::move(stored).error();
     }
-    unfinished_.emplace(position, head_);
+    entry.front() = {position, head_};
+    unfinished_.splice(unfinished_.end(), entry);
     head_ = position + record.size();
     return position;
 }
 
 void Journal::home_written(Sequence sequence) {
     MutexLock lock(append_mutex_);
-    unfinished_.erase(sequence);
+    const auto found = std::ranges::find(unfinished_, sequence, &Unfinished::sequence);
+    DAXPIN_ASSERT(found != unfinished_.end());
+    unfinished_.erase(found);
 }
 
 Result<void> Journal::checkpoint() {
@@ -99,7 +105,7 @@ Result<void> Journal::checkpoint() {
     Sequence target;
     {
         MutexLock lock(append_mutex_);
-        target = unfinished_.empty() ? head_ : unfinished_.begin()->second;
+        target = unfinished_.empty() ? head_ : unfinished_.front().previous_end;
     }
     if (target == durable_tail())
         return {};

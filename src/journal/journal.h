@@ -16,7 +16,7 @@
 #include "device/device_table.h"
 #include "journal/units.h"
 
-#include <map>
+#include <list>
 
 namespace daxpin::journal {
 
@@ -116,7 +116,11 @@ class Journal {
     Sequence head_ GUARDED_BY(append_mutex_) = 0;
     std::uint64_t reserved_ GUARDED_BY(append_mutex_) = 0;
     // Records whose homes are being written, with the end of the record before each.
-    std::map<Sequence, Sequence> unfinished_ GUARDED_BY(append_mutex_);
+    struct Unfinished {
+        Sequence sequence;
+        Sequence previous_end;
+    };
+    std::list<Unfinished> unfinished_ GUARDED_BY(append_mutex_); // in order
 
     Mutex checkpoint_mutex_; // one checkpoint at a time; taken before append_mutex_
     HashKey epoch_{};        // fixed from begin_epoch() to unmount

@@ -45,6 +45,31 @@ void compare_units(const UnitBytes &was, const UnitBytes &is, Found found) {
 
 } // namespace
 
+namespace {
+
+// Space in the ring, given back unless a record takes it.
+class Reserved {
+  public:
+    Reserved(Journal &journal, std::uint64_t length) : journal_(journal), length_(length) {}
+    ~Reserved() {
+        if (length_ > 0)
+            journal_.unreserve(length_);
+    }
+    Reserved(const Reserved &) = delete;
+    Reserved &operator=(const Reserved &) = delete;
+    Result<Sequence> append(std::span<std::byte> record, std::uint32_t entry_count) {
+        auto appended = journal_.append(record, entry_count);
+        length_ = 0; // whatever came of it; but not if memory ran out before
+        return appended;
+    }
+
+  private:
+    Journal &journal_;
+    std::uint64_t length_;
+};
+
+} // namespace
+
 Transaction::~Transaction() {
     abort();
 }
@@ -56,34 +81,45 @@ std::byte *Transaction::find(MediaBlock unit) {
     return nullptr;
 }
 
-Result<std::byte *> Transaction::load_locked(MediaBlock unit) {
-    auto bytes = std::make_unique<UnitBytes>();
-    if (auto loaded = journal_.units().load(unit, *bytes); !loaded) {
+// With room for it in shadows_: from its lock on, nothing may fail for want of memory.
+Transaction::Shadow Transaction::make_shadow(MediaBlock unit, bool fresh) {
+    if (shadows_.size() == shadows_.capacity())
+        shadows_.reserve(2 * shadows_.size() + 8);
+    return {unit, fresh, false, std::make_unique<UnitBytes>()};
+}
+
+Result<std::byte *> Transaction::load_locked(Shadow shadow) {
+    const MediaBlock unit = shadow.unit;
+    shadows_.push_back(std::move(shadow));
+    UnitBytes &bytes = *shadows_.back().bytes;
+    if (auto loaded = journal_.units().load(unit, bytes); !loaded) {
+        shadows_.pop_back();
         journal_.units().unlock(unit);
         return std::move(loaded).error();
     }
-    shadows_.push_back({unit, false, false, std::move(bytes)});
-    return shadows_.back().bytes->data();
+    return bytes.data();
 }
 
 Result<std::byte *> Transaction::edit(MediaBlock unit) {
     if (auto *bytes = find(unit))
         return bytes;
     DAXPIN_TRY(journal_.units().check_address(unit));
+    auto shadow = make_shadow(unit, false);
     if (!journal_.units().try_lock(unit)) {
         contended_ = unit;
         must_wait_ = true;
         return Errc::retry;
     }
-    return load_locked(unit);
+    return load_locked(std::move(shadow));
 }
 
 Result<std::byte *> Transaction::edit_ordered(MediaBlock unit) {
     if (auto *bytes = find(unit))
         return bytes;
     DAXPIN_TRY(journal_.units().check_address(unit));
+    auto shadow = make_shadow(unit, false);
     journal_.units().lock(unit);
-    return load_locked(unit);
+    return load_locked(std::move(shadow));
 }
 
 Result<void> Transaction::lock_shared(MediaBlock unit) {
@@ -96,8 +132,9 @@ Result<void> Transaction::lock_shared(MediaBlock unit) {
 
 std::byte *Transaction::create(MediaBlock unit) {
     DAXPIN_ASSERT(find(unit) == nullptr);
+    auto shadow = make_shadow(unit, true);
     journal_.units().lock(unit); // nothing reachable names it, so nobody holds it for long
-    shadows_.push_back({unit, true, false, std::make_unique<UnitBytes>()});
+    shadows_.push_back(std::move(shadow));
     shadows_.back().bytes->fill(std::byte{0});
     return shadows_.back().bytes->data();
 }
@@ -193,9 +230,10 @@ Result<void> Transaction::drain_stores() {
 Result<Sequence> Transaction::append_and_write_home(const std::vector<Range> &ranges) {
     auto record = build_record(ranges);
     DAXPIN_TRY(journal_.reserve(record.size()));
+    Reserved reserved(journal_, record.size());
     DAXPIN_TRY(drain_stores());
     DAXPIN_TRY_ASSIGN(const auto sequence,
-                      journal_.append(record, static_cast<std::uint32_t>(ranges.size())));
+                      reserved.append(record, static_cast<std::uint32_t>(ranges.size())));
     // From here on nothing may fail but the device itself.
     if (auto written = write_homes(ranges); !written) {
         journal_.fail();

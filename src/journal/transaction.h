@@ -77,7 +77,8 @@ class Transaction {
         std::uint16_t length;
     };
 
-    Result<std::byte *> load_locked(MediaBlock unit);
+    Shadow make_shadow(MediaBlock unit, bool fresh);
+    Result<std::byte *> load_locked(Shadow shadow);
     Result<void> write_fresh_units();
     Result<void> drain_stores();
     Result<std::vector<Range>> differences() const;

@@ -6,6 +6,7 @@
 #include "volume/quarantine.h"
 
 #include <algorithm>
+#include <new>
 
 namespace daxpin::volume {
 
@@ -127,10 +128,14 @@ Result<Engine::Step> Engine::truncation_step(InodeNumber number) {
 }
 
 void Engine::reap() {
-    for (const InodeNumber number : cache->take_orphans()) {
-        const auto step = removal_step(number);
-        if (!step || *step == Step::more)
-            post_work();
+    for (auto orphan = cache->take_orphans(); orphan; orphan = std::move(orphan->next_orphan)) {
+        try {
+            const auto step = removal_step(orphan->number);
+            if (!step || *step == Step::more)
+                post_work();
+        } catch (const std::bad_alloc &) {
+            post_work(); // whatever made it an orphan is done and has not failed
+        }
     }
 }
 

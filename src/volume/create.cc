@@ -5,7 +5,9 @@
 #include "volume/names.h"
 
 #include <limits>
+#include <optional>
 #include <sys/stat.h>
+#include <utility>
 
 namespace daxpin::volume {
 
@@ -91,9 +93,34 @@ Result<void> add_entry(Engine &engine, Transaction &tx, AttributeEdits &edits,
     return {};
 }
 
-// Makes the inode and its name. REQUIRES: begin_change() held. The reference counts as a lookup.
+// An open file of an inode that is being made; closed again unless keep() is called.
+class Opening {
+  public:
+    Opening(Engine &engine, const InodeRef &inode, const OpenRequest &request) : inode_(inode) {
+        const ExclusiveLock lock(inode->mutex);
+        reply_ = engine.add_handle(inode, request);
+    }
+    ~Opening() {
+        if (reply_.handle == 0)
+            return;
+        decltype(CachedInode::handles)::node_type closed; // dies after the lock
+        const ExclusiveLock lock(inode_->mutex);
+        closed = inode_->handles.extract(reply_.handle);
+    }
+    Opening(const Opening &) = delete;
+    Opening &operator=(const Opening &) = delete;
+    OpenReply keep() { return std::exchange(reply_, {}); }
+
+  private:
+    const InodeRef &inode_;
+    OpenReply reply_;
+};
+
+// Makes the inode and its name, open if so asked: `reply`. REQUIRES: begin_change() held. The
+// reference counts as a lookup.
 Result<InodeRef> make(Engine &engine, const Caller &caller, InodeNumber parent,
-                      std::string_view name, const NewNode &node) {
+                      std::string_view name, const NewNode &node,
+                      const OpenRequest *request = nullptr, OpenReply *reply = nullptr) {
     DAXPIN_TRY(check_new_name(name));
     DAXPIN_TRY(check_node(node));
     DAXPIN_TRY_ASSIGN(const auto directory, engine.get_directory(parent));
@@ -104,6 +131,11 @@ Result<InodeRef> make(Engine &engine, const Caller &caller, InodeNumber parent,
     DAXPIN_TRY_ASSIGN(const auto inherited, inherit(engine, *directory, node.mode, caller.umask));
     DAXPIN_TRY_ASSIGN(const Attributes made,
                       new_attributes(engine, caller, directory->attributes, node, inherited.mode));
+    // Cached and open before it is on media: afterwards nothing may fail. Nobody can know it yet.
+    auto inode = engine.cache->insert(made);
+    std::optional<Opening> opening;
+    if (request)
+        opening.emplace(engine, inode, *request);
     AttributeEdits edits;
     DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
         edits.restart();
@@ -115,16 +147,10 @@ Result<InodeRef> make(Engine &engine, const Caller &caller, InodeNumber parent,
         return edits.store(*engine.table, tx);
     }));
     edits.publish();
-    // Before the directory's lock goes: nobody can have found the name yet.
-    auto inode = engine.cache->insert(made);
     engine.cache->add_lookup(inode);
+    if (opening)
+        *reply = opening->keep();
     return inode;
-}
-
-Volume::Created open_new(Engine &engine, const InodeRef &inode, const OpenRequest &request) {
-    const ExclusiveLock lock(inode->mutex);
-    const OpenReply reply = engine.add_handle(inode, request);
-    return {inode->attributes, reply};
 }
 
 } // namespace
@@ -143,8 +169,10 @@ Result<Volume::Created> Volume::create(const Caller &caller, InodeNumber parent,
     if (!S_ISREG(node.mode))
         return Errc::invalid;
     DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
-    DAXPIN_TRY_ASSIGN(const auto inode, make(*impl_, caller, parent, name, node));
-    return open_new(*impl_, inode, request);
+    OpenReply reply;
+    DAXPIN_TRY_ASSIGN(const auto inode, make(*impl_, caller, parent, name, node, &request, &reply));
+    const SharedLock lock(inode->mutex);
+    return Created{inode->attributes, reply};
 }
 
 Result<Volume::Created> Volume::create_unnamed(const Caller &caller, InodeNumber parent,
@@ -165,6 +193,7 @@ Result<Volume::Created> Volume::create_unnamed(const Caller &caller, InodeNumber
     made.link_count = 0;
     // In use before it is on media, or a background step might take it for an orphan.
     const auto inode = impl_->cache->insert(made);
+    Opening opening(*impl_, inode, request);
     DAXPIN_TRY(impl_->transact([&](Transaction &tx) -> Result<void> {
         DAXPIN_TRY(inherited.store(*impl_, tx, made.number));
         DAXPIN_TRY(impl_->table->store(tx, made));
@@ -172,10 +201,9 @@ Result<Volume::Created> Volume::create_unnamed(const Caller &caller, InodeNumber
             tx, {made.number, made.generation, format::UnfinishedKind::remove, FileBlock{0}});
     }));
     impl_->cache->add_lookup(inode);
-    auto created = open_new(*impl_, inode, request);
     const ExclusiveLock lock(inode->mutex);
     inode->linkable = true;
-    return created;
+    return Created{inode->attributes, opening.keep()};
 }
 
 Result<Attributes> Volume::link(const Caller &, InodeNumber number, InodeNumber parent,

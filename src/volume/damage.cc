@@ -13,10 +13,11 @@ void Engine::note_failure(const Error &error) {
     if (options.errors != OnDamage::go_on)
         read_only_.store(true);
     DamageReport first;
+    std::string text = describe(error);
     {
         const MutexLock lock(damage_mutex_);
         if (damage_.count++ == 0)
-            damage_.first = describe(error);
+            damage_.first = std::move(text);
         if (damage_.count > 1)
             return;
         first = damage_;

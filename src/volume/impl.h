@@ -125,7 +125,7 @@ class Engine {
     std::optional<MediaRun> mapped_before(const Attributes &attributes, MediaRun run) const;
     // Leases of the inode were granted or ended. REQUIRES: inode locked exclusively.
     void note_leases(const CachedInode &inode);
-    // A lease was granted in this mount on an inode that was not so marked.
+    // A lease is granted in this mount on an inode that was not so marked.
     void note_leased_here(InodeNumber number);
 
     // ---- unfinished work (background.cc) ----

@@ -37,11 +37,11 @@ InodeCache::Shard &InodeCache::shard(InodeNumber number) const {
 InodeRef InodeCache::find_or_add(InodeNumber number) {
     Shard &home = shard(number);
     const MutexLock lock(home.mutex);
-    auto &slot = home.inodes[number];
-    if (!slot)
-        slot = std::make_unique<CachedInode>(number);
-    ++slot->users;
-    return {*this, *slot};
+    auto found = home.inodes.find(number);
+    if (found == home.inodes.end())
+        found = home.inodes.emplace(number, std::make_unique<CachedInode>(number)).first;
+    ++found->second->users;
+    return {*this, *found->second};
 }
 
 Result<void> InodeCache::load(CachedInode &inode) {
@@ -135,16 +135,17 @@ void InodeCache::note_orphan(std::unique_ptr<CachedInode> dropped) {
         dropped->attributes.link_count != 0)
         return;
     const MutexLock lock(orphans_mutex_);
-    orphans_.push_back(dropped->number);
+    dropped->next_orphan = std::move(orphans_);
+    orphans_ = std::move(dropped);
     any_orphan_.store(true, std::memory_order_release);
 }
 
-std::vector<InodeNumber> InodeCache::take_orphans() {
+std::unique_ptr<CachedInode> InodeCache::take_orphans() {
     if (!any_orphan_.load(std::memory_order_acquire))
         return {};
     const MutexLock lock(orphans_mutex_);
     any_orphan_.store(false, std::memory_order_release);
-    return std::exchange(orphans_, {});
+    return std::move(orphans_);
 }
 
 InodeLocks::InodeLocks(std::initializer_list<CachedInode *> inodes) NO_THREAD_SAFETY_ANALYSIS {

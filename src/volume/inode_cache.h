@@ -88,6 +88,9 @@ struct CachedInode {
     std::uint64_t prepare_done = 0; // bytes
     std::uint64_t prepare_total = 0;
 
+    // Of a chain of orphans, so that becoming one cannot fail.
+    std::unique_ptr<CachedInode> next_orphan;
+
   private:
     friend class InodeCache;
     Mutex load_mutex; // of the first read of `attributes`
@@ -114,8 +117,9 @@ class InodeCache {
     void forget(InodeNumber number, std::uint64_t count);
     bool in_use(InodeNumber number) const;
 
-    // Takes the inodes without a name that came out of use since the last call.
-    std::vector<InodeNumber> take_orphans();
+    // Takes the inodes without a name that came out of use since the last call, as a chain by
+    // next_orphan.
+    std::unique_ptr<CachedInode> take_orphans();
 
   private:
     friend class InodeRef;
@@ -137,7 +141,7 @@ class InodeCache {
     const inode::InodeTable &table_;
     mutable std::array<Shard, shard_count> shards_;
     Mutex orphans_mutex_;
-    std::vector<InodeNumber> orphans_ GUARDED_BY(orphans_mutex_);
+    std::unique_ptr<CachedInode> orphans_ GUARDED_BY(orphans_mutex_);
     std::atomic<bool> any_orphan_{false};
 };
 

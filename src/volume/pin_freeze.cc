@@ -56,7 +56,8 @@ Result<void> wait_for_cached_handles(Engine &engine, CachedInode &inode) {
     }
 }
 
-// The progress that STATUS shows; counted in inode.preparing while it lives.
+// The progress that STATUS shows; counted in inode.preparing while it lives. REQUIRES: inode
+// locked at its begin, not at its end.
 class Progress {
   public:
     Progress(CachedInode &inode, std::uint64_t total) : inode_(inode) {
@@ -64,7 +65,12 @@ class Progress {
         inode_.prepare_done = 0;
         inode_.prepare_total = total;
     }
-    void finished() { --inode_.preparing; } // REQUIRES: inode locked
+    ~Progress() {
+        const ExclusiveLock lock(inode_.mutex);
+        --inode_.preparing;
+    }
+    Progress(const Progress &) = delete;
+    Progress &operator=(const Progress &) = delete;
 
   private:
     CachedInode &inode_;
@@ -99,17 +105,10 @@ Result<void> prepare(Engine &engine, CachedInode &inode, const Freeze &request) 
         DAXPIN_TRY_ASSIGN(reservation, reserve_for(engine, inode, range, request.align));
         progress.emplace(inode, range.count.bytes());
     }
-    Result<void> outcome;
-    for (FileBlock at = range.first; outcome && at < range.end();) {
-        auto next = prepare_window(engine, inode, request, at, reservation);
-        if (next)
-            at = *next;
-        else
-            outcome = std::move(next).error();
+    for (FileBlock at = range.first; at < range.end();) {
+        DAXPIN_TRY_ASSIGN(at, prepare_window(engine, inode, request, at, reservation));
     }
-    const ExclusiveLock lock(inode.mutex);
-    progress->finished();
-    return outcome;
+    return {};
 }
 
 // Bytes from the end of file to the end of its last mapping unit are zeros when it is handed out.

@@ -7,6 +7,9 @@
 #include "volume/privileges.h"
 #include "volume/quarantine.h"
 
+#include <new>
+#include <utility>
+
 namespace daxpin::volume {
 namespace {
 
@@ -32,14 +35,31 @@ Result<void> mark_and_stamp(Engine &engine, CachedInode &inode, bool write) {
     Attributes changed = inode.attributes;
     const bool fresh_mark = changed.lease_boot != engine.boot_id;
     changed.lease_boot = engine.boot_id;
+    if (fresh_mark) // before it is on media: one that nobody knows keeps the blocks till next boot
+        engine.note_leased_here(inode.number);
     if (write)
         DAXPIN_TRY(stamp(engine, inode, changed));
     else if (fresh_mark)
         DAXPIN_TRY(commit_attributes(engine, inode, changed));
-    if (fresh_mark)
-        engine.note_leased_here(inode.number);
     return {};
 }
+
+// Takes a step back unless all that follow it are done.
+template <typename Step> class Undo {
+  public:
+    explicit Undo(Step step) : step_(std::move(step)) {}
+    ~Undo() {
+        if (!cancelled_)
+            step_();
+    }
+    Undo(const Undo &) = delete;
+    Undo &operator=(const Undo &) = delete;
+    void cancel() { cancelled_ = true; }
+
+  private:
+    const Step step_;
+    bool cancelled_ = false;
+};
 
 struct LeaseRequest {
     immutable::ByteRange range;
@@ -65,21 +85,26 @@ Result<std::optional<BlockRange>> check_lease(Engine &engine, const Caller &call
 Result<const immutable::Lease *> grant(Engine &engine, const Caller &caller, CachedInode &inode,
                                        BlockRange blocks, const LeaseRequest &request) {
     DAXPIN_TRY(engine.lease_accounts.open(caller.uid));
-    if (auto marked = mark_and_stamp(engine, inode, request.write); !marked) {
-        engine.lease_accounts.close(caller.uid);
-        return std::move(marked).error();
-    }
+    Undo close([&] { engine.lease_accounts.close(caller.uid); });
+    DAXPIN_TRY(mark_and_stamp(engine, inode, request.write));
     const auto &lease = inode.leases.grant(request.handle, blocks, request.write,
                                            {caller.uid, caller.pid, engine.env.now_ns()});
+    Undo release([&] { inode.leases.release(request.handle, lease.id); });
     engine.note_leases(inode);
+    release.cancel();
+    close.cancel();
     return &lease;
 }
 
 } // namespace
 
 bool end_leases(Engine &engine, CachedInode &inode, Handle handle) {
-    if (inode.leases.holds_write(handle))
-        stamp_at_end(engine, inode);
+    try {
+        if (inode.leases.holds_write(handle))
+            stamp_at_end(engine, inode);
+    } catch (const std::bad_alloc &) {
+        // Times that cannot be stored are dropped; that a lease ends cannot fail.
+    }
     for (const auto &lease : inode.leases.all())
         if (lease.handle == handle)
             engine.lease_accounts.close(lease.holder.uid);

@@ -5,6 +5,7 @@
 #include "volume/pin_prepare.h"
 
 #include <linux/capability.h>
+#include <new>
 
 namespace daxpin::volume {
 namespace {
@@ -46,7 +47,11 @@ template <typename Change> Result<void> commit_pins(Engine &engine, CachedInode 
     inode.attributes = changed;
     inode.pins.reset();
     // If it cannot be read now, whoever needs it tries again and fails.
-    static_cast<void>(engine.pins(inode).has_value());
+    try {
+        static_cast<void>(engine.pins(inode).has_value());
+    } catch (const std::bad_alloc &) {
+        return {}; // the change itself is done
+    }
     return {};
 }
 

@@ -7,6 +7,7 @@
 #include "volume/bad_blocks.h"
 
 #include <algorithm>
+#include <new>
 
 namespace daxpin::volume {
 
@@ -121,22 +122,31 @@ Result<void> Freeing::free(Transaction &tx, Attributes &attributes, const Extent
 }
 
 void Freeing::committed() {
-    for (const auto &[run, range] : kept_)
-        for (const std::uint32_t uid : inode_->leases.keep(run, range))
-            engine_.lease_accounts.charge(uid, run.count.value);
+    try {
+        for (const auto &[run, range] : kept_)
+            for (const std::uint32_t uid : inode_->leases.keep(run, range))
+                engine_.lease_accounts.charge(uid, run.count.value);
+    } catch (const std::bad_alloc &) {
+        engine_.note_unproven(); // the end of these leases will tell nobody
+    }
     kept_.clear();
 }
 
 // ---- out of quarantine --------------------------------------------------------------------------
 
+// What there is no memory to queue stays in quarantine: leases end all the same.
 void give_up_kept(Engine &engine, CachedInode &inode) {
-    std::vector<MediaRun> runs;
-    for (const auto &[run, holders] : inode.leases.take_returned()) {
-        runs.push_back(run);
-        for (const std::uint32_t uid : holders)
-            engine.lease_accounts.discharge(uid, run.count.value);
+    try {
+        std::vector<MediaRun> runs;
+        for (const auto &[run, holders] : inode.leases.take_returned()) {
+            for (const std::uint32_t uid : holders)
+                engine.lease_accounts.discharge(uid, run.count.value);
+            runs.push_back(run);
+        }
+        engine.queue_returns(runs);
+    } catch (const std::bad_alloc &) {
+        engine.note_unproven();
     }
-    engine.queue_returns(runs);
     engine.note_leases(inode);
 }
 
@@ -151,6 +161,7 @@ std::vector<Engine::Return> Engine::take_returns() {
     std::vector<Return> batch;
     std::uint64_t blocks = 0;
     const MutexLock lock(returns_mutex_);
+    batch.reserve(std::min<std::size_t>(returns_.size(), limit.items));
     while (!returns_.empty() && batch.size() < limit.items && blocks < limit.blocks) {
         const auto first = returns_.begin();
         const MediaRun run{first->first, first->second};
@@ -255,13 +266,17 @@ void Engine::return_quarantine() {
         if (returns_.empty())
             return;
     }
-    Result<bool> step = false;
-    {
-        const MutexLock lock(background_mutex_);
-        step = quarantine_step();
+    try {
+        Result<bool> step = false;
+        {
+            const MutexLock lock(background_mutex_);
+            step = quarantine_step();
+        }
+        if (!step)
+            note_failure(step.error());
+    } catch (const std::bad_alloc &) {
+        note_unproven(); // a lease has ended, and that cannot fail
     }
-    if (!step)
-        note_failure(step.error());
 }
 
 } // namespace daxpin::volume

@@ -8,6 +8,7 @@
 // way up from the destination is walked.
 #include "volume/names.h"
 
+#include <array>
 #include <limits>
 #include <optional>
 #include <sys/stat.h>
@@ -34,11 +35,15 @@ struct Rename {
                (source->type == S_IFDIR || (exchange() && target && target->type == S_IFDIR));
     }
     // The directories that get another parent.
-    std::vector<InodeNumber> moved_directories() const {
-        std::vector<InodeNumber> moved;
+    struct Moved { // asked for after the commit, when nothing may fail for want of memory
+        std::array<InodeNumber, 2> numbers{};
+        std::size_t count = 0;
+    };
+    Moved moved_directories() const {
+        Moved moved;
         for (const auto *inode : {source.get(), exchange() ? target.get() : nullptr})
             if (inode != nullptr && inode->type == S_IFDIR && !same_directory())
-                moved.push_back(inode->number);
+                moved.numbers[moved.count++] = inode->number;
         return moved;
     }
 };
@@ -289,7 +294,7 @@ Result<void> Volume::rename(const Caller &caller, InodeNumber from, std::string_
                             InodeNumber to, std::string_view to_name, RenameMode mode) {
     DAXPIN_TRY(check_rename_name(from_name));
     DAXPIN_TRY(check_rename_name(to_name));
-    std::vector<InodeNumber> moved;
+    Rename::Moved moved;
     {
         DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
         DAXPIN_TRY_ASSIGN(auto from_directory, impl_->get_directory(from));
@@ -300,8 +305,8 @@ Result<void> Volume::rename(const Caller &caller, InodeNumber from, std::string_
         moved = rename.moved_directories();
     }
     impl_->reap();
-    for (const InodeNumber directory : moved) // a listing of it that is kept has the old ".."
-        impl_->tell_data_changed(directory);
+    for (std::size_t i = 0; i < moved.count; ++i) // a listing that is kept has the old ".."
+        impl_->tell_data_changed(moved.numbers[i]);
     return {};
 }
 

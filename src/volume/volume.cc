@@ -6,6 +6,7 @@
 #include "volume/impl.h"
 
 #include <algorithm>
+#include <new>
 #include <sys/stat.h>
 
 namespace daxpin::volume {
@@ -214,10 +215,15 @@ Result<std::unique_ptr<Volume>> Volume::open(device::DeviceTable devices, Env &e
     return std::unique_ptr<Volume>(new Volume(std::move(impl)));
 }
 
+// What fails here is found again by the next mount's recovery.
 Volume::~Volume() {
-    if (!impl_->is_read_only())
-        // What fails here is found again by the next mount's recovery.
+    if (impl_->is_read_only())
+        return;
+    try {
         static_cast<void>(impl_->journal->checkpoint().has_value());
+    } catch (const std::bad_alloc &) {
+        return;
+    }
 }
 
 const format::Superblock &Volume::superblock() const {

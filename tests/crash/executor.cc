@@ -8,7 +8,9 @@
 #include "support/sim_device.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace daxpin::crash {
@@ -26,17 +28,19 @@ class Executor::References {
   public:
     explicit References(Executor &executor) : executor_(executor) {}
     ~References() {
+        const auto numbers = std::span(numbers_).first(count_);
         if (executor_.lookups_ == Lookups::kept) {
-            for (const InodeNumber number : numbers_)
+            for (const InodeNumber number : numbers)
                 ++executor_.kept_[number];
             executor_.forget_nameless();
         } else {
-            for (const InodeNumber number : numbers_)
+            for (const InodeNumber number : numbers)
                 executor_.volume_.forget(number, 1);
         }
     }
 
-    void add(InodeNumber number) { numbers_.push_back(number); }
+    // Takes no memory, which may be what is being tested.
+    void add(InodeNumber number) { numbers_.at(count_++) = number; }
 
     Result<InodeNumber> find(const std::string &path) {
         InodeNumber number{format::root_inode};
@@ -74,7 +78,23 @@ class Executor::References {
     }
 
     Executor &executor_;
-    std::vector<InodeNumber> numbers_;
+    std::array<InodeNumber, 64> numbers_{};
+    std::size_t count_ = 0;
+};
+
+// Releases an open file at its end.
+class Executor::Opened {
+  public:
+    Opened(Executor &executor, InodeNumber number, Handle handle)
+        : executor_(executor), number_(number), handle_(handle) {}
+    ~Opened() { executor_.volume_.release(number_, handle_); }
+    Opened(const Opened &) = delete;
+    Opened &operator=(const Opened &) = delete;
+
+  private:
+    Executor &executor_;
+    InodeNumber number_;
+    Handle handle_;
 };
 
 Executor::~Executor() {
@@ -254,21 +274,26 @@ Result<std::uint64_t> Executor::open_slot(const Operation &operation, References
     if (operation.op == Op::open) {
         DAXPIN_TRY_ASSIGN(const InodeNumber number, references.find(operation.path));
         DAXPIN_TRY_ASSIGN(const auto attributes, volume_.attributes(number));
+        std::map<std::string, Open> slot{{operation.other, Open{number, 0}}};
         if (attributes.is_directory()) {
             DAXPIN_TRY(volume_.open_directory(number));
-            slots_[operation.other] = {number, 0, true};
+            slot.begin()->second.is_directory = true;
+            slots_.merge(slot);
             return 0;
         }
         DAXPIN_TRY_ASSIGN(const auto reply, volume_.open_file(superuser(), number, request));
-        slots_[operation.other] = {number, reply.handle};
+        slot.begin()->second.handle = reply.handle;
+        slots_.merge(slot);
         return 0;
     }
     DAXPIN_TRY_ASSIGN(const InodeNumber directory, references.find(operation.path));
     const volume::NewNode node{.mode = static_cast<std::uint32_t>(operation.value)};
+    std::map<std::string, Open> slot{{operation.other, Open{}}};
     DAXPIN_TRY_ASSIGN(const auto made,
                       volume_.create_unnamed(superuser(), directory, node, request));
     references.add(made.attributes.number);
-    slots_[operation.other] = {made.attributes.number, made.open.handle};
+    slot.begin()->second = {made.attributes.number, made.open.handle};
+    slots_.merge(slot);
     return 0;
 }
 
@@ -286,20 +311,18 @@ Result<std::uint64_t> Executor::data(const Operation &operation, References &ref
     request.direct =
         operation.op == Op::pin || operation.op == Op::unpin || operation.op == Op::extend;
     DAXPIN_TRY_ASSIGN(const auto open, volume_.open_file(superuser(), number, request));
-    auto result = operation.op == Op::copy ? copy(operation, references, number, open.handle)
-                                           : on_open_file(operation, number, open.handle);
-    volume_.release(number, open.handle);
-    return result;
+    const Opened opened(*this, number, open.handle);
+    return operation.op == Op::copy ? copy(operation, references, number, open.handle)
+                                    : on_open_file(operation, number, open.handle);
 }
 
 Result<std::uint64_t> Executor::copy(const Operation &operation, References &references,
                                      InodeNumber from, Handle handle) {
     DAXPIN_TRY_ASSIGN(const InodeNumber to, references.find(operation.other));
     DAXPIN_TRY_ASSIGN(const auto open, volume_.open_file(superuser(), to, {.write = true}));
-    auto result = volume_.copy_range(from, handle, operation.offset, to, open.handle,
-                                     operation.other_offset, operation.length);
-    volume_.release(to, open.handle);
-    return result;
+    const Opened opened(*this, to, open.handle);
+    return volume_.copy_range(from, handle, operation.offset, to, open.handle,
+                              operation.other_offset, operation.length);
 }
 
 Result<std::uint64_t> Executor::on_open_file(const Operation &operation, InodeNumber number,

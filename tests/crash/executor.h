@@ -42,6 +42,7 @@ class Executor {
     };
     void close(const Open &open);
     class References;
+    class Opened;
 
     Result<std::uint64_t> names(const Operation &operation, References &references);
     Result<std::uint64_t> attributes(const Operation &operation, References &references);

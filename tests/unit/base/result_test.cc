@@ -28,6 +28,22 @@ Result<void> check_quarter(int number) {
     return {};
 }
 
+// Tells how often it was copied.
+struct Counted {
+    explicit Counted(int &count) : copies(&count) {}
+    Counted(const Counted &other) : copies(other.copies) { ++*copies; }
+    Counted(Counted &&other) noexcept : copies(other.copies) {}
+    Counted &operator=(const Counted &) = delete;
+    int *copies;
+};
+
+Result<void> check_both(const Result<Counted> &kept) {
+    DAXPIN_TRY(kept);
+    DAXPIN_TRY_ASSIGN(const Counted &seen, kept);
+    CHECK(seen.copies == kept->copies);
+    return {};
+}
+
 } // namespace
 
 TEST_CASE("result: every code has an errno and a description of its own", "[result]") {
@@ -76,6 +92,18 @@ TEST_CASE("result: DAXPIN_TRY hands the error on, text included", "[result]") {
 TEST_CASE("result: an error without text is described by its code", "[result]") {
     CHECK(describe(Error{Errc::no_space}) == "no space left on the volume");
     CHECK(describe(Error{Errc::no_space, "disk1: full"}) == "disk1: full");
+}
+
+TEST_CASE("result: to try one that is kept copies nothing and leaves it as it was", "[result]") {
+    int copies = 0;
+    const Result<Counted> good(Counted{copies});
+    CHECK(check_both(good));
+    CHECK(copies == 0);
+    Result<Counted> bad = Error{Errc::invalid, "odd"};
+    const auto failed = check_both(bad);
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().text == "odd");
+    CHECK(bad.error().text == "odd");
 }
 
 } // namespace daxpin
