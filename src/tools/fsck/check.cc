@@ -292,6 +292,8 @@ Report check(const device::DeviceTable &devices, const CheckOptions &options) {
     check_tree(pass, graph);
     if (!report.cancelled)
         graph.check(pass);
+    graph.name_findings(pass);
+    pass.findings.about(0);
     if (!report.cancelled)
         check_freed_units(pass);
     if (!report.cancelled)

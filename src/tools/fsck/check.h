@@ -57,7 +57,9 @@ enum class Severity : std::uint8_t {
 struct Finding {
     Subject subject;
     Severity severity;
-    std::string text; // one line that names the thing: "inode 17: link count 2, entries 1"
+    std::string text;        // one line that names the thing: "inode 17: link count 2, entries 1"
+    std::uint64_t inode = 0; // that it is about, or whose entry; 0: none
+    std::string path = {};   // one that leads to the inode, "/a/b"; empty if none was found
 };
 
 struct Fixes;

@@ -16,12 +16,14 @@ class Findings {
 
     void error(Subject subject, std::string text) {
         ++report_.errors;
-        keep({subject, Severity::error, std::move(text)});
+        keep({subject, Severity::error, std::move(text), about_});
     }
     void note(Subject subject, std::string text) {
         ++report_.notes;
-        keep({subject, Severity::note, std::move(text)});
+        keep({subject, Severity::note, std::move(text), about_});
     }
+    // Which inode the findings are about from here on; 0: none.
+    void about(std::uint64_t inode) { about_ = inode; }
 
     // What is to be done about the last findings.
     void safe_fix(Stage stage, Subject subject, std::string text, How how) {
@@ -45,6 +47,7 @@ class Findings {
     Report &report_;
     std::size_t kept_max_;
     Fixes *fixes_;
+    std::uint64_t about_ = 0;
 };
 
 // "0:17", the way blocks are named in findings.

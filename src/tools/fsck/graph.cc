@@ -4,7 +4,10 @@
 #include "tools/reader/node.h"
 
 #include <algorithm>
+#include <optional>
 #include <sys/stat.h>
+#include <unordered_map>
+#include <utility>
 
 namespace daxpin::fsck {
 namespace {
@@ -24,22 +27,27 @@ reader::Key key_of(const Graph::Entry &entry) {
     return {entry.directory, entry.place};
 }
 
-// "directory 16, entry 'name'": the name is read again, for the sake of memory.
-std::string entry_name(const Pass &pass, const Graph::Entry &entry) {
-    std::string text = "directory " + std::to_string(entry.directory);
+// The name of an entry, read again, for the sake of memory. Nothing if it cannot be.
+std::optional<std::string> name_of(const Pass &pass, const Graph::Entry &entry) {
     reader::UnitBytes bytes;
     if (!pass.view.read(MediaBlock{entry.leaf}, bytes))
-        return text;
+        return std::nullopt;
     const reader::Node leaf(bytes);
     for (unsigned i = 0; i < leaf.count(); ++i) {
         const auto item = leaf.item(i);
         if (item.key != reader::Key{entry.directory, entry.place})
             continue;
         const auto name = item.value.subspan(sizeof(format::DirentItem));
-        return text + ", entry '" +
-               reader::printable({reinterpret_cast<const char *>(name.data()), name.size()}) + "'";
+        return reader::printable({reinterpret_cast<const char *>(name.data()), name.size()});
     }
-    return text;
+    return std::nullopt;
+}
+
+// "directory 16, entry 'name'"
+std::string entry_name(const Pass &pass, const Graph::Entry &entry) {
+    const auto name = name_of(pass, entry);
+    return "directory " + std::to_string(entry.directory) +
+           (name ? ", entry '" + *name + "'" : std::string());
 }
 
 std::uint64_t blocks_of(std::uint64_t bytes) {
@@ -65,9 +73,13 @@ bool Graph::is_being_removed(std::uint64_t inode) const {
            found->item.kind == static_cast<std::uint32_t>(format::UnfinishedKind::remove);
 }
 
-Graph::Inode *Graph::find(std::uint64_t number) {
+const Graph::Inode *Graph::find(std::uint64_t number) const {
     const auto found = std::ranges::lower_bound(inodes_, number, {}, &Inode::number);
     return found != inodes_.end() && found->number == number ? &*found : nullptr;
+}
+
+Graph::Inode *Graph::find(std::uint64_t number) {
+    return const_cast<Inode *>(std::as_const(*this).find(number));
 }
 
 void Graph::check(Pass &pass) {
@@ -86,6 +98,7 @@ void Graph::check(Pass &pass) {
 }
 
 void Graph::check_root(Pass &pass) {
+    pass.findings.about(format::root_inode);
     Inode *root = find(format::root_inode);
     if (root == nullptr) {
         if (!pass.incomplete)
@@ -119,6 +132,7 @@ void Graph::make_root(Pass &pass) {
 }
 
 void Graph::check_entry(Pass &pass, const Entry &entry) {
+    pass.findings.about(entry.directory);
     const auto report = [&](Subject subject, const std::string &text) {
         pass.findings.error(subject, entry_name(pass, entry) + ": " + text);
     };
@@ -196,6 +210,7 @@ void Graph::check_unfinished(Pass &pass, const Unfinished &work) {
         pass.findings.safe_fix(Stage::counts, Subject::unfinished, name + " put right",
                                FixItems{{}, {{key, item_bytes(item)}}});
     };
+    pass.findings.about(work.inode);
     Inode *inode = find(work.inode);
     if (inode == nullptr) {
         if (pass.incomplete)
@@ -236,6 +251,7 @@ void Graph::check_unfinished(Pass &pass, const Unfinished &work) {
 void Graph::check_links(Pass &pass, const Inode &inode) {
     const bool directory = S_ISDIR(inode.mode);
     const std::string name = inode_name(inode.number);
+    pass.findings.about(inode.number);
     if (inode.link_count == 0 && !inode.being_removed)
         pass.findings.error(Subject::unfinished,
                             name + ": has no link and is not in the table of unfinished work");
@@ -289,12 +305,48 @@ void Graph::check_reach(Pass &pass, Inode &directory) {
     if (reached || path_.empty())
         return;
     const std::string name = "directory " + std::to_string(directory.number);
+    pass.findings.about(directory.number);
     pass.findings.error(Subject::directory, name + (cycle ? ": its parents form a cycle"
                                                           : ": cannot be reached from the root"));
     if (cycle && at->first_entry != nullptr)
         pass.findings.fix(Stage::counts, Subject::directory,
                           "directory " + std::to_string(at->number) + " moved to lost+found",
                           FixLost{at->number, key_of(*at->first_entry)});
+}
+
+// Up from `entry`, which leads to `inode`: a directory has one name.
+std::string Graph::path_of(const Pass &pass, std::uint64_t inode, const Entry *entry) const {
+    constexpr unsigned depth_max = 4096; // parents that form a circle lead nowhere
+    if (inode == format::root_inode)
+        return "/";
+    std::string path;
+    for (unsigned depth = 0; entry != nullptr && depth < depth_max; ++depth) {
+        const auto name = name_of(pass, *entry);
+        if (!name)
+            return {};
+        path.insert(0, "/" + *name);
+        if (entry->directory == format::root_inode)
+            return path;
+        const Inode *above = find(entry->directory);
+        entry = above != nullptr ? above->first_entry : nullptr;
+    }
+    return {};
+}
+
+void Graph::name_findings(const Pass &pass) const {
+    std::unordered_map<std::uint64_t, const Entry *> wanted;
+    for (const auto &finding : pass.report.findings)
+        if (finding.inode != 0)
+            wanted.emplace(finding.inode, nullptr);
+    if (wanted.empty())
+        return;
+    for (const auto &entry : entries_)
+        if (const auto found = wanted.find(entry.target);
+            found != wanted.end() && found->second == nullptr)
+            found->second = &entry;
+    for (auto &finding : pass.report.findings)
+        if (finding.inode != 0)
+            finding.path = path_of(pass, finding.inode, wanted.at(finding.inode));
 }
 
 } // namespace daxpin::fsck

@@ -39,6 +39,9 @@ class Graph {
 
     void check(Pass &pass);
 
+    // Gives the findings about inodes a path, where entries lead to one. REQUIRES: check() done.
+    void name_findings(const Pass &pass) const;
+
   private:
     enum class Reach : std::uint8_t { unknown, under_way, reached, lost };
     struct Inode {
@@ -55,6 +58,8 @@ class Graph {
     };
 
     Inode *find(std::uint64_t number);
+    const Inode *find(std::uint64_t number) const;
+    std::string path_of(const Pass &pass, std::uint64_t inode, const Entry *entry) const;
     void check_root(Pass &pass);
     void make_root(Pass &pass);
     void check_parent(Pass &pass, const Entry &entry, Inode &directory);

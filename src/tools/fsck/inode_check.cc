@@ -61,6 +61,7 @@ bool NameRun::add(std::uint64_t hash, std::string_view name) {
 
 void InodeCheck::begin(std::uint64_t number, bool gap) {
     number_ = number;
+    pass_.findings.about(number);
     gap_ = gap;
     orphan_reported_ = false;
     types_seen_ = 0;
@@ -307,6 +308,11 @@ void InodeCheck::symlink(const reader::Item &item) {
 }
 
 void InodeCheck::finish() {
+    finish_items();
+    pass_.findings.about(0);
+}
+
+void InodeCheck::finish_items() {
     if (!inode_) {
         if (orphan_reported_ && !gap_ && !is_reserved())
             make_inode();

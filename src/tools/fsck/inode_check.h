@@ -70,6 +70,7 @@ class InodeCheck {
     void pin(const reader::Item &item);
     void check_name(Subject subject, const reader::Key &key, std::string_view name);
 
+    void finish_items();
     void finish_directory();
     void finish_file();
     void finish_pins();

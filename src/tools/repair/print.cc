@@ -26,9 +26,10 @@ void print_counts(const Counts &counts) {
 
 void print_findings(const std::string &device, const Report &report) {
     for (const auto &finding : report.findings)
-        std::printf("%s: %s: %s: %s\n", device.c_str(),
+        std::printf("%s: %s: %s: %s%s\n", device.c_str(),
                     finding.severity == Severity::error ? "error" : "note",
-                    to_string(finding.subject), finding.text.c_str());
+                    to_string(finding.subject), finding.text.c_str(),
+                    finding.path.empty() ? "" : (" (" + finding.path + ")").c_str());
     const std::uint64_t hidden = report.errors + report.notes - report.findings.size();
     if (hidden != 0)
         std::printf("%s: %" PRIu64 " more findings not shown\n", device.c_str(), hidden);

@@ -26,10 +26,16 @@ Json counts_json(const Counts &counts) {
 
 Json findings_json(const Report &report) {
     Json findings = Json::array();
-    for (const auto &finding : report.findings)
-        findings.push_back({{"subject", to_string(finding.subject)},
-                            {"severity", finding.severity == Severity::error ? "error" : "note"},
-                            {"text", finding.text}});
+    for (const auto &finding : report.findings) {
+        Json one = {{"subject", to_string(finding.subject)},
+                    {"severity", finding.severity == Severity::error ? "error" : "note"},
+                    {"text", finding.text}};
+        if (finding.inode != 0)
+            one["inode"] = finding.inode;
+        if (!finding.path.empty())
+            one["path"] = finding.path;
+        findings.push_back(std::move(one));
+    }
     return findings;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "unit/fsck/expect.h"
 
+#include <algorithm>
 #include <sys/stat.h>
 
 using namespace daxpin;
@@ -39,6 +40,33 @@ TEST_CASE("inode: attributes with impossible values are found", "[fsck]") {
     expect_only(size, Subject::inode, "impossible size");
     auto align = with_inode(Image::file, [](InodeItem &item) { item.align_hint = 12288; });
     expect_only(align, Subject::inode, "impossible alignment");
+}
+
+TEST_CASE("finding: one about an inode has a path that leads there", "[fsck]") {
+    const auto path_of = [](Image image, std::uint64_t inode) -> std::string {
+        const auto report = image.check();
+        INFO(text_of(report));
+        const auto found = std::ranges::find(report.findings, inode, &fsck::Finding::inode);
+        REQUIRE(found != report.findings.end());
+        return found->path;
+    };
+    const auto flags = [](InodeItem &item) { item.flags = 64; };
+    CHECK(path_of(with_inode(Image::deep, flags), Image::deep) == "/sub/deep");
+    CHECK(path_of(with_inode(Image::link, flags), Image::link) == "/sub/link");
+    CHECK(path_of(with_inode(format::root_inode, flags), format::root_inode) == "/");
+    const auto either = path_of(with_inode(Image::file, flags), Image::file);
+    CHECK((either == "/file" || either == "/sub/other"));
+    CHECK(path_of(with_inode(Image::removed, flags), Image::removed).empty());
+    // An entry that leads nowhere: the directory that has it.
+    auto entry = with_items([](Image &image) { image.put_entry(Image::sub, "x", 500, S_IFREG); });
+    CHECK(path_of(entry, Image::sub) == "/sub");
+    // Parents in a circle: none leads to the root.
+    auto cycle = with_items([](Image &image) {
+        image.items.erase(image.name_key(format::root_inode, ItemType::dirent, "sub"));
+        image.put_entry(Image::deep, "sub", Image::sub, S_IFDIR);
+        image.change_inode(Image::sub, [](InodeItem &item) { item.parent = Image::deep; });
+    });
+    CHECK(path_of(cycle, Image::sub).empty());
 }
 
 TEST_CASE("inode: items must have the size and the place of their type", "[fsck]") {

@@ -59,8 +59,58 @@ void expect_mountable(const MediaList &media) {
     CHECK(volume.has_value());
 }
 
-void run(const Damage &damage) {
-    INFO(damage.name);
+// ---- without space ----
+
+constexpr std::uint64_t ballast = 40;
+constexpr std::uint64_t lost_found_then = ballast + 1;
+
+// With a file over `blocks` blocks.
+Image image_with_ballast(const Damage &damage, std::uint32_t blocks) {
+    Image image;
+    image.put_inode(ballast, S_IFREG | 0600, 1, 0);
+    image.put_entry(root, "ballast", ballast, S_IFREG);
+    image.change_inode(root, [](InodeItem &inode) { inode.size = inode.size + 1; });
+    image.put_extent(ballast, 0, image.allocate(0, blocks), blocks, true);
+    if (damage.before_write)
+        damage.before_write(image);
+    image.write();
+    return image;
+}
+
+std::uint32_t free_count(Image &image) {
+    return image.at<format::BitmapHeader>(image.superblock.devices[0].bitmap_start).free_count;
+}
+
+Image full_image(const Damage &damage) {
+    Image image = image_with_ballast(damage, 1);
+    image = image_with_ballast(damage, 1 + free_count(image));
+    REQUIRE(free_count(image) == 0);
+    return image;
+}
+
+// Not one block is free. Nothing gets worse; what cannot be done is said, with the reason.
+void run_without_space(const Damage &damage) {
+    const auto wanted = content_of(full_image({damage.name, false, {}}).all_media());
+    Image image = full_image(damage);
+    if (damage.after_write)
+        damage.after_write(image);
+    const auto outcome = repair_media(image.all_media());
+    INFO("full, -y\n" << text_of(outcome));
+    CHECK(outcome.after.errors <= outcome.before.errors);
+    auto touched = damage.touched;
+    touched.insert({root, unfinished, ballast, lost_found_then});
+    for (const std::uint64_t number : differing(wanted, content_of(image.all_media()))) {
+        INFO("inode " << number << " differs");
+        CHECK(touched.contains(number));
+    }
+    if (outcome.after.clean())
+        return;
+    REQUIRE_FALSE(outcome.failed.empty());
+    for (const auto &text : outcome.failed)
+        CHECK(text.find("no space") != text.npos);
+}
+
+void run_with_space(const Damage &damage) {
     Image good(damage.data_devices);
     good.write();
     const auto wanted = content_of(good.all_media());
@@ -96,6 +146,13 @@ void run(const Damage &damage) {
     expect_mountable(image.all_media());
     const auto again = repair_media(image.all_media());
     CHECK(again.done.empty());
+}
+
+void run(const Damage &damage) {
+    INFO(damage.name);
+    run_with_space(damage);
+    if (damage.data_devices == 0)
+        run_without_space(damage);
 }
 
 } // namespace
@@ -364,25 +421,39 @@ TEST_CASE("repair: nodes of the tree", "[repair]") {
     REQUIRE((plan.nodes.size() == 3 && plan.nodes[1].size() == 3));
     for (std::size_t level = 1; level < plan.nodes.size(); ++level)
         for (const std::uint64_t node : plan.nodes[level]) {
-            run({"inner node, garbage", false, {}, {}, garbage(node)});
-            run({"inner node, zeros", false, {}, {}, [=](Image &i) {
-                     std::ranges::fill(i.block(node), std::byte{0});
-                 }});
+            run_with_space({"inner node, garbage", false, {}, {}, garbage(node)});
+            run_with_space({"inner node, zeros", false, {}, {}, [=](Image &i) {
+                                std::ranges::fill(i.block(node), std::byte{0});
+                            }});
         }
-    run({"two levels", false, {}, {}, [&](Image &i) {
-             garbage(plan.nodes[2][0])(i);
-             garbage(plan.nodes[1][0])(i);
-             garbage(plan.nodes[1][2])(i);
-         }});
-    run({"all inner nodes", false, {}, {}, [&](Image &i) {
-             for (std::size_t level = 1; level < plan.nodes.size(); ++level)
-                 for (const std::uint64_t node : plan.nodes[level])
-                     garbage(node)(i);
-         }});
-    run({"inner node and bitmap", false, {}, {}, [&](Image &i) {
-             garbage(plan.nodes[1][1])(i);
-             garbage(i.superblock.devices[0].bitmap_start)(i);
-         }});
+    run_with_space({"two levels", false, {}, {}, [&](Image &i) {
+                        garbage(plan.nodes[2][0])(i);
+                        garbage(plan.nodes[1][0])(i);
+                        garbage(plan.nodes[1][2])(i);
+                    }});
+    run_with_space({"all inner nodes", false, {}, {}, [&](Image &i) {
+                        for (std::size_t level = 1; level < plan.nodes.size(); ++level)
+                            for (const std::uint64_t node : plan.nodes[level])
+                                garbage(node)(i);
+                    }});
+    run_with_space({"inner node and bitmap", false, {}, {}, [&](Image &i) {
+                        garbage(plan.nodes[1][1])(i);
+                        garbage(i.superblock.devices[0].bitmap_start)(i);
+                    }});
+}
+
+TEST_CASE("repair: a lost node of a full volume", "[repair]") {
+    const Image plan = full_image({"plan", false, {}});
+    for (const auto &level : plan.nodes)
+        for (const std::uint64_t node : level) {
+            Image image = full_image({"lost node", false, {}});
+            std::ranges::fill(image.block(node), std::byte{0});
+            const auto outcome = repair_media(image.all_media());
+            INFO("node " << node << "\n" << text_of(outcome));
+            CHECK((outcome.after.clean() || !outcome.failed.empty()));
+            for (const auto &text : outcome.failed)
+                CHECK(text.find("no space") != text.npos);
+        }
 }
 
 TEST_CASE("repair: of a lost leaf nothing else is lost", "[repair]") {
