@@ -54,6 +54,10 @@ std::vector<Operation> everything_else() {
         all.push_back(crash::write(path, 0, 10 + i));
         all.push_back(crash::set_xattr(path, "user.filler", 400 + 80 * i));
     }
+    // Names in one leaf, what they lead to in another.
+    all.push_back(crash::mkdir("last"));
+    all.push_back(crash::link("written", "last/third name"));
+    all.push_back(crash::rename("A/device", "last/device"));
     return all;
 }
 

@@ -33,7 +33,7 @@ constexpr const char *usage =
 
 constexpr std::uint64_t pieces_sample = 10;
 constexpr std::uint64_t two_devices_sample = 5; // more sparsely: the metadata are much the same
-constexpr std::uint64_t faults_per_piece = 20'000;
+constexpr std::uint64_t faults_per_piece = 2'000;
 
 struct Position {
     std::uint64_t device;

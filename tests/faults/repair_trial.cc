@@ -6,6 +6,7 @@
 #include "tools/repair/repair.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace daxpin::faults {
 
@@ -13,11 +14,26 @@ namespace {
 
 using repair::Level;
 
+// An inner node has nothing of its own: what is below it is found again.
+bool hits_inner_node(const Specimen &specimen, const Fault &fault) {
+    if (fault.place != Place::node || fault.damage == Damage::older)
+        return false;
+    format::NodeHeader header;
+    const std::uint64_t node = fault.offset / block_size * block_size;
+    std::memcpy(&header, specimen.images[0].data() + node, sizeof header);
+    return header.level != 0;
+}
+
+std::set<std::uint64_t> inodes_that_may_lose(const Specimen &specimen, const Fault &fault) {
+    return hits_inner_node(specimen, fault) ? std::set<std::uint64_t>{}
+                                            : inodes_hit(specimen, fault);
+}
+
 class RepairAttempt {
   public:
     RepairAttempt(const Specimen &specimen, crash::Scratch &scratch, const Fault &fault)
-        : specimen_(specimen), scratch_(scratch), fault_(fault), hit_(inodes_hit(specimen, fault)) {
-    }
+        : specimen_(specimen), scratch_(scratch), fault_(fault),
+          hit_(inodes_that_may_lose(specimen, fault)) {}
 
     Verdict run() {
         found_ = check();

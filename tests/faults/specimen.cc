@@ -3,13 +3,11 @@
 
 #include "base/assert.h"
 #include "crash/executor.h"
-#include "device/label.h"
 #include "faults/content.h"
+#include "faults/power_failure.h"
 #include "faults/survey.h"
 #include "support/volume_fixture.h"
-#include "tools/reader/view.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <optional>
 
@@ -33,15 +31,6 @@ volume::Options build_options() {
     return options;
 }
 
-using Media = std::vector<std::shared_ptr<test::SimMedia>>;
-
-Media clones(const Media &media) {
-    Media copies;
-    for (const auto &one : media)
-        copies.push_back(one->clone());
-    return copies;
-}
-
 std::vector<crash::Bytes> images_of(const Media &media) {
     std::vector<crash::Bytes> images;
     for (const auto &one : media)
@@ -54,35 +43,6 @@ crash::Dump dump_of(const Media &media) {
     const auto volume = require(
         volume::Volume::open(test::open_table(clones(media)), env, build_options()), "mount");
     return require(crash::take_dump(*volume), "dump");
-}
-
-// The blocks of device 0 that records change.
-std::set<std::uint64_t> patched_blocks(const Media &media) {
-    const auto table = test::open_table(media);
-    const auto superblock = require(device::read_superblock(table.metadata()), "superblock");
-    const reader::View view(table, superblock, true);
-    std::set<std::uint64_t> blocks;
-    for (const auto &patch : view.patches())
-        blocks.insert(MediaBlock{patch.block}.block());
-    return blocks;
-}
-
-bool is_unit(std::span<const std::byte> block) {
-    reader::UnitBytes bytes;
-    std::ranges::copy(block, bytes.begin());
-    return reader::unit_checksum_holds(bytes);
-}
-
-// Power fails: no home of the last records has been written back, all else has.
-Media without_homes(const Media &media, const crash::Bytes &before) {
-    const Media crashed = clones(media);
-    for (const std::uint64_t block : patched_blocks(media)) {
-        const auto was = std::span(before).subspan(block * block_size, block_size);
-        if (is_unit(was)) // else the unit is new since then
-            std::ranges::copy(was, crashed[0]->bytes().begin() +
-                                       static_cast<std::ptrdiff_t>(block * block_size));
-    }
-    return crashed;
 }
 
 class Builder {
@@ -100,7 +60,7 @@ class Builder {
             return fixture_.all_media();
         }
         run(last_operations());
-        return without_homes(fixture_.all_media(), before_.at(0));
+        return without_homes(fixture_.all_media(), at_remount_);
     }
 
     std::vector<Earlier> earlier;
@@ -120,7 +80,7 @@ class Builder {
                 executor_.reset();
                 fixture_.remount();
                 executor_.emplace(fixture_.volume());
-                before_ = images_of(fixture_.all_media());
+                at_remount_ = clones(fixture_.all_media());
             }
             const Media &media = fixture_.all_media();
             earlier.push_back(
@@ -142,7 +102,7 @@ class Builder {
     const Shape shape_;
     test::VolumeFixture fixture_;
     std::optional<crash::Executor> executor_;
-    std::vector<crash::Bytes> before_; // at the last remount
+    Media at_remount_; // the last one
     std::uint64_t version_ = 100;
 };
 

@@ -4,11 +4,10 @@
 #include "base/assert.h"
 #include "crash/executor.h"
 #include "device/label.h"
+#include "faults/power_failure.h"
 #include "tools/reader/view.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <set>
 
 namespace daxpin::golden {
 
@@ -100,7 +99,7 @@ class Stage {
         executor_.reset();
         fixture_.remount();
         executor_.emplace(fixture_.volume());
-        at_mount_ = clones();
+        at_mount_ = faults::clones(fixture_.all_media());
     }
 
     Media unmounted() {
@@ -110,20 +109,10 @@ class Stage {
     }
 
     // The daemon was killed: everything that was stored is there.
-    Media killed() const { return clones(); }
+    Media killed() const { return faults::clones(fixture_.all_media()); }
 
     // Power failed, and no home of a record since the mount has been written.
-    Media without_homes() const {
-        const Media media = clones();
-        for (const std::uint64_t block : patched_blocks(media)) {
-            const auto offset = static_cast<std::ptrdiff_t>(block * block_size);
-            reader::UnitBytes was;
-            std::copy_n(at_mount_[0]->bytes().begin() + offset, block_size, was.begin());
-            if (reader::unit_checksum_holds(was)) // else the unit is new since then
-                std::ranges::copy(was, media[0]->bytes().begin() + offset);
-        }
-        return media;
-    }
+    Media without_homes() const { return faults::without_homes(fixture_.all_media(), at_mount_); }
 
   private:
     static test::VolumeShape shape_of(const Scene &scene, std::uint64_t bytes_before_wrap) {
@@ -132,24 +121,6 @@ class Stage {
         shape.data_devices = scene.data_devices;
         shape.bytes_before_wrap = bytes_before_wrap;
         return shape;
-    }
-
-    static std::set<std::uint64_t> patched_blocks(const Media &media) {
-        const auto table = test::open_table(media);
-        const auto superblock = device::read_superblock(table.metadata());
-        DAXPIN_ASSERT(superblock);
-        const reader::View view(table, *superblock, true);
-        std::set<std::uint64_t> blocks;
-        for (const auto &patch : view.patches())
-            blocks.insert(MediaBlock{patch.block}.block());
-        return blocks;
-    }
-
-    Media clones() const {
-        Media media;
-        for (const auto &one : fixture_.all_media())
-            media.push_back(one->clone());
-        return media;
     }
 
     test::VolumeFixture fixture_;
