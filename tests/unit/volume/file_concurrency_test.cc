@@ -32,8 +32,11 @@ Data words(InodeNumber file, std::uint64_t offset, std::uint64_t length) {
 class Storm {
   public:
     Storm() : fixture_(shape()) {
-        for (std::size_t i = 0; i < files_.size(); ++i)
+        for (std::size_t i = 0; i < files_.size(); ++i) {
             files_[i] = make_file(volume(), root_dir, "f" + std::to_string(i));
+            // Whichever thread is the first, it finds something to read, pin and lease.
+            write_at(volume(), files_[i], 0, words(files_[i], 0, file_bytes / 4));
+        }
     }
 
     void run() {
