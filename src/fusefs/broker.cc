@@ -107,7 +107,9 @@ Result<std::string> broker_path(const std::string &volume) {
         directory = std::string(runtime) + "/daxpin";
     }
     std::string path = directory + "/" + volume + ".socket";
-    if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
+    if (::mkdir(directory.c_str(), 0755) == 0)
+        static_cast<void>(::chmod(directory.c_str(), 0755)); // whatever the umask
+    else if (errno != EEXIST)
         return failure(path, "mkdir");
     return path;
 }

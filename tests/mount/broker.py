@@ -19,15 +19,15 @@ import traceback
 
 import libdaxpin
 import pinning
-from harness import (MIB, Volume, case, expect, expect_equal, expect_errno, require_fuse,
-                     require_root, run, wait_until)
+from harness import (MIB, Volume, case, expect, expect_equal, expect_errno, limit_log,
+                     require_fuse, require_root, run, wait_until)
 
 NOBODY = pwd.getpwnam("nobody")
 META, DATA = 0, 1  # device indices
 
 
 @contextlib.contextmanager
-def brokered(*options):
+def brokered(*options, prepare=limit_log):
     """A mounted volume of two devices that only root may open, and a file of nobody's in it."""
     require_fuse()
     require_root("the clients become another user")
@@ -35,7 +35,7 @@ def brokered(*options):
         for device in volume.devices:
             os.chmod(device, 0o600)
         socket_path = volume.folder / "broker"
-        volume.mount(*(options or ("dax=broker", f"broker_socket={socket_path}")))
+        volume.mount(*(options or ("dax=broker", f"broker_socket={socket_path}")), prepare=prepare)
         file = libdaxpin.pinned_file(volume.path("file"), MIB)
         os.chown(file, NOBODY.pw_uid, NOBODY.pw_gid)
         volume.file = file
@@ -266,6 +266,26 @@ def flood():
         expect(time.monotonic() - begin < 2, "a request took long")
         expect_equal(exit_status(child), 0, "exit status of the silent client")
         wait_until(lambda: descriptors_of(volume) == before, "descriptors to be closed")
+
+
+@case("everybody reaches the socket that is chosen if none is named, whatever the umask", bare=True)
+def chosen_socket():
+    def client(volume):
+        with leased(volume.file) as (fd, lease):
+            ticket, path = pinning.ticket(fd, lease)
+            expect_equal(redeem(ticket, path)[0], 0, "error")
+
+    def with_umask():
+        limit_log()
+        os.umask(0o077)
+
+    folder = "/run/daxpin"
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+    with brokered("dax=broker", prepare=with_umask) as volume:
+        as_nobody(client, volume)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
 
 
 @case("without the broker there are no tickets", bare=True)

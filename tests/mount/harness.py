@@ -183,7 +183,11 @@ class Volume:
             with open(device, "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, length)
         data = [word for device in self.devices[1:] for word in ("--data", device)]
-        run_command(program("mkfs.daxpinfs"), *mkfs_options, *data, self.devices[0])
+        try:
+            run_command(program("mkfs.daxpinfs"), *mkfs_options, *data, self.devices[0])
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
 
     @property
     def domain_options(self):
