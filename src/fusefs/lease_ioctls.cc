@@ -63,20 +63,6 @@ IoctlAnswer extents(Filesystem &fs, const IoctlRequest &request) {
     return ioctl_out(request, out);
 }
 
-unsigned to_granularity(device::Domain domain) {
-    switch (domain) {
-    case device::Domain::byte:
-        return DAXPIN_GRANULARITY_BYTE;
-    case device::Domain::cache_line:
-        return DAXPIN_GRANULARITY_CACHE_LINE;
-    case device::Domain::page:
-        return DAXPIN_GRANULARITY_PAGE;
-    case device::Domain::none:
-        return DAXPIN_GRANULARITY_NONE;
-    }
-    return DAXPIN_GRANULARITY_PAGE;
-}
-
 IoctlAnswer ticket(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
     DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_ticket>(request));
     if (fs.broker == nullptr)
@@ -91,6 +77,20 @@ IoctlAnswer ticket(Filesystem &fs, const volume::Caller &caller, const IoctlRequ
     std::memcpy(out.ticket, bytes.data(), sizeof out.ticket);
     fs.broker->path().copy(out.socket, sizeof out.socket - 1);
     return ioctl_out(request, out);
+}
+
+unsigned to_granularity(device::Domain domain) {
+    switch (domain) {
+    case device::Domain::byte:
+        return DAXPIN_GRANULARITY_BYTE;
+    case device::Domain::cache_line:
+        return DAXPIN_GRANULARITY_CACHE_LINE;
+    case device::Domain::page:
+        return DAXPIN_GRANULARITY_PAGE;
+    case device::Domain::none:
+        return DAXPIN_GRANULARITY_NONE;
+    }
+    return DAXPIN_GRANULARITY_PAGE;
 }
 
 unsigned device_flags(const Filesystem &fs, const device::DeviceInfo &info,
