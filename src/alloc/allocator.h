@@ -24,8 +24,9 @@ namespace daxpin::alloc {
 
 class Transaction;
 
-// Who may dip into the reserve that keeps unlink and truncate from failing.
-enum class Purpose { ordinary, release };
+// Who may dip into the reserve that keeps unlink and truncate from failing: what gives back more
+// than it takes, into all of it; what may go on taking (a rename, a hole), into half.
+enum class Purpose { ordinary, rearrange, release };
 
 struct Space {
     std::uint64_t total_blocks = 0;     // of devices that hold data

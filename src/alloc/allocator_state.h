@@ -17,7 +17,7 @@ struct Pool {
     std::uint64_t clear = 0;    // clear bits on media
     std::uint64_t free = 0;     // clear and neither promised nor waiting for reuse
     std::uint64_t reserved = 0; // set aside by Reservations
-    std::uint64_t reserve = 0;  // kept for Purpose::release
+    std::uint64_t reserve = 0;  // see Purpose
     std::uint64_t waiting = 0;  // freed; reusable once the tail and the readers have moved on
 };
 

@@ -32,7 +32,11 @@ Transaction::~Transaction() {
 
 std::uint64_t Transaction::allowance(std::uint64_t free, std::uint64_t reserved,
                                      std::uint64_t reserve) const {
-    const auto kept = reserved + (purpose_ == Purpose::release ? 0 : reserve);
+    if (purpose_ == Purpose::release)
+        reserve = 0;
+    else if (purpose_ == Purpose::rearrange)
+        reserve /= 2;
+    const auto kept = reserved + reserve;
     return free > kept ? free - kept : 0;
 }
 

@@ -37,7 +37,7 @@ Result<bool> enter_in_list(Engine &engine, device::BadBlock known) REQUIRES(engi
             known.unowned = tx.list_bad(known.block);
             return engine.bad_block_table->put(tx, known);
         },
-        alloc::Purpose::release);
+        alloc::Purpose::rearrange);
     if (!done && done.code() == Errc::busy)
         return false;
     if (!done)

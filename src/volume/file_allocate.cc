@@ -182,7 +182,7 @@ Result<FileBlock> punch_step(Engine &engine, CachedInode &inode, BlockRange rang
                 DAXPIN_TRY(engine.table->store(tx, attributes));
                 return attributes;
             },
-            alloc::Purpose::release));
+            alloc::Purpose::rearrange));
     freeing.committed();
     inode.attributes = changed;
     return next;

@@ -249,9 +249,11 @@ Result<void> change_entries(Engine &engine, Transaction &tx, AttributeEdits &edi
 
 Result<void> commit(Engine &engine, const Rename &rename) {
     AttributeEdits edits;
-    DAXPIN_TRY(
-        engine.transact([&](Transaction &tx) { return change_entries(engine, tx, edits, rename); },
-                        alloc::Purpose::release));
+    // A whiteout is a new inode.
+    const auto purpose =
+        rename.mode == RenameMode::whiteout ? alloc::Purpose::ordinary : alloc::Purpose::rearrange;
+    DAXPIN_TRY(engine.transact(
+        [&](Transaction &tx) { return change_entries(engine, tx, edits, rename); }, purpose));
     edits.publish();
     return {};
 }
