@@ -171,7 +171,12 @@ int daxpin_unpin(int fd, uint64_t offset, uint64_t length);
  */
 int daxpin_extend(int fd, uint64_t length);
 
-/* Pins, leases and generation of a file (struct daxpin_file_status in <daxpin/ioctl.h>). */
+/*
+ * Pins, leases and generation of a file (struct daxpin_file_status in <daxpin/ioctl.h>). With
+ * DAXPIN_STATUS_ASKED_BACK, which poll(2) on the descriptor tells as POLLPRI, delete the file's
+ * maps soon: after some time its extents are no longer sure to be those that are mapped. What is
+ * mapped from then on is of a lease of its own.
+ */
 int daxpin_status(int fd, struct daxpin_file_status *status);
 
 /* One line about the calling thread's last error in this library. Never NULL. */

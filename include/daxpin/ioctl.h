@@ -15,12 +15,13 @@
 #define DAXPIN_PREPARE 0x1u
 
 /* struct daxpin_file_status.flags */
-#define DAXPIN_STATUS_PINNED 0x1u     /* some range is pinned */
-#define DAXPIN_STATUS_WHOLE 0x2u      /* the whole file is, size included */
-#define DAXPIN_STATUS_READ_ONLY 0x4u  /* the mount is read-only */
-#define DAXPIN_STATUS_DIRECT 0x8u     /* opens are direct */
-#define DAXPIN_STATUS_PREPARING 0x10u /* a PREPARE is running */
-#define DAXPIN_STATUS_DAMAGED 0x20u   /* the volume's metadata was found damaged: IOC_DAMAGE */
+#define DAXPIN_STATUS_PINNED 0x1u      /* some range is pinned */
+#define DAXPIN_STATUS_WHOLE 0x2u       /* the whole file is, size included */
+#define DAXPIN_STATUS_READ_ONLY 0x4u   /* the mount is read-only */
+#define DAXPIN_STATUS_DIRECT 0x8u      /* opens are direct */
+#define DAXPIN_STATUS_PREPARING 0x10u  /* a PREPARE is running */
+#define DAXPIN_STATUS_DAMAGED 0x20u    /* the volume's metadata was found damaged: IOC_DAMAGE */
+#define DAXPIN_STATUS_ASKED_BACK 0x40u /* a lease of the file was: IOC_BREAK. Also POLLPRI */
 
 /* struct daxpin_lease.access */
 #define DAXPIN_LEASE_READ 1u
@@ -186,9 +187,11 @@ struct daxpin_lease_info { /* somebody's lease */
     __aligned_u64 granted_ns; /* since 1970 */
     __u32 access;             /* DAXPIN_LEASE_* */
     __u32 uid;
-    __s32 pid;      /* of the thread that took it; 0 = not known. It proves nothing: leases are */
-    __u32 reserved; /* inherited by fork */
+    __s32 pid;   /* of the thread that took it; 0 = not known. Proves nothing: forks inherit it */
+    __u32 flags; /* DAXPIN_LEASE_ASKED_BACK */
 };
+
+#define DAXPIN_LEASE_ASKED_BACK 0x1u
 
 #define DAXPIN_LEASES_MAX 255
 
@@ -221,6 +224,11 @@ struct daxpin_quarantine { /* asked of any file or directory, about the whole vo
     struct daxpin_quarantined files[DAXPIN_QUARANTINE_MAX]; /* out */
 };
 
+struct daxpin_break {
+    __u32 flags;
+    __u32 reserved[3];
+};
+
 struct daxpin_forget {
     __u32 flags;
     __u32 reserved[3];
@@ -251,6 +259,7 @@ struct daxpin_damage {   /* asked of any file or directory, about the whole volu
 #define DAXPIN_IOC_LEASES _IOWR(DAXPIN_IOC_MAGIC, 12, struct daxpin_leases)
 #define DAXPIN_IOC_QUARANTINE _IOWR(DAXPIN_IOC_MAGIC, 13, struct daxpin_quarantine)
 #define DAXPIN_IOC_FORGET _IOW(DAXPIN_IOC_MAGIC, 14, struct daxpin_forget)
+#define DAXPIN_IOC_BREAK _IOW(DAXPIN_IOC_MAGIC, 15, struct daxpin_break)
 #define DAXPIN_IOC_TICKET _IOWR(DAXPIN_IOC_MAGIC, 16, struct daxpin_ticket)
 
 #endif

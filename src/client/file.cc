@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <poll.h>
 #include <string>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -136,6 +137,11 @@ Result<void> check_generation(int fd, const daxpin_generation &generation) {
     if (!same(status.generation, generation))
         return Errc::stale;
     return {};
+}
+
+bool is_asked_back(int fd) {
+    pollfd asked{.fd = fd, .events = POLLPRI, .revents = 0};
+    return poll(&asked, 1, 0) != 0;
 }
 
 Result<daxpin_device> device_of(const LeasedFile &file, unsigned index) {

@@ -48,6 +48,9 @@ Result<std::vector<daxpin_extent>> leased_extents(const LeasedFile &file, const 
 // ERRORS: stale if the file's map is of another generation by now.
 Result<void> check_generation(int fd, const daxpin_generation &generation);
 
+// Whether a lease of the file was asked back and lives; true also if that cannot be told.
+bool is_asked_back(int fd);
+
 Result<daxpin_device> device_of(const LeasedFile &file, unsigned index);
 
 // ioctl() with a line of text for what people meet; `what` could not be done.

@@ -99,10 +99,17 @@ void Lease::forget() {
     }
 }
 
-Result<void> Lease::confirm(int fd) {
+// A new lease is none of those that were asked back.
+Result<void> Lease::check(int fd) const {
+    if (known_ && is_asked_back(fd))
+        return Errc::stale;
     if (known_ && range_.writable)
         return {};
-    if (const auto checked = check_generation(fd, generation_); !checked) {
+    return check_generation(fd, generation_);
+}
+
+Result<void> Lease::confirm(int fd) {
+    if (const auto checked = check(fd); !checked) {
         if (known_)
             forget();
         return checked;

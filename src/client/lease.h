@@ -4,10 +4,11 @@
 //
 // It lives as long as a mapping of this process uses it, by its anchor: a page of the file that
 // fork() passes on with the mappings. Mapping the same range again finds it in a table of the
-// process and asks the filesystem for nothing: under a lease for writing the block map cannot
-// change. Under a lease for reading it can, so there the generation is asked for. Where the
-// daemon's broker opens the devices, each mapping takes a lease of its own: a descriptor that was
-// kept for the next could be closed by a program that closes all.
+// process and asks only, by poll(2), whether leases of the file were asked back: else the block map
+// cannot change under a lease for writing. Under a lease for reading it can, so there the
+// generation is asked for too. Where the daemon's broker opens the devices, each mapping takes a
+// lease of its own: a descriptor that was kept for the next could be closed by a program that
+// closes all.
 #pragma once
 
 #include "client/address_range.h"
@@ -29,7 +30,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
 
     // To be called when the extents are mapped: whether they are still the file's; from then on
     // others may find a new lease. `fd` is any descriptor of the file.
-    // ERRORS: stale if the map has changed; the next obtain() takes a new lease.
+    // ERRORS: stale if the map has changed, or may change since the file's leases were asked back;
+    // the next obtain() takes a new lease.
     Result<void> confirm(int fd);
 
     // From the range's start, without a gap; the last may reach beyond its end.
@@ -47,6 +49,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
     Result<void> take(int fd, bool prepare);
     bool covers(const FileRange &range) const;
     bool needs_broker() const;
+    Result<void> check(int fd) const;
     void forget();
 
     FileRange range_;

@@ -154,10 +154,12 @@ Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Pat
     Notifier notifier([&kernel](const Invalidation &what) { kernel->invalidate(what); });
     Background background(volume);
     AbsenceWatch absence(volume, background);
+    Pollers pollers;
     Broker broker(volume, system_env());
     if (options.broker)
         DAXPIN_TRY(start_broker(broker, volume, options));
-    Filesystem fs{volume, notifier, background, options, options.broker ? &broker : nullptr};
+    Filesystem fs{volume,  notifier, background, options, options.broker ? &broker : nullptr,
+                  &pollers};
     DAXPIN_TRY_ASSIGN(const auto session,
                       Session::create(fs, options.fsname.empty() ? paths.device : options.fsname));
     kernel = session.get();

@@ -7,6 +7,7 @@
 #include "fusefs/broker.h"
 #include "fusefs/notifier.h"
 #include "fusefs/options.h"
+#include "fusefs/pollers.h"
 #include "volume/volume.h"
 
 namespace daxpin::fusefs {
@@ -16,7 +17,8 @@ struct Filesystem {
     Notifier &notifier;
     Background &background;
     const DaemonOptions &options;
-    Broker *broker = nullptr; // dax=broker
+    Broker *broker = nullptr;   // dax=broker
+    Pollers *pollers = nullptr; // of a mount
 };
 
 // How long the kernel may rely on what it was told about names and attributes: as long as it

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// LEASES, QUARANTINE and FORGET: what the administrator sees of leases, and says about them.
+// LEASES, QUARANTINE, BREAK and FORGET: what the administrator sees of leases, and says about them.
 #include "fusefs/ioctls.h"
 
 #include <cstring>
@@ -33,6 +33,7 @@ daxpin_lease_info to_wire(const volume::LeaseInfo &info) {
     out.access = info.lease.write ? DAXPIN_LEASE_WRITE : DAXPIN_LEASE_READ;
     out.uid = info.lease.holder.uid;
     out.pid = info.lease.holder.pid;
+    out.flags = info.lease.asked_back_until_ns ? DAXPIN_LEASE_ASKED_BACK : 0;
     return out;
 }
 
@@ -79,6 +80,16 @@ IoctlAnswer quarantine(Filesystem &fs, const IoctlRequest &request) {
     return ioctl_out(request, *out);
 }
 
+IoctlAnswer ask_back(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
+    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_break>(request));
+    if (in.flags != 0 || !all_zero(in.reserved))
+        return Errc::invalid;
+    DAXPIN_TRY(fs.volume.ask_leases_back(caller, request.inode));
+    if (fs.pollers != nullptr)
+        fs.pollers->wake(request.inode);
+    return std::vector<std::byte>();
+}
+
 IoctlAnswer forget(Filesystem &fs, const IoctlRequest &request) {
     DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_forget>(request));
     if (in.flags != 0 || !all_zero(in.reserved))
@@ -92,6 +103,8 @@ IoctlAnswer forget(Filesystem &fs, const IoctlRequest &request) {
 
 IoctlAnswer lease_list_ioctl(Filesystem &fs, const volume::Caller &caller,
                              const IoctlRequest &request) {
+    if (request.command == DAXPIN_IOC_BREAK)
+        return ask_back(fs, caller, request);
     const bool asks =
         request.command == DAXPIN_IOC_LEASES || request.command == DAXPIN_IOC_QUARANTINE;
     if (!asks && request.command != DAXPIN_IOC_FORGET)

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <span>
 #include <unistd.h>
 
@@ -102,7 +103,19 @@ void op_open(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info) {
 void op_release(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info) {
     dispatch(raw, [&](Filesystem &fs) -> Result<EmptyReply> {
         fs.volume.release(InodeNumber{inode}, info->fh);
+        fs.pollers->drop(InodeNumber{inode}, info->fh);
         return EmptyReply{};
+    });
+}
+
+// A regular file is always ready; POLLPRI tells that a lease of it is asked back.
+void op_poll(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info, fuse_pollhandle *poller) {
+    dispatch(raw, [&](Filesystem &fs) -> Result<PollReply> {
+        // First, so that nothing that happens from here on is missed.
+        if (poller != nullptr)
+            fs.pollers->add(InodeNumber{inode}, info->fh, poller);
+        const unsigned ready = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+        return PollReply{fs.volume.asked_back(InodeNumber{inode}) ? ready | POLLPRI : ready};
     });
 }
 

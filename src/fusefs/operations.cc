@@ -24,6 +24,7 @@ const fuse_lowlevel_ops &operations() {
         ops.create = op_create;
         ops.open = op_open;
         ops.release = op_release;
+        ops.poll = op_poll;
         ops.read = op_read;
         ops.write_buf = op_write_buf;
         ops.fallocate = op_fallocate;

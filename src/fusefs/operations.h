@@ -42,6 +42,7 @@ void op_create(fuse_req_t raw, fuse_ino_t parent, const char *name, mode_t mode,
                fuse_file_info *info);
 void op_open(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info);
 void op_release(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info);
+void op_poll(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info, fuse_pollhandle *poller);
 void op_read(fuse_req_t raw, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info *info);
 void op_write_buf(fuse_req_t raw, fuse_ino_t inode, fuse_bufvec *data, off_t offset,
                   fuse_file_info *info);

@@ -49,6 +49,16 @@ Result<std::uint64_t> parse_limit(std::string_view name, std::string_view value)
     return *limit;
 }
 
+constexpr std::uint64_t seconds_max = 24 * 3600;
+
+Result<std::uint64_t> parse_seconds(std::string_view name, std::string_view value) {
+    std::uint64_t seconds = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
+    if (error != std::errc() || end != value.data() + value.size() || seconds > seconds_max)
+        return bad_value(name, value, "a number of seconds, at most a day");
+    return seconds;
+}
+
 Result<device::Domain> domain_of(std::string_view value) {
     if (const auto domain = device::parse_domain(value))
         return *domain;
@@ -168,7 +178,7 @@ template <auto member, bool value> Result<void> set_flag(DaemonOptions &options,
     return {};
 }
 
-constexpr std::array<Keyword, 28> keywords{{
+constexpr std::array<Keyword, 29> keywords{{
     {"device", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          o.more_devices.emplace_back(value);
@@ -196,6 +206,11 @@ constexpr std::array<Keyword, 28> keywords{{
     {"broker_socket", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          o.broker_socket = value;
+         return {};
+     }},
+    {"lease_break", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         DAXPIN_TRY_ASSIGN(o.volume.lease_break_s, parse_seconds("lease_break", value));
          return {};
      }},
     {"max_leases", true,
@@ -403,6 +418,7 @@ Options after -o:
   dax=open|broker|off   what programs may map: hand out leases and extents, and let them open the
                      device by themselves (default); let a broker open it for them; or nothing
   broker_socket=PATH    of the broker, instead of one below /run/daxpin
+  lease_break=SECONDS   how long a lease that is asked back still forbids changes (default 45)
   max_leases=N       leases that a user other than root may have (default 65536); 0: any number
   max_quarantine=SIZE   beyond so much in quarantine for a user's leases he gets no new one
                      (default 0: any)

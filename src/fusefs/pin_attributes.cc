@@ -57,12 +57,12 @@ Result<std::string> extents_text(const std::vector<volume::ExtentInfo> &extents)
 
 std::string status_text(const volume::PinStatus &status) {
     const char *pinned = status.whole ? "whole" : status.pinned ? "partial" : "no";
-    std::string text =
-        fmt::format("pinned {}\npinned_bytes {}\nleases {}\ngeneration {}\ndirect {}\n"
-                    "read_only {}\nprepare_done {}\nprepare_total {}\n",
-                    pinned, status.pinned_bytes, status.lease_count, status.generation,
-                    status.direct ? "yes" : "no", status.read_only ? "yes" : "no",
-                    status.prepare_done, status.prepare_total);
+    std::string text = fmt::format(
+        "pinned {}\npinned_bytes {}\nleases {}\nasked_back {}\ngeneration {}\ndirect {}\n"
+        "read_only {}\nprepare_done {}\nprepare_total {}\n",
+        pinned, status.pinned_bytes, status.lease_count, status.asked_back ? "yes" : "no",
+        status.generation, status.direct ? "yes" : "no", status.read_only ? "yes" : "no",
+        status.prepare_done, status.prepare_total);
     for (const auto &pin : status.pins)
         fmt::format_to(std::back_inserter(text), "pin {} {}\n", pin.first.bytes(),
                        pin.count.bytes());

@@ -55,8 +55,9 @@ IoctlAnswer extend(Filesystem &fs, const volume::Caller &caller, const IoctlRequ
 }
 
 unsigned status_flags(const volume::PinStatus &status, bool damaged) {
-    return (damaged ? DAXPIN_STATUS_DAMAGED : 0) | (status.pinned ? DAXPIN_STATUS_PINNED : 0) |
-           (status.whole ? DAXPIN_STATUS_WHOLE : 0) |
+    return (damaged ? DAXPIN_STATUS_DAMAGED : 0) |
+           (status.asked_back ? DAXPIN_STATUS_ASKED_BACK : 0) |
+           (status.pinned ? DAXPIN_STATUS_PINNED : 0) | (status.whole ? DAXPIN_STATUS_WHOLE : 0) |
            (status.read_only ? DAXPIN_STATUS_READ_ONLY : 0) |
            (status.direct ? DAXPIN_STATUS_DIRECT : 0) |
            (status.prepare_total != 0 ? DAXPIN_STATUS_PREPARING : 0);

@@ -185,6 +185,10 @@ void reply(fuse_req_t raw, Filesystem &, StatisticsReply &answer) {
     fuse_reply_statfs(raw, &st);
 }
 
+void reply(fuse_req_t raw, Filesystem &, PollReply &answer) {
+    fuse_reply_poll(raw, answer.ready);
+}
+
 void reply(fuse_req_t raw, Filesystem &, IoctlReply &answer) {
     fuse_reply_ioctl(raw, 0, answer.out.data(), answer.out.size());
 }

@@ -74,6 +74,9 @@ struct DataReply {
 struct StatisticsReply {
     volume::Statistics statistics;
 };
+struct PollReply {
+    unsigned ready; // POLL*
+};
 struct IoctlReply {
     std::vector<std::byte> out;
 };
@@ -100,6 +103,7 @@ void reply(fuse_req_t raw, Filesystem &fs, SizeReply &answer);
 void reply(fuse_req_t raw, Filesystem &fs, EntriesReply &answer);
 void reply(fuse_req_t raw, Filesystem &fs, DataReply &answer);
 void reply(fuse_req_t raw, Filesystem &fs, StatisticsReply &answer);
+void reply(fuse_req_t raw, Filesystem &fs, PollReply &answer);
 void reply(fuse_req_t raw, Filesystem &fs, IoctlReply &answer);
 void reply_error(fuse_req_t raw, const Error &error);
 

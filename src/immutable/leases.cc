@@ -7,7 +7,7 @@ namespace daxpin::immutable {
 
 const Lease &Leases::grant(std::uint64_t handle, BlockRange range, bool write,
                            const Holder &holder) {
-    return leases_.emplace_back(Lease{next_id_++, handle, range, write, holder});
+    return leases_.emplace_back(Lease{next_id_++, handle, range, write, holder, write, {}});
 }
 
 bool Leases::release(std::uint64_t handle, LeaseId id) {
@@ -37,16 +37,33 @@ bool Leases::overlaps(BlockRange range) const {
                        [&](const Lease &lease) { return lease.range.overlaps(range); });
 }
 
-bool Leases::write_overlaps(BlockRange range) const {
+bool Leases::seals_overlap(BlockRange range) const {
     return std::any_of(leases_.begin(), leases_.end(), [&](const Lease &lease) {
-        return lease.write && lease.range.overlaps(range);
+        return lease.seals && lease.range.overlaps(range);
     });
 }
 
-bool Leases::write_overlaps_other(BlockRange range, std::uint64_t handle) const {
+bool Leases::seals_overlap_other(BlockRange range, std::uint64_t handle) const {
     return std::any_of(leases_.begin(), leases_.end(), [&](const Lease &lease) {
-        return lease.write && lease.handle != handle && lease.range.overlaps(range);
+        return lease.seals && lease.handle != handle && lease.range.overlaps(range);
     });
+}
+
+void Leases::ask_back(std::int64_t until_ns) {
+    for (Lease &lease : leases_)
+        if (!lease.asked_back_until_ns)
+            lease.asked_back_until_ns = until_ns;
+}
+
+bool Leases::asked_back() const {
+    return std::any_of(leases_.begin(), leases_.end(),
+                       [](const Lease &lease) { return lease.asked_back_until_ns.has_value(); });
+}
+
+void Leases::expire(std::int64_t now_ns) {
+    for (Lease &lease : leases_)
+        if (lease.asked_back_until_ns && *lease.asked_back_until_ns <= now_ns)
+            lease.seals = false;
 }
 
 bool Leases::covers(std::uint64_t handle, BlockRange range) const {

@@ -2,10 +2,10 @@
 //
 // Leases: who maps which range of one inode, in DRAM.
 //
-// A lease belongs to an open file description. A write lease seals its range; a read lease
-// blocks nobody. Blocks freed under a lease are kept in quarantine until every lease that
-// overlapped then has ended. The generation moves whenever the map under some lease changes.
-// Guarded by the inode's lock.
+// A lease belongs to an open file description. A write lease seals its range, until some time after
+// it was asked back; a read lease blocks nobody. Blocks freed under a lease are kept in quarantine
+// until every lease that overlapped then has ended. The generation moves whenever the map under
+// some lease changes. Guarded by the inode's lock.
 #pragma once
 
 #include "immutable/pin_table.h"
@@ -30,6 +30,8 @@ struct Lease {
     BlockRange range;
     bool write = false;
     Holder holder = {};
+    bool seals = write;                                   // changes of the map are refused
+    std::optional<std::int64_t> asked_back_until_ns = {}; // since 1970; then it seals no more
 };
 
 // A run that leaves the quarantine, and the users of the leases that had kept it.
@@ -54,9 +56,14 @@ class Leases {
     bool empty() const { return leases_.empty(); }
     std::size_t count() const { return leases_.size(); }
     bool overlaps(BlockRange range) const;
-    bool write_overlaps(BlockRange range) const; // anyone's
-    bool write_overlaps_other(BlockRange range, std::uint64_t handle) const;
+    bool seals_overlap(BlockRange range) const; // anyone's
+    bool seals_overlap_other(BlockRange range, std::uint64_t handle) const;
     bool covers(std::uint64_t handle, BlockRange range) const; // the handle's own leases
+
+    // Whoever holds one shall give it up by then; one asked back before keeps its time.
+    void ask_back(std::int64_t until_ns);
+    bool asked_back() const; // some lease was
+    void expire(std::int64_t now_ns);
 
     // The smallest part of `range` that holds all that is leased of it.
     std::optional<BlockRange> leased_part(BlockRange range) const;

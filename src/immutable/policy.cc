@@ -93,7 +93,7 @@ Result<void> check_map_change(const FileState &file, const std::vector<BlockRang
                               const Leases &leases, BlockRange range) {
     if (file.immutable_flag)
         return Errc::not_permitted;
-    if (file.pinned_whole || pins_overlap(pins, range) || leases.write_overlaps(range))
+    if (file.pinned_whole || pins_overlap(pins, range) || leases.seals_overlap(range))
         return Errc::pinned;
     return {};
 }
@@ -113,7 +113,7 @@ Result<void> check_size_change(const FileState &file, const std::vector<BlockRan
     // A pinned or leased file keeps its last mapping unit whole, so cutting within it frees none.
     const FileBlock end = end_of(new_size, file.mapping_unit);
     const BlockRange cut{end, {~std::uint64_t{0} - end.value}};
-    if (pins_overlap(pins, cut) || leases.write_overlaps(cut))
+    if (pins_overlap(pins, cut) || leases.seals_overlap(cut))
         return Errc::pinned;
     return {};
 }
@@ -127,7 +127,7 @@ Result<void> check_unlink(const FileState &file) {
 }
 
 Result<void> check_unpin_leases(const Leases &leases, BlockRange range, std::uint64_t handle) {
-    if (leases.write_overlaps_other(range, handle))
+    if (leases.seals_overlap_other(range, handle))
         return Errc::busy;
     return {};
 }

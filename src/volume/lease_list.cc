@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Who leases what, and what is in quarantine for it; and a word that it no longer is needed.
+// Who leases what, and what is in quarantine for it; asking leases back; and a word that blocks
+// are no longer needed.
 #include "volume/impl.h"
 
 #include <algorithm>
+#include <linux/capability.h>
 
 namespace daxpin::volume {
 
@@ -98,6 +100,26 @@ Result<void> Engine::forget_leases(InodeNumber number) {
     }));
     queue_returns(runs);
     return {};
+}
+
+Result<void> Volume::ask_leases_back(const Caller &caller, InodeNumber number) {
+    Engine &engine = *impl_;
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
+    const ExclusiveLock lock(inode->mutex);
+    if (caller.uid != inode->attributes.uid && !caller.capable(CAP_FOWNER))
+        return Errc::not_permitted;
+    constexpr std::uint64_t second_ns = 1'000'000'000;
+    const std::uint64_t patience_ns = engine.options.lease_break_s * second_ns;
+    inode->leases.ask_back(engine.env.now_ns() + static_cast<std::int64_t>(patience_ns));
+    return {};
+}
+
+bool Volume::asked_back(InodeNumber number) {
+    const auto inode = impl_->get(number);
+    if (!inode)
+        return false;
+    const SharedLock lock((*inode)->mutex);
+    return (*inode)->leases.asked_back();
 }
 
 Result<void> Volume::forget_leases(InodeNumber inode) {

@@ -222,6 +222,7 @@ Result<PinStatus> Volume::pin_status(InodeNumber number) {
     for (const BlockRange &pin : *pins)
         status.pinned_bytes += pin.count.bytes();
     status.lease_count = inode->leases.count();
+    status.asked_back = inode->leases.asked_back();
     status.generation = inode->leases.generation();
     if (inode->preparing > 0) {
         status.prepare_done = inode->prepare_done;

@@ -70,6 +70,7 @@ struct Options {
     Atime atime = Atime::relative;
     bool dax = true; // leases and extents are handed out
     immutable::LeaseLimits lease_limits = {};
+    std::uint64_t lease_break_s = 45; // how long a lease that is asked back still seals
 };
 
 // An open file description. 0 is "none".
@@ -146,6 +147,7 @@ struct PinStatus {
     std::vector<immutable::BlockRange> pins = {};
     std::uint64_t pinned_bytes = 0;
     std::uint64_t lease_count = 0;
+    bool asked_back = false; // some lease was
     std::uint64_t generation = 0;
     std::uint64_t prepare_done = 0; // bytes
     std::uint64_t prepare_total = 0;

@@ -120,7 +120,7 @@ CHECK_FIELD(daxpin_lease_info, granted_ns, 32, 8);
 CHECK_FIELD(daxpin_lease_info, access, 40, 4);
 CHECK_FIELD(daxpin_lease_info, uid, 44, 4);
 CHECK_FIELD(daxpin_lease_info, pid, 48, 4);
-CHECK_FIELD(daxpin_lease_info, reserved, 52, 4);
+CHECK_FIELD(daxpin_lease_info, flags, 52, 4);
 
 CHECK_SIZE(daxpin_leases, 14312);
 CHECK_FIELD(daxpin_leases, cursor_inode, 0, 8);
@@ -142,6 +142,10 @@ CHECK_FIELD(daxpin_quarantine, cursor, 0, 8);
 CHECK_FIELD(daxpin_quarantine, count, 8, 4);
 CHECK_FIELD(daxpin_quarantine, flags, 12, 4);
 CHECK_FIELD(daxpin_quarantine, files, 16, 8160);
+
+CHECK_SIZE(daxpin_break, 16);
+CHECK_FIELD(daxpin_break, flags, 0, 4);
+CHECK_FIELD(daxpin_break, reserved, 4, 12);
 
 CHECK_SIZE(daxpin_forget, 16);
 CHECK_FIELD(daxpin_forget, flags, 0, 4);
@@ -177,6 +181,7 @@ CHECK_IOCTL(DAXPIN_IOC_DAMAGE, _IOC_READ | _IOC_WRITE, 11, daxpin_damage);
 CHECK_IOCTL(DAXPIN_IOC_LEASES, _IOC_READ | _IOC_WRITE, 12, daxpin_leases);
 CHECK_IOCTL(DAXPIN_IOC_QUARANTINE, _IOC_READ | _IOC_WRITE, 13, daxpin_quarantine);
 CHECK_IOCTL(DAXPIN_IOC_FORGET, _IOC_WRITE, 14, daxpin_forget);
+CHECK_IOCTL(DAXPIN_IOC_BREAK, _IOC_WRITE, 15, daxpin_break);
 CHECK_IOCTL(DAXPIN_IOC_TICKET, _IOC_READ | _IOC_WRITE, 16, daxpin_ticket);
 
 } // namespace

@@ -51,6 +51,7 @@ constexpr unsigned commands[] = {
     DAXPIN_IOC_SYNC,   FS_IOC_GETFLAGS,    FS_IOC_SETFLAGS,     FS_IOC_FSGETXATTR,
     FS_IOC_FSSETXATTR, FS_IOC_GETVERSION,  wire::control_hello, wire::control_remount,
     DAXPIN_IOC_LEASES, DAXPIN_IOC_TICKET,  DAXPIN_IOC_FORGET,   DAXPIN_IOC_QUARANTINE,
+    DAXPIN_IOC_BREAK,
 };
 
 class Bench {
@@ -134,8 +135,11 @@ class Bench {
         if ((message.flags & small_numbers) != 0)
             for (unsigned i = 0; i < 3; ++i)
                 words[i] %= 65536;
-        if ((message.flags & clear_reserved) != 0)
-            std::memset(message.payload + 28, 0, payload_bytes - 28);
+        if ((message.flags & clear_reserved) != 0) {
+            const bool bare = command == DAXPIN_IOC_BREAK || command == DAXPIN_IOC_FORGET;
+            const std::size_t used = bare ? 0 : 28;
+            std::memset(message.payload + used, 0, payload_bytes - used);
+        }
         if ((message.flags & known_lease) == 0)
             return;
         if (command == DAXPIN_IOC_RELEASE)
@@ -178,7 +182,14 @@ class Bench {
         }
     }
 
-    test::VolumeFixture fixture_{{.device_bytes = std::uint64_t{1} << 20}};
+    // A lease that was asked back seals no more: time stands still here.
+    static volume::Options impatient() {
+        volume::Options options;
+        options.lease_break_s = 0;
+        return options;
+    }
+
+    test::VolumeFixture fixture_{{.device_bytes = std::uint64_t{1} << 20}, impatient()};
     Notifier notifier_{[](const Invalidation &) {}};
     Background background_{fixture_.volume()};
     DaemonOptions options_;

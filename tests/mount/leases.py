@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Blocks that a program maps: nobody else gets them, whatever becomes of the file and the daemon."""
 
+import concurrent.futures
 import contextlib
 import errno
 import json
 import os
 import pathlib
+import select
 import subprocess
 import sys
+import time
 
+import libdaxpin
 import pinning
 from harness import (MIB, Skip, case, expect, expect_equal, expect_errno,
                      let_daemons_look_into_processes, program, require_root, run, run_command,
@@ -174,6 +178,75 @@ def listed(volume):
         free = free_blocks(volume)
         run_command(program("daxpin"), "leases", "--forget", path)
         wait_for_space(volume, free + BLOCKS)
+
+
+def wait_for_word(fd):
+    poll = select.poll()
+    poll.register(fd, select.POLLPRI)
+    return poll.poll(30_000)
+
+
+@case("daxpin leases --break: holders hear of it by POLLPRI, and seal for lease_break= seconds",
+      size=64 * MIB)
+def asked_back(volume):
+    require_root("another user asks")
+    volume.unmount()
+    volume.mount("lease_break=2")
+    path = make(volume.path("f"))
+    held, other = pinning.open_direct(path), pinning.open_direct(path, os.O_RDONLY)
+    pinning.lease(held, pinning.LEASE_WRITE)
+    poll = select.poll()
+    poll.register(held, select.POLLPRI)
+    poll.register(other, select.POLLPRI)
+    expect_equal(poll.poll(0), [], "before")
+    os.seteuid(12345)
+    try:
+        with expect_errno(errno.EPERM):
+            pinning.ask_back(other)
+    finally:
+        os.seteuid(0)
+    with expect_errno(errno.EINVAL):
+        pinning.ask_back(other, flags=1)
+    expect_equal(poll.poll(0), [], "after those who may not, or not so")
+    asker = subprocess.Popen([sys.executable, "-c", "import sys, time, subprocess; time.sleep(1); "
+                              "subprocess.run(sys.argv[1:], check=True)", program("daxpin"),
+                              "leases", "--break", path])
+    with concurrent.futures.ThreadPoolExecutor(2) as waiters:
+        found = list(waiters.map(wait_for_word, (held, other)))
+    expect_equal(found, [[(fd, select.POLLPRI)] for fd in (held, other)], "what poll says to each")
+    expect_equal(asker.wait(timeout=30), 0, "exit status of daxpin")
+    expect_equal(len(poll.poll(0)), 2, "descriptors that tell")
+    expect(pinning.status(other).flags & pinning.STATUS_ASKED_BACK, "STATUS does not tell")
+    expect("asked back" in run_command(program("daxpin"), "leases", volume.mountpoint), "the list")
+    with expect_errno(errno.ETXTBSY):
+        os.truncate(path, 0)
+    free = free_blocks(volume)
+    time.sleep(2)
+    os.truncate(path, 0)
+    expect(free_blocks(volume) <= free, "leased blocks are free")
+    poll.unregister(held)
+    os.close(held)
+    wait_for_space(volume, free + BLOCKS)
+    expect_equal(poll.poll(0), [], "at the end")
+    os.close(other)
+
+
+@case("daxpin leases --break: what is mapped again by a program that does not hear of it",
+      size=64 * MIB)
+def unheard(volume):
+    volume.unmount()
+    volume.mount("lease_break=0")
+    path = pathlib.Path(volume.path("f"))
+    path.write_bytes(b"o" * MIB)
+    with libdaxpin.mapped(path) as before:
+        run_command(program("daxpin"), "leases", "--break", path)
+        expect("(asked back)" in run_command(program("daxpin"), "status", path), "the status")
+        path.write_bytes(b"n" * MIB)
+        with libdaxpin.mapped(path) as after:
+            expect_equal(before[0:MIB], b"o" * MIB, "bytes of blocks that left the file")
+            expect_equal(after[0:MIB], b"n" * MIB, "bytes mapped after the change")
+            with expect_errno(errno.ETXTBSY):
+                os.truncate(path, 0)
 
 
 @case("max_leases: EDQUOT for a user, not for root", size=64 * MIB)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 PREPARE = 1
 STATUS_PINNED, STATUS_WHOLE, STATUS_READ_ONLY, STATUS_DIRECT = 1, 2, 4, 8
+STATUS_ASKED_BACK = 0x40
 LEASE_READ, LEASE_WRITE = 1, 2
 BLOCK = 4096
 END = (1 << 64) - 1
@@ -22,6 +23,7 @@ EXTENTS = struct.Struct("=QQQII4I")
 EXTENT = struct.Struct("=QQQII")
 DEVICE = struct.Struct("=IIIIQQi5I16s4096s")
 TICKET = struct.Struct("=QI3I32s112s")
+BREAK = struct.Struct("=I3I")
 BROKER_REQUEST = struct.Struct("=32sI3I")
 BROKER_REPLY = struct.Struct("=i3I")
 EXTENTS_MAX = 255
@@ -42,6 +44,7 @@ IOC_RELEASE = number(IOW, 6, RELEASE.size)
 IOC_EXTENTS = number(IOWR, 7, EXTENTS.size + EXTENTS_MAX * EXTENT.size)
 IOC_DEVICE = number(IOWR, 8, DEVICE.size)
 SYNC = number(IOW, 9, RANGE.size)
+IOC_BREAK = number(IOW, 15, BREAK.size)
 IOC_TICKET = number(IOWR, 16, TICKET.size)
 
 
@@ -129,6 +132,10 @@ class Device:
 def device(fd, index=0):
     fields = DEVICE.unpack(call(fd, IOC_DEVICE, DEVICE.pack(index, *[0] * 11, b"", b"")))
     return Device(*fields[2:6], fields[-1].split(b"\0")[0].decode(), fields[1])
+
+
+def ask_back(fd, flags=0):
+    call(fd, IOC_BREAK, BREAK.pack(flags, 0, 0, 0))
 
 
 def ticket(fd, lease_id, flags=0):

@@ -35,6 +35,7 @@ Result<void> info(const std::string &path, bool json);
 Result<void> bad_blocks(const std::string &mount_point, bool json);
 
 Result<void> leases(const std::string &mount_point, bool json);
+Result<void> ask_leases_back(const std::string &path);
 Result<void> forget_leases(const std::string &path); // a file, or the mount point for all
 
 // One line a pinned file: "whole PATH" or "OFFSET LENGTH PATH" for each range of a partial pin;

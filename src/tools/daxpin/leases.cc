@@ -64,6 +64,10 @@ std::uint64_t age_seconds(const daxpin_lease_info &lease) {
     return age > 0 ? static_cast<std::uint64_t>(age) : 0;
 }
 
+bool is_asked_back(const daxpin_lease_info &lease) {
+    return (lease.flags & DAXPIN_LEASE_ASKED_BACK) != 0;
+}
+
 const char *access_text(const daxpin_lease_info &lease) {
     return lease.access == DAXPIN_LEASE_WRITE ? "write" : "read";
 }
@@ -80,7 +84,8 @@ void print_json(const std::string &path, const Leasing &found) {
                           {"uid", lease.uid},
                           {"pid", lease.pid},
                           {"command", command_of(lease.pid)},
-                          {"age_seconds", age_seconds(lease)}});
+                          {"age_seconds", age_seconds(lease)},
+                          {"asked_back", is_asked_back(lease)}});
     json quarantined = json::array();
     for (const auto &file : found.quarantined)
         quarantined.push_back({{"inode", file.inode},
@@ -95,10 +100,10 @@ void print_json(const std::string &path, const Leasing &found) {
 
 void print_text(const Leasing &found) {
     for (const auto &lease : found.leases)
-        fmt::print("{}: {} lease of bytes {} to {}, uid {}, pid {} {}, {} s\n",
+        fmt::print("{}: {} lease of bytes {} to {}, uid {}, pid {} {}, {} s{}\n",
                    names_of(found.paths, lease.inode), access_text(lease), lease.offset,
                    lease.offset + lease.length - 1, lease.uid, lease.pid, command_of(lease.pid),
-                   age_seconds(lease));
+                   age_seconds(lease), is_asked_back(lease) ? ", asked back" : "");
     for (const auto &file : found.quarantined)
         fmt::print(
             "{}: {} in quarantine{}\n", names_of(found.paths, file.inode), size_text(file.bytes),
@@ -116,6 +121,12 @@ Result<void> leases(const std::string &mount_point, bool as_json) {
     else
         print_text(found);
     return {};
+}
+
+Result<void> ask_leases_back(const std::string &path) {
+    DAXPIN_TRY_ASSIGN(const auto fd, open_file(path, false));
+    daxpin_break argument{};
+    return request(path, fd.get(), DAXPIN_IOC_BREAK, &argument);
 }
 
 Result<void> forget_leases(const std::string &path) {

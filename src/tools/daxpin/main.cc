@@ -26,6 +26,7 @@ struct Arguments {
     bool bad = false;
     std::string pid, address;
     bool forget = false;
+    bool ask_back = false;
 };
 
 int exit_status(const Result<void> &done) {
@@ -203,14 +204,22 @@ class CommandLine {
     void add_leases() {
         auto *leases = add("leases", "who leases what, and what is in quarantine for it", [this] {
             return for_each_path(arguments_, [&](const std::string &path) {
+                if (arguments_.ask_back)
+                    return tool::ask_leases_back(path);
                 return arguments_.forget ? tool::forget_leases(path)
                                          : tool::leases(path, arguments_.json);
             });
         });
-        add_paths(leases, "mount point; with --forget a file, or the mount point for all");
+        add_paths(leases, "mount point; with --break a file; with --forget a file, or the mount "
+                          "point for all");
+        auto *ask_back =
+            leases->add_flag("--break", arguments_.ask_back, "ask the leases of the file back");
         auto *forget = leases->add_flag("--forget", arguments_.forget,
                                         "nobody maps what an earlier daemon leased: give it back");
-        leases->add_flag("--json", arguments_.json, "print JSON")->excludes(forget);
+        leases->add_flag("--json", arguments_.json, "print JSON")
+            ->excludes(forget)
+            ->excludes(ask_back);
+        forget->excludes(ask_back);
     }
 
     Arguments arguments_;

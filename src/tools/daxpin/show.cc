@@ -35,6 +35,7 @@ json to_json(const std::string &path, const daxpin_file_status &status) {
             {"pinned", pinned_text(status.flags)},
             {"pinned_bytes", status.pinned_bytes},
             {"leases", status.lease_count},
+            {"asked_back", (status.flags & DAXPIN_STATUS_ASKED_BACK) != 0},
             {"generation", {status.generation.mount_id, status.generation.counter}},
             {"direct", (status.flags & DAXPIN_STATUS_DIRECT) != 0},
             {"read_only", (status.flags & DAXPIN_STATUS_READ_ONLY) != 0},
@@ -103,7 +104,9 @@ Result<void> status(const std::string &path, bool as_json) {
     fmt::print("{}: pinned {}", path, pinned_text(found.flags));
     if (found.pinned_bytes > 0)
         fmt::print(" ({})", size_text(found.pinned_bytes));
-    fmt::print(", {} lease{}, opens {}{}{}\n", found.lease_count, found.lease_count == 1 ? "" : "s",
+    fmt::print(", {} lease{}{}, opens {}{}{}\n", found.lease_count,
+               found.lease_count == 1 ? "" : "s",
+               (found.flags & DAXPIN_STATUS_ASKED_BACK) != 0 ? " (asked back)" : "",
                (found.flags & DAXPIN_STATUS_DIRECT) != 0 ? "direct" : "cached",
                (found.flags & DAXPIN_STATUS_READ_ONLY) != 0 ? ", read-only mount" : "",
                (found.flags & DAXPIN_STATUS_DAMAGED) != 0 ? ", damaged volume" : "");

@@ -124,9 +124,21 @@ int FakeFilesystem::answer(unsigned long command, void *argument) {
     return 0;
 }
 
+int FakeFilesystem::answer(pollfd &polled) {
+    ++polled_;
+    polled.revents = static_cast<short>(asked_back ? polled.events & POLLPRI : 0);
+    return polled.revents != 0 ? 1 : 0;
+}
+
 } // namespace daxpin::test
 
-// In place of the C library's: the library under test calls this one.
+// In place of the C library's: the library under test calls these.
+extern "C" int poll(pollfd *descriptors, nfds_t count, int timeout_ms) {
+    if (daxpin::test::current != nullptr && count == 1 && timeout_ms == 0)
+        return daxpin::test::current->answer(*descriptors);
+    return static_cast<int>(syscall(SYS_poll, descriptors, count, timeout_ms));
+}
+
 extern "C" int ioctl(int fd, unsigned long command, ...) noexcept {
     va_list arguments;
     va_start(arguments, command);

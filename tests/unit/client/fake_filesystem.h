@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// FakeFilesystem: answers the ioctls of daxpin-ioctl(2) within the test's own process, for one file
-// at a time, and counts them. The file and its devices are ordinary files in a scratch folder.
+// FakeFilesystem: answers the ioctls of daxpin-ioctl(2) and poll(2) within the test's own process,
+// for one file at a time, and counts them. The file and its devices are ordinary files in a scratch
+// folder.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <daxpin/ioctl.h>
+#include <poll.h>
 #include <string>
 #include <vector>
 
@@ -30,10 +32,13 @@ class FakeFilesystem {
 
     int answer(unsigned long command, void *argument); // as ioctl()
     unsigned asked() const { return asked_; }          // ioctls since the last forget_asked()
-    void forget_asked() { asked_ = 0; }
+    int answer(pollfd &polled);                        // as poll() without waiting
+    unsigned polled() const { return polled_; }
+    void forget_asked() { asked_ = polled_ = 0; }
 
     std::vector<daxpin_extent> extents;
     std::uint64_t generation = 1;
+    bool asked_back = false; // some lease of the file
     // The map changes once more just before each of that many checks.
     unsigned changes_to_come = 0;
     int fail_with = 0; // errno of the next LEASE
@@ -42,6 +47,7 @@ class FakeFilesystem {
     std::string folder_;
     std::vector<daxpin_device> devices_;
     std::atomic<unsigned> asked_ = 0;
+    std::atomic<unsigned> polled_ = 0;
 };
 
 } // namespace daxpin::test

@@ -62,7 +62,7 @@ TEST_CASE("map: the extents of a file are one range in the file's order", "[clie
     CHECK(daxpin_persist(whole.get(), bytes(whole), 4 * mib) == 0);
 }
 
-TEST_CASE("map: the same range for writing again asks the filesystem for nothing", "[client]") {
+TEST_CASE("map: the same range for writing again, only poll(2) is asked", "[client]") {
     Fixture f;
     const auto first = map(f.fd.get());
     CHECK(f.fs.asked() == 4); // LEASE, EXTENTS, DEVICE, STATUS
@@ -70,9 +70,32 @@ TEST_CASE("map: the same range for writing again asks the filesystem for nothing
     const auto second = map(f.fd.get());
     const auto part = map(f.fd.get(), mib, 2 * mib);
     CHECK(f.fs.asked() == 0);
+    CHECK(f.fs.polled() == 2);
     std::memcpy(bytes(first) + 2 * mib - 2, "left", 4);
     CHECK(std::memcmp(bytes(second) + 2 * mib - 2, "left", 4) == 0);
     CHECK(std::memcmp(bytes(part) + mib - 2, "left", 4) == 0);
+}
+
+TEST_CASE("map: the same range again takes a new lease if one was asked back", "[client]") {
+    Fixture f;
+    const bool writable = GENERATE(true, false);
+    const int fd = writable ? f.fd.get() : f.reader.get();
+    const auto first = map(fd);
+    f.fs.asked_back = true;
+    f.fs.extents.clear();
+    f.fs.add_extent(0, 12 * mib, 4 * mib);
+    f.fs.generation += GENERATE(0U, 1U); // the map changes later, or has changed
+    f.fs.forget_asked();
+    const auto second = map(fd);
+    CHECK(f.fs.asked() == 4);
+    if (writable) {
+        bytes(second)[0] = 'n';
+        CHECK(f.fs.read_device(0, 12 * mib, 1) == "n");
+    }
+    f.fs.asked_back = false; // its holders are gone
+    f.fs.forget_asked();
+    const auto third = map(fd);
+    CHECK(f.fs.asked() == (writable ? 0 : 1));
 }
 
 TEST_CASE("map: a range beyond the known lease needs a lease of its own", "[client]") {

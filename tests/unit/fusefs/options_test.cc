@@ -121,6 +121,14 @@ TEST_CASE("options: dax= says who opens devices", "[fusefs]") {
     CHECK_FALSE(parse_ok("dax=off").volume.dax);
 }
 
+TEST_CASE("options: lease_break= is a number of seconds", "[fusefs]") {
+    CHECK(parse_ok("rw").volume.lease_break_s == 45);
+    CHECK(parse_ok("lease_break=0").volume.lease_break_s == 0);
+    CHECK(parse_ok("lease_break=86400").volume.lease_break_s == 86400);
+    for (const char *wrong : {"lease_break=86401", "lease_break=-1", "lease_break=5s"})
+        CHECK_THAT(refusal(wrong), Catch::Contains("seconds"));
+}
+
 TEST_CASE("options: an unknown one is named", "[fusefs]") {
     CHECK_THAT(refusal("rw,frobnicate=1"), Catch::Contains("frobnicate=1"));
     CHECK(parse_ok("rw,frobnicate=1,sloppy").device == "/dev/dax0.0");

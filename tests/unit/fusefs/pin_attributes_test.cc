@@ -40,7 +40,7 @@ TEST_CASE("pin attributes: 1 pins, 0 and removal unpin", "[fusefs]") {
     must(set_pin_attribute(volume, root_caller(), file, "user.daxpin.pin", "1"));
     CHECK(pin_value() == "1");
     CHECK_THAT(must(get_pin_attribute(volume, file, "user.daxpin.status")),
-               Catch::Contains("pinned whole\npinned_bytes 8192\n"));
+               Catch::Contains("pinned whole\npinned_bytes 8192\nleases 0\nasked_back no\n"));
     must(set_pin_attribute(volume, root_caller(), file, "user.daxpin.pin", "0"));
     CHECK(pin_value() == "0");
     must(set_pin_attribute(volume, root_caller(), file, "user.daxpin.pin", "1"));

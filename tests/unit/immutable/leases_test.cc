@@ -43,18 +43,18 @@ TEST_CASE("lease: release of the handle ends all of it", "[immutable]") {
     CHECK(leases.release_all(1));
     CHECK_FALSE(leases.release_all(1));
     CHECK(leases.count() == 1);
-    CHECK_FALSE(leases.write_overlaps(range(0, 100)));
+    CHECK_FALSE(leases.seals_overlap(range(0, 100)));
 }
 
 TEST_CASE("lease: only write leases seal, only others' are in the way", "[immutable]") {
     Leases leases;
     leases.grant(1, range(0, 4), true);
     leases.grant(2, range(10, 4), false);
-    CHECK(leases.write_overlaps(range(3, 1)));
-    CHECK_FALSE(leases.write_overlaps(range(4, 10)));
+    CHECK(leases.seals_overlap(range(3, 1)));
+    CHECK_FALSE(leases.seals_overlap(range(4, 10)));
     CHECK(leases.overlaps(range(13, 5)));
-    CHECK(leases.write_overlaps_other(range(0, 4), 2));
-    CHECK_FALSE(leases.write_overlaps_other(range(0, 4), 1));
+    CHECK(leases.seals_overlap_other(range(0, 4), 2));
+    CHECK_FALSE(leases.seals_overlap_other(range(0, 4), 1));
 }
 
 TEST_CASE("lease: several leases of one handle cover a range together", "[immutable]") {

@@ -335,3 +335,60 @@ TEST_CASE("sync: ranges of any shape are written back", "[volume][leases]") {
     must(f.volume().sync_range(f.file(), {std::uint64_t{1} << 40, 5000}));
     CHECK(fails(f.volume().sync_range(f.file(), {5, ~std::uint64_t{0}}), Errc::invalid));
 }
+
+TEST_CASE("lease: asked back by the owner or root, it seals for a while", "[volume][leases]") {
+    constexpr std::int64_t second_ns = 1'000'000'000;
+    volume::Options options;
+    options.lease_break_s = 45;
+    LeaseFixture f(options);
+    volume::Caller owner;
+    owner.uid = 1000;
+    must(f.volume().set_attributes(root_caller(), f.file(), {.uid = owner.uid}));
+    const auto lease = must(f.lease(true));
+    const std::int64_t start = f.fixture().env().now_ns();
+    volume::Caller stranger;
+    stranger.uid = 1001;
+    CHECK(fails(f.volume().ask_leases_back(stranger, f.file()), Errc::not_permitted));
+    CHECK_FALSE(f.volume().asked_back(f.file()));
+    must(f.volume().ask_leases_back(owner, f.file()));
+    CHECK(f.volume().asked_back(f.file()));
+    CHECK(must(f.volume().pin_status(f.file())).asked_back);
+
+    const auto punch = [&] {
+        return f.volume().fallocate(f.file(), 0, FallocateMode::punch, 0, block_size);
+    };
+    f.fixture().env().set_now_ns(start + 44 * second_ns);
+    must(f.volume().ask_leases_back(root_caller(), f.file())); // buys no time
+    CHECK(fails(punch(), Errc::pinned));
+    f.fixture().env().set_now_ns(start + 46 * second_ns);
+    const auto before = f.blocks();
+    must(punch());
+    CHECK(must(f.volume().pin_status(f.file())).generation != lease.generation);
+    CHECK_FALSE(share_any(before, fill_up(f.volume()))); // it may still be mapped
+    must(f.volume().release_lease(f.file(), f.handle(), lease.id));
+    CHECK_FALSE(f.volume().asked_back(f.file()));
+}
+
+TEST_CASE("lease: one granted after others were asked back is none of them", "[volume][leases]") {
+    volume::Options options;
+    options.lease_break_s = 0;
+    LeaseFixture f(options);
+    const auto old = must(f.lease(true));
+    must(f.volume().ask_leases_back(root_caller(), f.file()));
+    must(f.volume().release_lease(f.file(), f.handle(), old.id));
+    must(f.lease(true));
+    CHECK_FALSE(f.volume().asked_back(f.file()));
+    CHECK(fails(f.volume().fallocate(f.file(), 0, FallocateMode::punch, 0, block_size),
+                Errc::pinned));
+}
+
+TEST_CASE("lease: UNPIN waits for no lease that was asked back in vain", "[volume][leases]") {
+    volume::Options options;
+    options.lease_break_s = 0;
+    LeaseFixture f(options);
+    must(f.volume().pin(root_caller(), f.file(), {}));
+    must(f.lease(true));
+    CHECK(fails(f.volume().unpin(root_caller(), f.file(), {}, 0), Errc::busy));
+    must(f.volume().ask_leases_back(root_caller(), f.file()));
+    must(f.volume().unpin(root_caller(), f.file(), {}, 0));
+}
