@@ -57,17 +57,18 @@ class ForcedGranularity {
     std::optional<std::string> saved_;
 };
 
-bool is_volatile_filesystem(int fd) {
-    struct statfs status;
-    if (::fstatfs(fd, &status) != 0)
-        return false;
-    const auto magic = static_cast<unsigned long>(status.f_type);
-    return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
-}
-
 bool is_character_device(int fd) {
     struct stat status;
     return ::fstat(fd, &status) == 0 && S_ISCHR(status.st_mode);
+}
+
+// A device's node lies on devtmpfs, which says nothing of the device.
+bool is_volatile_file(int fd) {
+    struct statfs status;
+    if (is_character_device(fd) || ::fstatfs(fd, &status) != 0)
+        return false;
+    const auto magic = static_cast<unsigned long>(status.f_type);
+    return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
 }
 
 Domain to_domain(pmem2_granularity granularity) {
@@ -129,7 +130,7 @@ Result<Pmem2Map> map_whole(int fd, DeviceInfo &info, std::optional<Domain> domai
     info.domain_assumed = domain.has_value() || std::getenv(force_variable) != nullptr;
     if (domain)
         info.domain = *domain;
-    else if (!info.domain_assumed && is_volatile_filesystem(fd))
+    else if (!info.domain_assumed && is_volatile_file(fd))
         info.domain = Domain::none;
     else
         info.domain = to_domain(pmem2_map_get_store_granularity(map.get()));
