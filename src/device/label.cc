@@ -157,13 +157,13 @@ Error label_error(const Device &device, State best) {
 Error too_short(const Device &device, const DeviceLabel &label) {
     const std::uint64_t wanted = label.block_count * block_size;
     const std::string &path = device.info().path;
-    return {
-        Errc::invalid,
-        fmt::format("{}: is {} bytes ({}) long, but its label says {} ({}): restore the missing "
-                    "end from a backup, or lengthen it with 'truncate -s {} {}' and run "
-                    "fsck.daxpinfs",
-                    path, device.info().size, size_text(device.info().size), wanted,
-                    size_text(wanted), wanted, path)};
+    return {Errc::invalid,
+            fmt::format(
+                "{}: is {} bytes ({}) long, but its label says {} ({}): give it that size again "
+                "(a file: 'truncate -s {} {}'; a namespace: ndctl), restore the missing end "
+                "from a backup if there is one, and run fsck.daxpinfs",
+                path, device.info().size, size_text(device.info().size), wanted, size_text(wanted),
+                wanted, path)};
 }
 
 std::string bit_names(std::uint64_t bits) {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -44,6 +45,13 @@ Error block_device_error(const std::string &path, dev_t number) {
                         "device DAX with 'ndctl create-namespace -f -e {} -m devdax' (all it holds "
                         "is lost), or put a DAX filesystem on it and name a file there",
                         path, namespace_name(number))};
+}
+
+Error system_ram_error(const std::string &path) {
+    return {Errc::busy,
+            fmt::format("{}: the kernel uses it as ordinary memory (mode system-ram): free it with "
+                        "'daxctl reconfigure-device --mode=devdax {}'",
+                        path, std::filesystem::path(path).filename().string())};
 }
 
 Result<void> check_kind(const std::string &path, const struct stat &status) {
@@ -120,6 +128,8 @@ Result<std::unique_ptr<Device>> open_device(const std::string &path, const OpenO
     if (::stat(path.c_str(), &status) != 0)
         return open_error(path, errno);
     DAXPIN_TRY(check_kind(path, status));
+    if (S_ISCHR(status.st_mode) && is_system_ram(status.st_rdev))
+        return system_ram_error(path);
     const int access = options.read_only ? O_RDONLY : O_RDWR;
     UniqueFd fd(::open(path.c_str(), access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (!fd)

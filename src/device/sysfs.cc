@@ -54,6 +54,10 @@ bool is_device_dax(dev_t number) {
     return link_name(device_folder("char", number) + "/subsystem") == "dax";
 }
 
+bool is_system_ram(dev_t number) {
+    return link_name(device_folder("char", number) + "/driver") == "kmem";
+}
+
 int numa_node(dev_t number, bool is_character_device) {
     const std::string folder = device_folder(is_character_device ? "char" : "block", number);
     for (const char *name : {"/numa_node", "/device/numa_node"})

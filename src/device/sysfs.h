@@ -16,6 +16,9 @@ std::optional<std::uint64_t> dax_alignment(dev_t number);
 
 bool is_device_dax(dev_t number);
 
+// Device DAX that the kernel uses as ordinary memory (mode system-ram); it cannot be opened.
+bool is_system_ram(dev_t number);
+
 // The node that holds the memory of a character device (of itself) or of the block device that
 // a file lies on; -1 if unknown.
 int numa_node(dev_t number, bool is_character_device);
