@@ -54,7 +54,7 @@ class Stage:
 STAGES = (
     # Whole debug information makes compiling half as long again; lines are enough here.
     Stage("gcc", "build", options=("-Dcpp_args=-g1",),
-          suites=("unit", "tidy", "crash", "faults", "fuzz", "mount", "stress"),
+          suites=("unit", "tidy", "crash", "faults", "fuzz", "guest", "mount", "stress"),
           about="every suite on the default build"),
     # By clang, which takes half of GCC's time to compile this.
     Stage("sanitize", "build-asan", compilers=("clang-14", "clang++-14"),

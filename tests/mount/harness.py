@@ -6,7 +6,8 @@ and ends with sys.exit(run()). Everything made here is undone here, also after a
 volume unmounts, ends the daemon it started and removes its scratch folder.
 
 Environment: DAXPIN_BUILD, the build folder; DAXPIN_TEST_DIR, where volumes are made (default:
-/dev/shm, with the persistence domain assumed to be cache_line).
+/dev/shm, with the persistence domain assumed to be cache_line); DAXPIN_TEST_DEVICES, real devices
+joined by ":" that hold the volume instead, whatever is on them. They bear one volume at a time.
 """
 
 import argparse
@@ -160,12 +161,31 @@ def limit_log():
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 * MIB, 64 * MIB))
 
 
+def real_devices():
+    return [pathlib.Path(path) for path in os.environ.get("DAXPIN_TEST_DEVICES", "").split(":")
+            if path]
+
+
+def take_devices(separate):
+    """The real devices, if there are any: one volume has them at a time."""
+    devices = real_devices()
+    if not devices:
+        return []
+    if Volume.open_count > 0:
+        raise Skip("the devices hold the volume that the cases share")
+    if (len(devices) > 1) != separate:
+        raise Skip(f"{len(devices)} device(s), and the volume is to be on "
+                   f"{'two' if separate else 'one'}")
+    return devices
+
+
 class Volume:
     """A volume on ordinary files in a scratch folder of its own, and where it is mounted.
 
     separate: metadata on one file, data on another. The daemon runs in the foreground under
     this process, so that its pid and its log are known.
     """
+    open_count = 0
 
     def __init__(self, size=256 * MIB, separate=False, mkfs_options=(), folder=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="daxpin-test-", dir=folder or test_dir()))
@@ -174,24 +194,30 @@ class Volume:
         self.mountpoint.mkdir()
         self.log = self.folder / "daemon.log"
         self.process = None
-        self.devices = [self.folder / "meta.img"] if separate else [self.folder / "vol.img"]
-        sizes = [max(size // 4, 64 * MIB)] if separate else [size]
-        if separate:
-            self.devices.append(self.folder / "data.img")
-            sizes.append(size)
-        for device, length in zip(self.devices, sizes):
-            with open(device, "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, length)
-        data = [word for device in self.devices[1:] for word in ("--data", device)]
         try:
-            run_command(program("mkfs.daxpinfs"), *mkfs_options, *data, self.devices[0])
+            self.devices = take_devices(separate) or self.make_files(size, separate)
+            data = [word for device in self.devices[1:] for word in ("--data", device)]
+            force = ["--force"] if real_devices() else []
+            run_command(program("mkfs.daxpinfs"), *force, *mkfs_options, *data, self.devices[0])
         except BaseException:
             shutil.rmtree(self.folder)
             raise
+        Volume.open_count += 1
+
+    def make_files(self, size, separate):
+        sizes = {"vol.img": size}
+        if separate:
+            sizes = {"meta.img": max(size // 4, 64 * MIB), "data.img": size}
+        for name, length in sizes.items():
+            with open(self.folder / name, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, length)
+        return [self.folder / name for name in sizes]
 
     @property
     def domain_options(self):
         """tmpfs is volatile: the domain must be assumed for the engine to persist at all."""
+        if real_devices():
+            return []
         kind = run_command("stat", "-f", "-c", "%T", self.folder).strip()
         return ["domain=cache_line"] if kind == "tmpfs" else []
 
@@ -271,6 +297,7 @@ class Volume:
                 self.process.wait()
         expect(not self.is_mounted(), f"{self.mountpoint} is still mounted")
         shutil.rmtree(self.folder)
+        Volume.open_count -= 1
 
     def __enter__(self):
         return self
