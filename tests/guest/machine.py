@@ -2,6 +2,7 @@
 """A virtual machine with NVDIMMs under a stock Debian kernel: what it is made of, and how programs
 are run in it. QEMU emulates the processor in software unless KVM works."""
 
+import functools
 import json
 import os
 import pathlib
@@ -68,6 +69,7 @@ class Kernel:
         self.modules = next((folder / "lib/modules").iterdir())
 
 
+@functools.cache
 def kvm_works():
     """A /dev/kvm may be there and not run anything, inside another machine."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
@@ -96,13 +98,14 @@ class Nvdimm:
             file.truncate(data_mib * MIB + LABEL_BYTES)
 
 
-def command_line(kernel, initramfs, nvdimms, *, persistence, memory_mib, parameters, qmp, console):
+def command_line(kernel, initramfs, nvdimms, *, persistence, memory_mib, parameters, kvm, qmp,
+                 console):
     """persistence: "mem-ctrl" (ADR: caches are lost) or "cpu" (eADR: they are not). parameters: of
     the kernel, besides those that make it start fast."""
     slots = len(nvdimms) + 1
     words = ["qemu-system-x86_64", "-machine", f"pc,nvdimm=on,nvdimm-persistence={persistence}",
              "-m", f"{memory_mib}M,slots={slots},maxmem=16G", "-smp", "2"]
-    words += ["-accel", "kvm", "-cpu", "host"] if kvm_works() else \
+    words += ["-accel", "kvm", "-cpu", "host"] if kvm else \
         ["-accel", "tcg,thread=multi", "-cpu", "max"]
     for index, nvdimm in enumerate(nvdimms):
         words += ["-object", f"memory-backend-file,id=m{index},share=on,mem-path={nvdimm.path},"
@@ -118,10 +121,10 @@ def command_line(kernel, initramfs, nvdimms, *, persistence, memory_mib, paramet
 
 
 class Machine:
-    """A machine that runs. Ends by stop(), by cut() as by a power failure, or as its guest dies."""
+    """A machine that runs. Ends by cut(), as by a power failure, or as its guest dies."""
 
     def __init__(self, kernel, initramfs, nvdimms, folder, *, persistence="mem-ctrl",
-                 memory_mib=2048, parameters=""):
+                 memory_mib=2048, parameters="", kvm=False):
         self.console = folder / "console.log"
         self.instructions = folder / "instructions.log"
         self.qmp_path = folder / "qmp"
@@ -129,8 +132,8 @@ class Machine:
         self.pending = b""
         self.process = subprocess.Popen(
             command_line(kernel, initramfs, nvdimms, persistence=persistence,
-                         memory_mib=memory_mib, parameters=parameters, qmp=self.qmp_path,
-                         console=self.console) +
+                         memory_mib=memory_mib, parameters=parameters, kvm=kvm,
+                         qmp=self.qmp_path, console=self.console) +
             ["-D", str(self.instructions)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=open(folder / "qemu.log", "wb"))
@@ -217,9 +220,6 @@ class Machine:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-
-    def stop(self):
-        self.cut()
 
     def __enter__(self):
         return self
