@@ -19,6 +19,7 @@ CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 KINDS = {"devdax-2m": (512,), "devdax-4k": (512,), "devdax-1g": (4096,), "two": (512, 512),
          "ext4-dax": (1024,), "xfs-dax": (1024,), "ext4": (1024,), "memmap": ()}
 PARAMETERS = {"memmap": "memmap=512M!1G"}
+PAGES = {"devdax-2m": 2 * MIB, "two": 2 * MIB}  # others: BLOCK
 DEVDAX = ("devdax-2m", "devdax-4k", "two")
 SUITE = ("tour", "pins", "flags", "restart", "leases", "conformance")
 CLIENTS = 2
@@ -73,7 +74,7 @@ class Bed:
             {"DAXPIN_TEST_DEVICES": ":".join(self.found["devices"])}
         return {"DAXPIN_BUILD": "/build", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH":
                 "/tests/mount", "DAXPIN_TEST_KIND": self.kind, "DAXPIN_TEST_DOMAIN": self.domain,
-                **place}
+                "DAXPIN_TEST_PAGE": str(PAGES.get(self.kind, BLOCK)), **place}
 
     def mkfs(self, guest):
         first, *data = self.found["devices"]
@@ -146,6 +147,12 @@ def wrong_devices(bed):
     """Modes of a namespace that cannot be used, sizes and names that have changed."""
     with bed.boot() as guest:
         return run_script(guest, bed, "/tests/guest/wrong_devices.py")
+
+
+def poison(bed):
+    """Pages of data, of metadata and of a client's map are taken away by the kernel."""
+    with bed.boot() as guest:
+        return run_script(guest, bed, "/tests/guest/poison.py", *layout(bed))
 
 
 def flushes(bed):

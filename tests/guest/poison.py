@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""In the guest: the kernel's memory failure handling takes pages of a real device away
+(MADV_HWPOISON) under a live mount. Needs a kernel that has it; Debian's cloud kernel does not.
+
+The kernel unmaps the page and is told to send SIGBUS at once to every process that maps it, not
+only when it is touched; no spoilt mapping of `mount-media_errors` does that. The memory behind an emulated NVDIMM is not lost, so what was there is
+read again afterwards; EIO and the list of bad blocks are that suite's."""
+
+import contextlib
+import ctypes
+import json
+import mmap
+import os
+import signal
+import sys
+import time
+
+import libdaxpin
+from harness import Volume, case, expect, expect_equal, program, run, run_command
+
+BLOCK = 4096
+MADV_HWPOISON = 100
+EARLY_KILL = "/proc/sys/vm/memory_failure_early_kill"
+PAGE = int(os.environ["DAXPIN_TEST_PAGE"])  # bytes of a page of the device
+
+
+def poison(device, offset):
+    """A child does it, for the kernel's first SIGBUS is for who asks."""
+    child = os.fork()
+    if child == 0:
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(device, "r+b", buffering=0) as file:
+            view = mmap.mmap(file.fileno(), PAGE, offset=offset // PAGE * PAGE)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(view))
+        ctypes.string_at(address, 1)  # only a page that is mapped can be taken away
+        libc.madvise(ctypes.c_void_p(address), BLOCK, MADV_HWPOISON)
+        print(f"madvise(MADV_HWPOISON): {os.strerror(ctypes.get_errno())}", flush=True)
+        os._exit(0)
+    expect_killed(child, "who poisons a page")
+
+
+def wait_for(child):
+    """Its status, if it ends within half a minute."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return status
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return 0
+
+
+def expect_killed(child, who):
+    status = wait_for(child)
+    expect(os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGBUS,
+           f"{who} ended with {os.waitstatus_to_exitcode(status)}, not by SIGBUS")
+
+
+@contextlib.contextmanager
+def volume_of_our_own():
+    with Volume(separate="--separate" in sys.argv) as volume:
+        volume.mount()
+        yield volume
+        volume.unmount()
+        volume.fsck()
+
+
+def extents(path):
+    return json.loads(run_command(program("daxpin"), "extents", "--json", path))["extents"]
+
+
+@case("pages of data and of metadata are taken away under the daemon: it lives", bare=True)
+def daemon():
+    with volume_of_our_own() as volume:
+        held = os.urandom(64 * BLOCK)
+        for number in range(200):
+            volume.path(f"name-{number}").write_bytes(held)
+        volume.unmount()
+        dump = json.loads(run_command(program("dump.daxpinfs"), "--json", "tree",
+                                      volume.devices[0]))
+        volume.mount()
+        for number in range(0, 200, 40):
+            first = extents(volume.path(f"name-{number}"))[0]
+            poison(volume.devices[first["device"]], first["device_offset"])
+        for node in dump["nodes"][:5]:
+            poison(volume.devices[0], int(node["block"].split(":")[1]) * BLOCK)
+        for number in range(200):
+            expect_equal(volume.path(f"name-{number}").read_bytes(), held, f"name-{number}")
+        volume.path("after").write_bytes(held)
+        expect(volume.process.poll() is None, "the daemon has died")
+
+
+@case("a page of a mapped file is taken away: its client gets SIGBUS, the daemon lives", bare=True)
+def client():
+    with volume_of_our_own() as volume:
+        path = libdaxpin.pinned_file(volume.path("file"), 4 * PAGE)
+        first = extents(path)[0]
+        ready, say = os.pipe()
+        child = os.fork()
+        if child == 0:
+            with libdaxpin.mapped(path) as mapping:
+                ctypes.string_at(mapping.address, len(mapping))
+                os.write(say, b"mapped")
+                signal.pause()
+        os.close(say)
+        expect_equal(os.read(ready, 6), b"mapped", "what the client says")
+        poison(volume.devices[first["device"]], first["device_offset"])
+        expect_killed(child, "the client")
+        volume.path("after").write_bytes(b"alive")
+        expect_equal(volume.path("after").read_bytes(), b"alive", "the daemon's answer")
+
+
+if __name__ == "__main__":
+    with open(EARLY_KILL, "w", encoding="ascii") as switch:
+        switch.write("1")
+    sys.exit(run())
