@@ -4,8 +4,9 @@
 (MADV_HWPOISON) under a live mount. Needs a kernel that has it; Debian's cloud kernel does not.
 
 The kernel unmaps the page and is told to send SIGBUS at once to every process that maps it, not
-only when it is touched; no spoilt mapping of `mount-media_errors` does that. The memory behind an emulated NVDIMM is not lost, so what was there is
-read again afterwards; EIO and the list of bad blocks are that suite's."""
+only when it is touched; no spoilt mapping of `mount-media_errors` does that. The memory behind an
+emulated NVDIMM is not lost, so what was there is read again afterwards; EIO and the list of bad
+blocks are that suite's."""
 
 import contextlib
 import ctypes
