@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Filesystems that daxpin is compared with, each on memory and at its best options. A peer is a
+context manager over a scratch folder on tmpfs; it yields where it is mounted."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+IMAGE = "2G"
+EXAMPLE = pathlib.Path("/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c")
+
+
+class Missing(Exception):
+    """The peer cannot be had here; the text says what is missing."""
+
+
+def run(*command, **options):
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False, **options)
+    if done.returncode != 0:
+        raise Missing(f"{' '.join(map(str, command))}: {done.stdout.strip()[-300:]}")
+    return done.stdout
+
+
+def need(program, package):
+    if not shutil.which(program):
+        raise Missing(f"{program} is not installed (package {package})")
+
+
+def is_mounted(folder):
+    with open("/proc/self/mountinfo", encoding="utf-8") as lines:
+        return any(line.split()[4] == str(folder) for line in lines)
+
+
+@contextlib.contextmanager
+def mounted(folder, *command):
+    """Runs a command that mounts there; unmounts at the end, and waits until nobody is busy."""
+    folder.mkdir()
+    run(*command)
+    end = time.monotonic() + 10
+    while not is_mounted(folder):
+        if time.monotonic() > end:
+            raise Missing(f"{command[0]} did not mount")
+        time.sleep(0.01)
+    try:
+        yield folder
+    finally:
+        while subprocess.run(["umount", str(folder)], check=False,
+                             stderr=subprocess.DEVNULL).returncode != 0:
+            time.sleep(0.1)
+
+
+def image(scratch, name):
+    path = scratch / f"{name}.img"
+    run("truncate", "-s", IMAGE, path)
+    return path
+
+
+@contextlib.contextmanager
+def tmpfs(scratch, _):
+    """tmpfs: the kernel's, durable in nothing"""
+    folder = scratch / "tmpfs"
+    with mounted(folder, "mount", "-t", "tmpfs", "-o", f"size={IMAGE}", "bench", folder):
+        yield folder
+
+
+@contextlib.contextmanager
+def ext4(scratch, _):
+    """ext4 on a loop device on tmpfs: noatime"""
+    need("mkfs.ext4", "e2fsprogs")
+    disk, folder = image(scratch, "ext4"), scratch / "ext4"
+    run("mkfs.ext4", "-q", disk)
+    with mounted(folder, "mount", "-o", "loop,noatime", disk, folder):
+        yield folder
+
+
+@contextlib.contextmanager
+def passthrough(scratch, _):
+    """passthrough_ll of libfuse over tmpfs: cache=always, timeout=86400; durable in nothing"""
+    need("gcc", "gcc")
+    if not EXAMPLE.exists():
+        raise Missing(f"{EXAMPLE} (package libfuse3-dev)")
+    program, below = scratch / "passthrough_ll", scratch / "below"
+    flags = run("pkg-config", "--cflags", "--libs", "fuse3").split()
+    run("gcc", "-O2", "-D_GNU_SOURCE", EXAMPLE, *flags, "-o", program)
+    below.mkdir()
+    folder = scratch / "passthrough"
+    with mounted(folder, program, "-o", f"source={below},cache=always,timeout=86400", folder):
+        yield folder
+
+
+@contextlib.contextmanager
+def fuse2fs(scratch, _):
+    """fuse2fs on a file on tmpfs: fakeroot, kernel_cache"""
+    need("fuse2fs", "fuse2fs")
+    disk, folder = image(scratch, "fuse2fs"), scratch / "fuse2fs"
+    run("mkfs.ext4", "-q", disk)
+    with mounted(folder, "fuse2fs", disk, folder, "-o", "fakeroot,kernel_cache"):
+        yield folder
+
+
+@contextlib.contextmanager
+def ntfs_3g(scratch, _):
+    """ntfs-3g on a file on tmpfs: big_writes, noatime"""
+    need("ntfs-3g", "ntfs-3g")
+    disk, folder = image(scratch, "ntfs"), scratch / "ntfs"
+    run("mkntfs", "-q", "-Q", "-F", disk)
+    with mounted(folder, "ntfs-3g", disk, folder, "-o", "big_writes,noatime"):
+        yield folder
+
+
+@contextlib.contextmanager
+def daxpin(scratch, build):
+    """daxpinfs on a file on tmpfs: domain=cache_line, assumed; everything durable on return"""
+    disk, folder = scratch / "daxpin.img", scratch / "daxpin"
+    run(build / "src/tools/mkfs/mkfs.daxpinfs", "--size", IMAGE, disk)
+    with mounted(folder, build / "src/fusefs/daxpinfs", disk, folder, "-o", "domain=cache_line"):
+        yield folder
+
+
+PEERS = {"passthrough": passthrough, "daxpin": daxpin, "tmpfs": tmpfs, "ext4": ext4,
+         "fuse2fs": fuse2fs, "ntfs-3g": ntfs_3g}
+
+
+def environment():
+    """What a reader must know of the machine."""
+    cpu = next(line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
+               if line.startswith("model name"))
+    return {"cpu": cpu, "cores": os.cpu_count(), "kernel": os.uname().release,
+            "date": time.strftime("%Y-%m-%d")}
