@@ -21,10 +21,10 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
-#include <span>
 #include <string>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -229,7 +229,7 @@ Timed appending(const Place &place, std::size_t length) {
             }};
 }
 
-// Somewhere in the filled file, never twice in a row at the same place.
+// A multiple of `length` in the filled file, the same sequence in every run.
 std::size_t somewhere(std::size_t length) {
     static std::mt19937_64 random(1);
     return random() % (file_bytes / length) * length;

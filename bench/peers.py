@@ -48,15 +48,12 @@ def mounted(folder, *command):
     try:
         yield folder
     finally:
+        end = time.monotonic() + 10
         while subprocess.run(["umount", str(folder)], check=False,
                              stderr=subprocess.DEVNULL).returncode != 0:
+            if time.monotonic() > end:
+                raise Missing(f"{folder} stays busy")
             time.sleep(0.1)
-
-
-def image(scratch, name):
-    path = scratch / f"{name}.img"
-    run("truncate", "-s", IMAGE, path)
-    return path
 
 
 @contextlib.contextmanager
@@ -67,14 +64,33 @@ def tmpfs(scratch, _):
         yield folder
 
 
-@contextlib.contextmanager
+def on_image(scratch, name, package, make, mount):
+    """A filesystem in a file on tmpfs: make is the words before the file's name, mount(file, folder)
+    the whole command."""
+    need(make[0], package)
+    disk, folder = scratch / f"{name}.img", scratch / name
+    run("truncate", "-s", IMAGE, disk)
+    run(*make, disk)
+    return mounted(folder, *mount(disk, folder))
+
+
 def ext4(scratch, _):
     """ext4 on a loop device on tmpfs: noatime"""
-    need("mkfs.ext4", "e2fsprogs")
-    disk, folder = image(scratch, "ext4"), scratch / "ext4"
-    run("mkfs.ext4", "-q", disk)
-    with mounted(folder, "mount", "-o", "loop,noatime", disk, folder):
-        yield folder
+    return on_image(scratch, "ext4", "e2fsprogs", ["mkfs.ext4", "-q"],
+                    lambda disk, folder: ["mount", "-o", "loop,noatime", disk, folder])
+
+
+def fuse2fs(scratch, _):
+    """fuse2fs on a file on tmpfs: fakeroot, kernel_cache"""
+    need("fuse2fs", "fuse2fs")
+    return on_image(scratch, "fuse2fs", "e2fsprogs", ["mkfs.ext4", "-q"],
+                    lambda disk, folder: ["fuse2fs", disk, folder, "-o", "fakeroot,kernel_cache"])
+
+
+def ntfs_3g(scratch, _):
+    """ntfs-3g on a file on tmpfs: big_writes, noatime"""
+    return on_image(scratch, "ntfs-3g", "ntfs-3g", ["mkntfs", "-q", "-Q", "-F"],
+                    lambda disk, folder: ["ntfs-3g", disk, folder, "-o", "big_writes,noatime"])
 
 
 @contextlib.contextmanager
@@ -89,26 +105,6 @@ def passthrough(scratch, _):
     below.mkdir()
     folder = scratch / "passthrough"
     with mounted(folder, program, "-o", f"source={below},cache=always,timeout=86400", folder):
-        yield folder
-
-
-@contextlib.contextmanager
-def fuse2fs(scratch, _):
-    """fuse2fs on a file on tmpfs: fakeroot, kernel_cache"""
-    need("fuse2fs", "fuse2fs")
-    disk, folder = image(scratch, "fuse2fs"), scratch / "fuse2fs"
-    run("mkfs.ext4", "-q", disk)
-    with mounted(folder, "fuse2fs", disk, folder, "-o", "fakeroot,kernel_cache"):
-        yield folder
-
-
-@contextlib.contextmanager
-def ntfs_3g(scratch, _):
-    """ntfs-3g on a file on tmpfs: big_writes, noatime"""
-    need("ntfs-3g", "ntfs-3g")
-    disk, folder = image(scratch, "ntfs"), scratch / "ntfs"
-    run("mkntfs", "-q", "-Q", "-F", disk)
-    with mounted(folder, "ntfs-3g", disk, folder, "-o", "big_writes,noatime"):
         yield folder
 
 
