@@ -80,6 +80,8 @@ Result<Volume::ExtentsReply> Volume::extents(InodeNumber number, Handle handle, 
 
 Result<std::vector<ExtentInfo>> Volume::show_extents(InodeNumber number) {
     Engine &engine = *impl_;
+    if (!engine.options.dax)
+        return Errc::unsupported;
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     const SharedLock lock(inode->mutex);
     DAXPIN_TRY_ASSIGN(const auto extents,

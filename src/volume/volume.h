@@ -164,7 +164,8 @@ class Volume {
     };
     Result<ExtentsReply> extents(InodeNumber inode, Handle handle, std::uint64_t from,
                                  std::uint64_t generation, std::size_t limit);
-    // The same without a lease, for people to look at (user.daxpin.extents).
+    // The same without a lease, for people to look at (user.daxpin.extents). ERRORS: unsupported
+    // (dax=off).
     Result<std::vector<ExtentInfo>> show_extents(InodeNumber inode);
     Result<void> sync_range(InodeNumber inode, immutable::ByteRange range);
 

@@ -119,7 +119,8 @@ Result<void> status(const std::string &path, bool as_json) {
 Result<void> extents(const std::string &path, bool as_json) {
     DAXPIN_TRY_ASSIGN(const auto text, attribute(path, "user.daxpin.extents"));
     if (!text)
-        return Error{Errc::not_a_tty, path + ": no regular file on a daxpin filesystem"};
+        return Error{Errc::not_a_tty, path + ": no regular file on a daxpin filesystem, or one "
+                                             "that is mounted with dax=off"};
     json list = json::array();
     std::istringstream lines(*text);
     if (!as_json)

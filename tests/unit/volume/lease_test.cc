@@ -111,6 +111,7 @@ TEST_CASE("lease: EROFS on a read-only mount, EOPNOTSUPP with dax=off", "[volume
         LeaseFixture f(options);
         CHECK(fails(f.lease(false), Errc::unsupported));
         CHECK(fails(f.volume().extents(f.file(), f.reader(), 0, 0, 10), Errc::unsupported));
+        CHECK(fails(f.volume().show_extents(f.file()), Errc::unsupported));
         must(f.volume().pin(root_caller(), f.file(), {})); // pins still hold
     }
 }
