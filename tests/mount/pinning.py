@@ -108,8 +108,8 @@ class Extent:
     flags: int
 
 
-def extents(fd, generation=(0, 0)):
-    found, cursor = [], 0
+def extents(fd, generation=(0, 0), cursor=0):
+    found = []
     while cursor != END:
         data = EXTENTS.pack(cursor, *generation, 0, 0, 0, 0, 0, 0) + bytes(EXTENTS_MAX * EXTENT.size)
         reply = call(fd, IOC_EXTENTS, data)

@@ -1,50 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The errno contract of docs/pinning.md through the real mount, row by row."""
+"""Pins and leases through the real mount: what they do, and what outlives what. Their table of errors
+is errno_table.py's."""
 
-import contextlib
 import errno
 import mmap
 import os
 import sys
 
 import pinning
-from harness import MIB, Skip, case, expect, expect_equal, expect_errno, require_root, run
+from files import SIZE, changed_flag, is_pinned, make_file, make_pinned, opened
+from harness import MIB, case, expect, expect_equal, expect_errno, require_root, run
 from pinning import BLOCK, open_direct
-from syscalls import (KEEP_SIZE, RENAME_EXCHANGE, ZERO_RANGE, as_user, fallocate, punch, rename2)
-
-SIZE = 64 * BLOCK
-
-
-@contextlib.contextmanager
-def opened(path, flags=os.O_RDWR):
-    fd = open_direct(path, flags)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def make_file(folder, name="file", size=SIZE):
-    path = folder / name
-    with opened(path, os.O_RDWR | os.O_CREAT) as fd:
-        if size:
-            memory = mmap.mmap(-1, size)  # aligned, as direct I/O may ask
-            memory[:] = bytes(range(256)) * (size // 256)
-            os.pwrite(fd, memory, 0)
-    return path
-
-
-def make_pinned(folder, name="file", **arguments):
-    path = make_file(folder, name)
-    with opened(path) as fd:
-        pinning.pin(fd, **arguments)
-    return path
-
-
-def is_pinned(path):
-    with opened(path, os.O_RDONLY) as fd:
-        return bool(pinning.status(fd).flags & pinning.STATUS_PINNED)
+from syscalls import fallocate, punch
 
 
 @case("pin: whole file, shown by STATUS, and again is no error; unpin likewise")
@@ -77,87 +45,16 @@ def pin_ranges(_, folder):
         expect_equal(pinning.status(fd).pinned_bytes, 0, "pinned bytes")
 
 
-@case("pin, unpin, extend on a descriptor not open for writing: EBADF")
-def read_only_descriptor(_, folder):
-    path = make_file(folder)
-    with opened(path, os.O_RDONLY) as fd:
-        for request in (pinning.pin, pinning.unpin, lambda fd: pinning.extend(fd, 2 * SIZE)):
-            with expect_errno(errno.EBADF):
-                request(fd)
-
-
-@case("pin: bad ranges, alignments, flags and file types: EINVAL")
-def invalid_requests(_, folder):
-    path = make_file(folder)
-    huge = (1 << 64) - BLOCK
-    with opened(path) as fd:
-        for arguments in ({"offset": 1, "length": BLOCK}, {"offset": SIZE, "length": BLOCK},
-                          {"offset": 0, "length": SIZE + BLOCK},
-                          {"offset": huge, "length": 2 * BLOCK},
-                          {"offset": BLOCK, "length": END_OF_RANGE}, {"align": 3 * BLOCK},
-                          {"align": 512}, {"flags": 0x80}, {"reserved": 1}):
+@case("unknown flags, reserved bytes and kinds of lease: EINVAL")
+def unknown(_, folder):
+    with opened(make_file(folder)) as fd:
+        for request in (lambda: pinning.pin(fd, flags=0x80), lambda: pinning.pin(fd, reserved=1),
+                        lambda: pinning.unpin(fd, flags=pinning.PREPARE),
+                        lambda: pinning.extend(fd, 2 * SIZE, flags=1),
+                        lambda: pinning.lease(fd, 0), lambda: pinning.lease(fd, 3),
+                        lambda: pinning.lease(fd, pinning.LEASE_READ, flags=0x80)):
             with expect_errno(errno.EINVAL):
-                pinning.pin(fd, **arguments)
-        with expect_errno(errno.EINVAL):
-            pinning.unpin(fd, 1, BLOCK)
-    with opened(make_file(folder, "empty", 0)) as fd, expect_errno(errno.EINVAL):
-        pinning.pin(fd)
-    directory = os.open(folder, os.O_RDONLY)
-    with expect_errno(errno.EINVAL, errno.EBADF):
-        pinning.pin(directory)
-    os.close(directory)
-    with opened(path) as fd:
-        os.unlink(path)
-        with expect_errno(errno.EINVAL):
-            pinning.pin(fd)
-
-
-END_OF_RANGE = (1 << 64) - 1
-
-
-@case("pin by somebody who is not the owner: EPERM")
-def foreign_caller(_, folder):
-    require_root("several users")
-    path = make_file(folder)
-    os.chmod(path, 0o666)
-    os.chmod(folder, 0o777)
-
-    def request():
-        with opened(path) as fd:
-            pinning.pin(fd)
-    expect_equal(as_user(1000, request), errno.EPERM, "errno")
-    expect(not is_pinned(path), "pinned all the same")
-    os.chown(path, 1000, 1000)
-    expect_equal(as_user(1000, request), 0, "errno of the owner")
-
-
-@case("pin of a +i or +a file: EPERM, unpin too")
-def flagged_file(_, folder):
-    require_root("chattr +i")
-    for letter in "ia":
-        path = make_file(folder, f"free-{letter}")
-        pinned = make_pinned(folder, f"pinned-{letter}")
-        with changed_flag(letter, path, pinned):
-            with expect_errno(errno.EPERM):
-                os.setxattr(path, "user.daxpin.pin", b"1")
-            with expect_errno(errno.EPERM):
-                os.setxattr(pinned, "user.daxpin.pin", b"0")
-            with expect_errno(errno.EPERM), opened(path) as fd:
-                pinning.pin(fd)
-
-
-@contextlib.contextmanager
-def changed_flag(letter, *paths):
-    import subprocess
-    try:
-        done = subprocess.run(["chattr", "+" + letter, *map(str, paths)], stderr=subprocess.PIPE,
-                              text=True, check=False)
-        if done.returncode != 0:
-            raise Skip(f"chattr: {done.stderr.strip()}")
-        yield
-    finally:
-        subprocess.run(["chattr", "-" + letter, *map(str, paths)], stderr=subprocess.DEVNULL,
-                       check=False)
+                request()
 
 
 @case("+i on a pinned file: readable, open for writing, and every change but a store is EPERM")
@@ -204,33 +101,6 @@ def holes(_, folder):
         expect_equal(pinning.status(fd).pinned_bytes, 2 * SIZE, "pinned bytes")
 
 
-@case("PREPARE with more space needed than there is: ENOSPC, nothing pinned", size=64 * MIB)
-def prepare_without_space(volume):
-    path = make_file(volume.mountpoint)
-    with opened(path) as fd:
-        os.ftruncate(fd, 1 << 40)
-        with expect_errno(errno.ENOSPC):
-            pinning.pin(fd, flags=pinning.PREPARE)
-        expect_equal(pinning.status(fd).flags & pinning.STATUS_PINNED, 0, "flags")
-        expect_equal(os.fstat(fd).st_size, 1 << 40, "size")
-        os.ftruncate(fd, SIZE)
-        pinning.pin(fd)
-        with expect_errno(errno.ENOSPC):
-            pinning.extend(fd, 1 << 40)
-        expect_equal(os.fstat(fd).st_size, SIZE, "size")
-
-
-@case("pin while a handle opened in cached mode is there: EBUSY, and allowed when it is gone")
-def cached_handle(_, folder):
-    path = make_file(folder)
-    cached = os.open(path, os.O_RDONLY)
-    with opened(path) as fd:
-        with expect_errno(errno.EBUSY):
-            pinning.pin(fd)
-        os.close(cached)
-        pinning.pin(fd)
-
-
 @case("every open of a pinned file is direct; a shared mapping through FUSE is refused")
 def direct_opens(_, folder):
     path = make_pinned(folder)
@@ -240,77 +110,6 @@ def direct_opens(_, folder):
         private = mmap.mmap(file.fileno(), BLOCK, flags=mmap.MAP_PRIVATE)
         expect_equal(private[:4], bytes(range(4)))
         private.close()
-
-
-@case("a pinned range refuses whatever would change its map: ETXTBSY")
-def frozen_map(_, folder):
-    path = make_pinned(folder)
-    other = make_file(folder, "other")
-    with opened(path) as fd, opened(other) as source:
-        for change in (lambda: os.ftruncate(fd, 0), lambda: os.ftruncate(fd, SIZE - BLOCK),
-                       lambda: os.ftruncate(fd, SIZE + 1), lambda: punch(fd, 0, BLOCK),
-                       lambda: fallocate(fd, ZERO_RANGE, 0, BLOCK),
-                       lambda: fallocate(fd, 0, 0, SIZE + BLOCK),
-                       lambda: os.pwrite(fd, bytes(BLOCK), SIZE),
-                       lambda: os.copy_file_range(source, fd, BLOCK, 0, SIZE),
-                       lambda: os.close(os.open(path, os.O_WRONLY | os.O_TRUNC))):
-            with expect_errno(errno.ETXTBSY):
-                change()
-        expect_equal(os.fstat(fd).st_size, SIZE, "size")
-        expect_equal(os.pread(fd, 4, 0), bytes(range(4)))
-        expect_equal(pinning.status(fd).pinned_bytes, SIZE, "pinned bytes")
-
-
-@case("a pinned file allows what leaves its map alone")
-def allowed_changes(_, folder):
-    path = make_pinned(folder)
-    other = make_file(folder, "other")
-    with opened(path) as fd, opened(other) as source:
-        os.ftruncate(fd, SIZE)
-        fallocate(fd, 0, 0, SIZE)
-        fallocate(fd, KEEP_SIZE, BLOCK, BLOCK)
-        os.pwrite(fd, b"\x55" * BLOCK, BLOCK)
-        expect_equal(os.pread(fd, 4, BLOCK), b"\x55" * 4)
-        expect_equal(os.copy_file_range(source, fd, BLOCK, 0, 2 * BLOCK), BLOCK, "copied")
-        os.chmod(path, 0o600)
-        os.utime(path, ns=(1, 2))
-        os.setxattr(path, "user.x", b"1")
-        os.link(path, folder / "second")
-        os.rename(path, folder / "moved")
-        rename2(folder / "moved", other, RENAME_EXCHANGE)
-    expect(is_pinned(other), "the pin did not move with the file")
-
-
-@case("partial pin: append beyond it and inside its last block is allowed")
-def append_to_partial(_, folder):
-    path = make_file(folder, size=4 * BLOCK)
-    with open(path, "ab") as file:
-        file.write(b"tail")
-    with opened(path) as fd:
-        pinning.pin(fd, 0, 4 * BLOCK)
-    with open(path, "ab") as file:
-        file.write(b"x" * 10000)
-    expect_equal(path.stat().st_size, 4 * BLOCK + 4 + 10000, "size")
-    with expect_errno(errno.ETXTBSY):
-        os.truncate(path, BLOCK)
-    os.truncate(path, 4 * BLOCK)
-
-
-@case("unlink and rename over the last name of a pinned file: EPERM; one of several is allowed")
-def last_name(_, folder):
-    path = make_pinned(folder)
-    victim = make_file(folder, "victim")
-    with expect_errno(errno.EPERM):
-        os.unlink(path)
-    with expect_errno(errno.EPERM):
-        os.rename(victim, path)
-    os.link(path, folder / "second")
-    os.unlink(path)
-    with expect_errno(errno.EPERM):
-        os.unlink(folder / "second")
-    with opened(folder / "second") as fd:
-        pinning.unpin(fd)
-    os.unlink(folder / "second")
 
 
 @case("attributes: user.daxpin.* pin, show and unpin, and stay out of listxattr")
@@ -356,22 +155,6 @@ def leases(_, folder):
         with expect_errno(errno.ENOLCK):
             pinning.extents(fd)
         pinning.unpin(other)
-
-
-@case("lease: refused on descriptors and files that cannot carry it")
-def lease_refusals(_, folder):
-    path = make_file(folder)
-    with opened(path, os.O_RDONLY) as fd:
-        with expect_errno(errno.EBADF):
-            pinning.lease(fd, pinning.LEASE_WRITE)
-        for access in (0, 3):
-            with expect_errno(errno.EINVAL):
-                pinning.lease(fd, access)
-        pinning.lease(fd, pinning.LEASE_READ)
-    require_root("chattr +a")
-    with changed_flag("a", path), opened(path, os.O_WRONLY | os.O_APPEND) as fd:
-        with expect_errno(errno.EPERM):
-            pinning.lease(fd, pinning.LEASE_WRITE)
 
 
 @case("write lease: seals the map until the descriptor is closed")
