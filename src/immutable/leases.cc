@@ -100,7 +100,9 @@ const std::vector<std::uint32_t> &Leases::keep(MediaRun run, BlockRange range) {
             holders.push_back(lease.holder.uid);
     std::sort(holders.begin(), holders.end());
     holders.erase(std::unique(holders.begin(), holders.end()), holders.end());
-    return kept_.emplace_back(Kept{run, range, next_id_, std::move(holders)}).holders;
+    const auto kept =
+        kept_.emplace(run.start, Kept{run.count, range, next_id_, std::move(holders)});
+    return kept->second.holders;
 }
 
 bool Leases::is_leased(const Kept &kept) const {
@@ -112,18 +114,18 @@ bool Leases::is_leased(const Kept &kept) const {
 std::vector<Returned> Leases::take_returned() {
     std::vector<Returned> returned;
     returned.reserve(kept_.size()); // nothing may fail once they are taken
-    std::erase_if(kept_, [&](Kept &kept) {
+    std::erase_if(kept_, [&](auto &entry) {
+        auto &[start, kept] = entry;
         if (is_leased(kept))
             return false;
-        returned.push_back({kept.run, std::move(kept.holders)});
+        returned.push_back({{start, kept.count}, std::move(kept.holders)});
         return true;
     });
     return returned;
 }
 
 bool Leases::keeps(MediaBlock start) const {
-    return std::any_of(kept_.begin(), kept_.end(),
-                       [&](const Kept &kept) { return kept.run.start == start; });
+    return kept_.contains(start);
 }
 
 } // namespace daxpin::immutable

@@ -11,6 +11,7 @@
 #include "immutable/pin_table.h"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -79,7 +80,7 @@ class Leases {
 
   private:
     struct Kept {
-        MediaRun run;
+        BlockCount count;
         BlockRange range;
         LeaseId before; // later leases never saw these blocks
         std::vector<std::uint32_t> holders;
@@ -87,7 +88,9 @@ class Leases {
     bool is_leased(const Kept &kept) const;
 
     std::vector<Lease> leases_;
-    std::vector<Kept> kept_;
+    // By where the run begins. Where memory ran out when its leases ended, one may be here that has
+    // left the quarantine since, and has come again.
+    std::multimap<MediaBlock, Kept> kept_;
     std::uint64_t generation_ = 1;
     LeaseId next_id_ = 1;
 };

@@ -3,6 +3,8 @@
 #include "immutable/leases.h"
 #include "support/catch.h"
 
+#include <ctime>
+
 using namespace daxpin;
 using immutable::BlockRange;
 using immutable::Leases;
@@ -83,6 +85,21 @@ TEST_CASE("lease: what was freed under it is kept until the last one of its time
     CHECK(leases.take_returned() == std::vector{immutable::Returned{run, {0}}});
     CHECK_FALSE(leases.keeps(run.start));
     CHECK(leases.take_returned().empty());
+}
+
+TEST_CASE("lease: a run is found among very many that are kept", "[immutable]") {
+    constexpr std::uint64_t count = 200'000;
+    Leases leases;
+    leases.grant(1, range(0, count), false);
+    for (std::uint64_t i = 0; i < count; ++i)
+        leases.keep({{2 * i}, {1}}, range(i, 1));
+    const std::clock_t begin = std::clock();
+    bool right = true;
+    for (std::uint64_t i = 0; i < 2 * count; ++i)
+        right = right && leases.keeps({i * 7919 % (2 * count)}) == (i * 7919 % 2 == 0);
+    CHECK(right);
+    // Looking at each takes ten times as long.
+    CHECK((std::clock() - begin) / CLOCKS_PER_SEC < 5);
 }
 
 TEST_CASE("lease: of a range that part is leased which holds all leases over it", "[immutable]") {
