@@ -207,7 +207,7 @@ struct daxpin_leases {          /* asked of any file or directory, about the who
 /* struct daxpin_quarantined.flags */
 #define DAXPIN_QUARANTINE_LOST 0x1u /* some of it for leases of an earlier daemon */
 
-struct daxpin_quarantined { /* what of one file is in quarantine; the file may be gone */
+struct daxpin_quarantined { /* what of one file is in a part of the quarantine; it may be gone */
     __aligned_u64 inode;
     __aligned_u64 generation;
     __aligned_u64 bytes;
@@ -219,7 +219,7 @@ struct daxpin_quarantined { /* what of one file is in quarantine; the file may b
 
 struct daxpin_quarantine { /* asked of any file or directory, about the whole volume */
     __aligned_u64 cursor;  /* in: 0 at first; out: where to go on, ~0 at the end */
-    __u32 count;           /* out */
+    __u32 count;           /* out; what is told of a file on several pages adds up */
     __u32 flags;
     struct daxpin_quarantined files[DAXPIN_QUARANTINE_MAX]; /* out */
 };

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <daxpin/ioctl.h>
 #include <memory>
-#include <tuple>
 #include <unistd.h>
 
 namespace daxpin::fusefs {
@@ -43,16 +42,14 @@ IoctlAnswer leases(Filesystem &fs, const IoctlRequest &request) {
         return Errc::invalid;
     const auto out = std::make_unique<daxpin_leases>();
     out->cursor_inode = at_end;
-    for (const auto &info : fs.volume.leases()) {
-        const auto wire = to_wire(info);
-        if (std::tie(wire.inode, wire.id) < std::tie(in->cursor_inode, in->cursor_id))
-            continue;
+    for (const auto &info :
+         fs.volume.leases({in->cursor_inode}, in->cursor_id, DAXPIN_LEASES_MAX + 1)) {
         if (out->count == DAXPIN_LEASES_MAX) {
-            out->cursor_inode = wire.inode;
-            out->cursor_id = wire.id;
+            out->cursor_inode = info.inode.value;
+            out->cursor_id = info.lease.id;
             break;
         }
-        out->leases[out->count++] = wire;
+        out->leases[out->count++] = to_wire(info);
     }
     return ioctl_out(request, *out);
 }
@@ -62,15 +59,9 @@ IoctlAnswer quarantine(Filesystem &fs, const IoctlRequest &request) {
     if (in->flags != 0)
         return Errc::invalid;
     const auto out = std::make_unique<daxpin_quarantine>();
-    out->cursor = at_end;
-    DAXPIN_TRY_ASSIGN(const auto files, fs.volume.quarantine());
-    for (const auto &info : files) {
-        if (info.inode.value < in->cursor)
-            continue;
-        if (out->count == DAXPIN_QUARANTINE_MAX) {
-            out->cursor = info.inode.value;
-            break;
-        }
+    DAXPIN_TRY_ASSIGN(const auto page, fs.volume.quarantine({in->cursor}, DAXPIN_QUARANTINE_MAX));
+    out->cursor = page.next ? page.next->value : at_end;
+    for (const auto &info : page.files) {
         auto &file = out->files[out->count++];
         file.inode = info.inode.value;
         file.generation = info.generation;

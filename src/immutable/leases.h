@@ -53,7 +53,7 @@ class Leases {
     const Lease *find(std::uint64_t handle, LeaseId id) const;
 
     bool holds_write(std::uint64_t handle) const;
-    const std::vector<Lease> &all() const { return leases_; }
+    const std::vector<Lease> &all() const { return leases_; } // by id
     bool empty() const { return leases_.empty(); }
     std::size_t count() const { return leases_.size(); }
     bool overlaps(BlockRange range) const;

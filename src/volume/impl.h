@@ -159,8 +159,9 @@ class Engine {
     void prove_absence(std::vector<MediaRun> mapped);
     void note_unproven() { awaits_proof_.store(true); }
     Result<void> forget_leases(InodeNumber number);
-    std::vector<LeaseInfo> show_leases();
-    Result<std::vector<QuarantineInfo>> show_quarantine();
+    std::vector<LeaseInfo> show_leases(InodeNumber from, immutable::LeaseId from_id,
+                                       std::size_t limit);
+    Result<QuarantinePage> show_quarantine(MediaBlock from, std::size_t limit);
     immutable::LeaseAccounts lease_accounts{options.lease_limits};
 
     // ---- the files half; contracts for the other one ----
@@ -231,6 +232,8 @@ class Engine {
     mutable Mutex damage_mutex_;                                       // a leaf
     DamageReport damage_ GUARDED_BY(damage_mutex_);
     bool is_mapped(MediaRun run) const;
+    // The first inode with leases from `from` on.
+    std::optional<InodeNumber> next_leased(InodeNumber from);
     mutable Mutex leased_mutex_; // a leaf
     std::unordered_set<InodeNumber> leased_here_ GUARDED_BY(leased_mutex_);
     std::set<InodeNumber> leased_now_ GUARDED_BY(leased_mutex_);

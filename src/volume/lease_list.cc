@@ -19,22 +19,28 @@ void Engine::note_leases(const CachedInode &inode) {
         leased_now_.insert(inode.number);
 }
 
-std::vector<LeaseInfo> Engine::show_leases() {
-    std::vector<InodeNumber> numbers;
-    {
-        const MutexLock lock(leased_mutex_);
-        numbers.assign(leased_now_.begin(), leased_now_.end());
-    }
-    std::vector<LeaseInfo> all;
-    for (const InodeNumber number : numbers) {
-        const auto inode = get(number);
+std::optional<InodeNumber> Engine::next_leased(InodeNumber from) {
+    const MutexLock lock(leased_mutex_);
+    const auto next = leased_now_.lower_bound(from);
+    return next == leased_now_.end() ? std::nullopt : std::optional{*next};
+}
+
+std::vector<LeaseInfo> Engine::show_leases(InodeNumber from, immutable::LeaseId from_id,
+                                           std::size_t limit) {
+    std::vector<LeaseInfo> page;
+    for (auto number = next_leased(from); number && page.size() < limit;
+         number = next_leased({number->value + 1})) {
+        const auto inode = get(*number);
         if (!inode)
             continue; // gone since
         const SharedLock lock((*inode)->mutex);
-        for (const auto &lease : (*inode)->leases.all())
-            all.push_back({number, lease});
+        const auto &all = (*inode)->leases.all();
+        auto lease =
+            std::ranges::lower_bound(all, *number == from ? from_id : 0, {}, &immutable::Lease::id);
+        for (; lease != all.end() && page.size() < limit; ++lease)
+            page.push_back({*number, *lease});
     }
-    return all;
+    return page;
 }
 
 namespace {
@@ -55,9 +61,10 @@ Result<void> for_each_entry(const immutable::QuarantineTable &table, Visit visit
 
 } // namespace
 
-Result<std::vector<QuarantineInfo>> Engine::show_quarantine() {
+Result<QuarantinePage> Engine::show_quarantine(MediaBlock from, std::size_t limit) {
+    DAXPIN_TRY_ASSIGN(const auto entries, quarantine->list(from, limit));
     std::map<std::pair<InodeNumber, std::uint64_t>, QuarantineInfo> files;
-    DAXPIN_TRY(for_each_entry(*quarantine, [&](const Quarantined &entry) {
+    for (const Quarantined &entry : entries) {
         auto &info = files[{entry.inode, entry.generation}];
         info.inode = entry.inode;
         info.generation = entry.generation;
@@ -69,11 +76,13 @@ Result<std::vector<QuarantineInfo>> Engine::show_quarantine() {
                 kept = (*inode)->leases.keeps(entry.run.start);
             }
         info.lost = info.lost || !kept;
-    }));
-    std::vector<QuarantineInfo> all;
+    }
+    QuarantinePage page;
     for (const auto &[key, info] : files)
-        all.push_back(info);
-    return all;
+        page.files.push_back(info);
+    if (entries.size() == limit)
+        page.next = entries.back().run.start + BlockCount{1};
+    return page;
 }
 
 Result<void> Engine::forget_leases(InodeNumber number) {
@@ -125,11 +134,12 @@ bool Volume::asked_back(InodeNumber number) {
 Result<void> Volume::forget_leases(InodeNumber inode) {
     return impl_->forget_leases(inode);
 }
-std::vector<LeaseInfo> Volume::leases() {
-    return impl_->show_leases();
+std::vector<LeaseInfo> Volume::leases(InodeNumber from, immutable::LeaseId from_id,
+                                      std::size_t limit) {
+    return impl_->show_leases(from, from_id, limit);
 }
-Result<std::vector<QuarantineInfo>> Volume::quarantine() {
-    return impl_->show_quarantine();
+Result<QuarantinePage> Volume::quarantine(MediaBlock from, std::size_t limit) {
+    return impl_->show_quarantine(from, limit);
 }
 
 } // namespace daxpin::volume

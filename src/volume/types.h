@@ -166,12 +166,17 @@ struct LeaseInfo {
     immutable::Lease lease;
 };
 
-// What of one file is in quarantine.
+// What of one file is in quarantine, of some runs.
 struct QuarantineInfo {
     InodeNumber inode;
     std::uint64_t generation = 0;
     std::uint64_t bytes = 0;
     bool lost = false; // some of it for leases that this daemon did not grant
+};
+
+struct QuarantinePage {
+    std::vector<QuarantineInfo> files; // by inode and generation
+    std::optional<MediaBlock> next;    // where to go on; none at the end
 };
 
 enum class BadBlockUse { unknown, file, metadata, free };

@@ -62,9 +62,10 @@ class Volume {
     // The same of one file, by somebody who knows; of the root directory: of all, removed ones
     // included. ERRORS: busy while the file is leased.
     Result<void> forget_leases(InodeNumber inode);
-    // All leases, by inode and id; and the files whose blocks are in quarantine, by inode.
-    std::vector<LeaseInfo> leases();
-    Result<std::vector<QuarantineInfo>> quarantine();
+    // At most `limit` leases by inode and id, from these two on.
+    std::vector<LeaseInfo> leases(InodeNumber from, immutable::LeaseId from_id, std::size_t limit);
+    // Whose the next `limit` runs in quarantine are, in the order of the devices.
+    Result<QuarantinePage> quarantine(MediaBlock from, std::size_t limit);
 
     // --- names ---
     Result<Attributes> lookup(InodeNumber parent, std::string_view name);

@@ -9,8 +9,10 @@
 #include <ctime>
 #include <fmt/format.h>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 
 namespace daxpin::tool {
 
@@ -22,7 +24,8 @@ constexpr std::uint64_t at_end = ~std::uint64_t{0};
 
 struct Leasing {
     std::vector<daxpin_lease_info> leases;
-    std::vector<daxpin_quarantined> quarantined;
+    // By inode and generation: a call tells of a part of the quarantine.
+    std::map<std::pair<std::uint64_t, std::uint64_t>, daxpin_quarantined> quarantined;
     PathsByInode paths;
 };
 
@@ -37,12 +40,17 @@ Result<Leasing> ask(const std::string &mount_point) {
     auto quarantine = std::make_unique<daxpin_quarantine>();
     for (; quarantine->cursor != at_end; quarantine->count = 0) {
         DAXPIN_TRY(request(mount_point, fd.get(), DAXPIN_IOC_QUARANTINE, quarantine.get()));
-        found.quarantined.insert(found.quarantined.end(), quarantine->files,
-                                 quarantine->files + quarantine->count);
+        for (const auto &part : std::span(quarantine->files).first(quarantine->count)) {
+            auto &file = found.quarantined[{part.inode, part.generation}];
+            file.inode = part.inode;
+            file.generation = part.generation;
+            file.bytes += part.bytes;
+            file.flags |= part.flags;
+        }
     }
     for (const auto &lease : found.leases)
         found.paths[lease.inode];
-    for (const auto &file : found.quarantined)
+    for (const auto &[key, file] : found.quarantined)
         found.paths[file.inode];
     find_paths(mount_point, found.paths);
     return found;
@@ -87,7 +95,7 @@ void print_json(const std::string &path, const Leasing &found) {
                           {"age_seconds", age_seconds(lease)},
                           {"asked_back", is_asked_back(lease)}});
     json quarantined = json::array();
-    for (const auto &file : found.quarantined)
+    for (const auto &[key, file] : found.quarantined)
         quarantined.push_back({{"inode", file.inode},
                                {"generation", file.generation},
                                {"paths", found.paths.at(file.inode)},
@@ -104,7 +112,7 @@ void print_text(const Leasing &found) {
                    names_of(found.paths, lease.inode), access_text(lease), lease.offset,
                    lease.offset + lease.length - 1, lease.uid, lease.pid, command_of(lease.pid),
                    age_seconds(lease), is_asked_back(lease) ? ", asked back" : "");
-    for (const auto &file : found.quarantined)
+    for (const auto &[key, file] : found.quarantined)
         fmt::print(
             "{}: {} in quarantine{}\n", names_of(found.paths, file.inode), size_text(file.bytes),
             (file.flags & DAXPIN_QUARANTINE_LOST) != 0 ? ", for leases of an earlier daemon too"

@@ -4,6 +4,7 @@
 // that is not known, until the next boot.
 #include "file_helpers.h"
 
+#include <ctime>
 #include <set>
 #include <tuple>
 
@@ -103,6 +104,33 @@ class LeasedFile {
     volume::Handle handle_ = 0;
     std::set<std::uint64_t> mapped_;
 };
+
+std::pair<InodeNumber, immutable::LeaseId> inode_and_id(const volume::LeaseInfo &info) {
+    return {info.inode, info.lease.id};
+}
+
+// Page by page.
+std::vector<volume::LeaseInfo> all_leases(volume::Volume &volume, std::size_t limit) {
+    std::vector<volume::LeaseInfo> all;
+    for (std::pair<InodeNumber, immutable::LeaseId> from;;) {
+        const auto page = volume.leases(from.first, from.second, limit);
+        all.insert(all.end(), page.begin(), page.end());
+        if (page.size() < limit)
+            return all;
+        from = inode_and_id(page.back());
+        ++from.second;
+    }
+}
+
+std::vector<volume::QuarantineInfo> all_quarantine(volume::Volume &volume, std::size_t limit) {
+    std::vector<volume::QuarantineInfo> all;
+    for (std::optional<MediaBlock> from{MediaBlock{}}; from;) {
+        const auto page = must(volume.quarantine(*from, limit));
+        all.insert(all.end(), page.files.begin(), page.files.end());
+        from = page.next;
+    }
+    return all;
+}
 
 } // namespace
 
@@ -348,26 +376,69 @@ TEST_CASE("absence: it says nothing of leases granted since the mount", "[volume
 TEST_CASE("leases: they are listed, with their holder, and so is what they keep",
           "[volume][quarantine]") {
     LeasedFile f;
-    CHECK(f.volume().leases().empty());
-    CHECK(must(f.volume().quarantine()).empty());
+    CHECK(all_leases(f.volume(), 10).empty());
+    CHECK(all_quarantine(f.volume(), 100).empty());
     const auto id = f.lease({0, 2 * block_size});
     must(set_size(f.volume(), f.file(), 0));
-    const auto leases = f.volume().leases();
+    const auto leases = all_leases(f.volume(), 10);
     REQUIRE(leases.size() == 1);
     CHECK(leases[0].inode == f.file());
     CHECK(leases[0].lease.id == id);
     CHECK(leases[0].lease.range == immutable::BlockRange{{0}, {2}});
     CHECK(leases[0].lease.holder.granted_ns > 0);
-    auto kept = must(f.volume().quarantine());
+    auto kept = all_quarantine(f.volume(), 100);
     REQUIRE(kept.size() == 1);
     CHECK(kept[0].inode == f.file());
     CHECK(kept[0].bytes == 2 * block_size);
     CHECK_FALSE(kept[0].lost);
     f.kill();
-    CHECK(f.volume().leases().empty());
-    kept = must(f.volume().quarantine());
+    CHECK(all_leases(f.volume(), 10).empty());
+    kept = all_quarantine(f.volume(), 100);
     REQUIRE(kept.size() == 1);
     CHECK(kept[0].lost);
+}
+
+TEST_CASE("leases: page by page they are listed as at once, and so is what they keep",
+          "[volume][quarantine]") {
+    LeasedFile f;
+    const InodeNumber other = make_file(f.volume(), root_dir, "other");
+    write_at(f.volume(), other, 0, filled(block_size, 0x41));
+    const auto handle = open_handle(f.volume(), other, for_reading(true));
+    std::vector<immutable::LeaseId> ids;
+    for (std::uint64_t i = 0; i < 7; ++i)
+        ids.push_back(f.lease());
+    must(f.volume().lease(root_caller(), other, {}, false, false, handle));
+    f.release(ids[3]);
+    must(set_size(f.volume(), f.file(), 0));
+    must(set_size(f.volume(), other, 0));
+    const auto leases = all_leases(f.volume(), 100);
+    const auto kept = all_quarantine(f.volume(), 1000);
+    CHECK(leases.size() == 7);
+    REQUIRE(kept.size() == 2);
+    CHECK(kept[0].bytes == file_blocks * block_size);
+    for (const std::size_t limit : {1, 2, 3, 5, 7}) {
+        CHECK(std::ranges::equal(all_leases(f.volume(), limit), leases, {}, inode_and_id,
+                                 inode_and_id));
+        const auto pages = all_quarantine(f.volume(), limit);
+        std::uint64_t bytes = 0;
+        for (const auto &part : pages)
+            bytes += part.inode == f.file() ? part.bytes : 0;
+        CHECK(bytes == kept[0].bytes);
+        CHECK(pages.size() >= file_blocks / limit);
+    }
+    f.volume().release(other, handle);
+}
+
+TEST_CASE("leases: a page of very many costs no more than one of few", "[volume][quarantine]") {
+    constexpr std::size_t count = 20'000, limit = 100;
+    LeasedFile f;
+    for (std::size_t i = 0; i < count; ++i)
+        f.lease();
+    const std::clock_t begin = std::clock();
+    for (int i = 0; i < 50; ++i)
+        CHECK(all_leases(f.volume(), limit).size() == count);
+    // Going through all of them for each page takes twice that.
+    CHECK((std::clock() - begin) / CLOCKS_PER_SEC < 2);
 }
 
 TEST_CASE("forget: it ends what earlier leases keep of a file, or of all", "[volume][quarantine]") {
