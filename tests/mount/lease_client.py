@@ -6,7 +6,7 @@ long as the mapping does in any process.
 By itself: lease_client.py FILE DEVICE ... -- SIGNATURE [HABIT ...] stores its signature all over
 the mapping and looks whether anybody else stores there, until its standard input ends; then it says
 how often it looked. Habits: `fork` (the parent ends), `daemonize` (that, in a session of its own),
-`close` (no descriptor of the file is kept).
+`close` (no descriptor of the file is kept), `write` (the lease is one for writing).
 """
 
 import contextlib
@@ -23,9 +23,10 @@ WORD = 32  # bytes that tell whose a piece of the mapping is
 
 
 class Mapping:
-    def __init__(self, path, devices):
-        self.fd = pinning.open_direct(path, os.O_RDONLY)
-        self.lease, generation = pinning.lease(self.fd, pinning.LEASE_READ)
+    def __init__(self, path, devices, write=False):
+        self.fd = pinning.open_direct(path, os.O_RDWR if write else os.O_RDONLY)
+        self.lease, generation = pinning.lease(
+            self.fd, pinning.LEASE_WRITE if write else pinning.LEASE_READ)
         self.extents = pinning.extents(self.fd, generation)
         self.anchor = mmap.mmap(self.fd, mmap.PAGESIZE, mmap.MAP_PRIVATE, 0)
         self.pieces = []
@@ -101,7 +102,7 @@ def main():
     path, *rest = sys.argv[1:]
     end = rest.index("--")
     devices, (signature, *habits) = rest[:end], rest[end + 1:]
-    mapping = Mapping(path, devices)
+    mapping = Mapping(path, devices, "write" in habits)
     if "close" in habits:
         mapping.close_descriptor()
     mapper = Mapper(mapping, signature)
