@@ -12,6 +12,7 @@
 #include "tools/fsck/check.h"
 #include "wire/control.h"
 
+#include <algorithm>
 #include <daxpin/ioctl.h>
 #include <iterator>
 #include <linux/fs.h>
@@ -82,7 +83,8 @@ class Bench {
                               : commands[message.command % std::size(commands)];
         prepare(request.command, message);
         std::vector<std::byte> in(size_in(request.command, message));
-        std::memcpy(in.data(), message.payload, std::min(in.size(), payload_bytes));
+        std::copy_n(message.payload, std::min(in.size(), payload_bytes),
+                    reinterpret_cast<unsigned char *>(in.data()));
         request.in = in;
         request.out_bytes = room(request.command, message);
         take(request, (message.flags & stranger) != 0);
