@@ -79,7 +79,8 @@ Result<Editor::Path> Editor::edit_path(Key key) {
 
 Result<Editor::Step> Editor::create_unit() {
     DAXPIN_TRY_ASSIGN(const auto unit, tx_.allocate_unit());
-    return Step{tx_.units().create(unit), unit};
+    DAXPIN_TRY_ASSIGN(auto *const bytes, tx_.units().create(unit));
+    return Step{bytes, unit};
 }
 
 } // namespace daxpin::btree

@@ -130,8 +130,10 @@ Result<void> Transaction::lock_shared(MediaBlock unit) {
     return Errc::retry;
 }
 
-std::byte *Transaction::create(MediaBlock unit) {
-    DAXPIN_ASSERT(find(unit) == nullptr);
+Result<std::byte *> Transaction::create(MediaBlock unit) {
+    if (find(unit) != nullptr)
+        return Error{Errc::corrupt, "metadata block " + std::to_string(unit.block()) +
+                                        " is in use, but free by the bitmap: run fsck.daxpinfs"};
     auto shadow = make_shadow(unit, true);
     journal_.units().lock(unit); // nothing reachable names it, so nobody holds it for long
     shadows_.push_back(std::move(shadow));

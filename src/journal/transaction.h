@@ -40,8 +40,8 @@ class Transaction {
     std::byte *find(MediaBlock unit);
 
     // A new unit in a block that nothing reachable names: written whole and durable before the
-    // record. Zeroed.
-    std::byte *create(MediaBlock unit);
+    // record. Zeroed. ERRORS: corrupt if the transaction has the block already: somebody names it.
+    Result<std::byte *> create(MediaBlock unit);
 
     // Drops the copy: the block is being freed, its content is of no interest.
     void discard(MediaBlock unit);

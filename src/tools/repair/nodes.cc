@@ -43,7 +43,8 @@ NodeRepair::pack(Transaction &tx, const std::vector<Orphans::Subtree> &subtrees,
             if (run.empty())
                 return {};
             DAXPIN_TRY_ASSIGN(const auto unit, tx.allocate_unit());
-            write_inner(tx.units().create(unit), unit, below + 1, run);
+            DAXPIN_TRY_ASSIGN(auto *const bytes, tx.units().create(unit));
+            write_inner(bytes, unit, below + 1, run);
             packed.push_back({below + 1, {run.front().key, unit}});
             run.clear();
             return {};
@@ -174,7 +175,7 @@ Result<void> NodeRepair::install(Transaction &tx, const fsck::FixNode &fix,
             return fresh.error();
         if (fresh) {
             unit = *fresh;
-            bytes = tx.units().create(unit);
+            DAXPIN_TRY_ASSIGN(bytes, tx.units().create(unit));
             const auto &parent = place.parents.back();
             DAXPIN_TRY_ASSIGN(const unsigned index, index_in_parent(tx, parent, place.block));
             InnerEditor node(tx.units().find(parent.node));

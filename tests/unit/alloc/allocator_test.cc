@@ -128,7 +128,7 @@ TEST_CASE("allocator: a freed metadata block waits for the tail", "[alloc]") {
     const auto unit = engine
                           .transact([&](auto &tx) -> Result<MediaBlock> {
                               DAXPIN_TRY_ASSIGN(const auto block, tx.allocate_unit());
-                              tx.units().create(block);
+                              REQUIRE(tx.units().create(block));
                               return block;
                           })
                           .value();

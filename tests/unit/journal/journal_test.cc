@@ -345,6 +345,14 @@ TEST_CASE("journal: a unit held by another transaction asks for a retry", "[jour
     CHECK(second.edit(RingFixture::unit(0)).has_value());
 }
 
+TEST_CASE("journal: a block that is in use is no new unit", "[journal]") {
+    RingFixture ring;
+    Transaction tx(ring.journal());
+    REQUIRE(tx.edit(RingFixture::unit(0)));
+    CHECK(tx.create(RingFixture::unit(0)).code() == Errc::corrupt);
+    CHECK(tx.create(RingFixture::unit(1)).has_value());
+}
+
 TEST_CASE("journal: a change that exceeds a record is refused whole", "[journal]") {
     RingFixture ring;
     Transaction tx(ring.journal());
