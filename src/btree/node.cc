@@ -24,6 +24,29 @@ format::Key to_media(Key key) {
     return media;
 }
 
+Key key_at(const std::byte *place) {
+    format::Key key;
+    std::memcpy(&key, place, sizeof key);
+    return from_media(key);
+}
+
+// As operator<, without a branch: in a search nothing can foresee which way it goes.
+bool is_below(const Key &one, const Key &other) {
+    return (one.inode < other.inode) | ((one.inode == other.inode) & (one.place < other.place));
+}
+
+// The first index of [first, first + count) that is not below, or its end.
+template <typename IsBelow>
+unsigned first_not_below(unsigned first, unsigned count, IsBelow is_below) {
+    while (count > 0) {
+        const unsigned half = count / 2;
+        const bool below = is_below(first + half);
+        first += below ? half + 1 : 0;
+        count = below ? count - half - 1 : half;
+    }
+    return first;
+}
+
 Error damaged_node(MediaBlock unit) {
     return {Errc::corrupt, "tree node " + std::to_string(unit.block()) + " is damaged"};
 }
@@ -77,29 +100,34 @@ std::size_t LeafView::used() const {
     return count() * sizeof(LeafSlot) + block_size - header_.heap_start - header_.heap_dead;
 }
 
-Result<ItemView> LeafView::item(unsigned index) const {
-    const auto where = slot(index);
+// Where item `index` begins, or null if its slot is damaged.
+const std::byte *LeafView::place_of(format::LeafSlot where) const {
     if (where.length < sizeof(format::Key) ||
         where.length > sizeof(format::Key) + value_bytes_max || where.offset % 8 != 0 ||
         where.offset < header_.heap_start || where.offset + where.length > block_size)
+        return nullptr;
+    return node_ + where.offset;
+}
+
+Result<ItemView> LeafView::item(unsigned index) const {
+    const auto where = slot(index);
+    const std::byte *const place = place_of(where);
+    if (place == nullptr)
         return damaged_node({header_.self});
-    format::Key key;
-    std::memcpy(&key, node_ + where.offset, sizeof key);
-    return ItemView{from_media(key),
-                    {node_ + where.offset + sizeof key, where.length - sizeof key}};
+    return ItemView{key_at(place),
+                    {place + sizeof(format::Key), where.length - sizeof(format::Key)}};
 }
 
 Result<unsigned> LeafView::lower_bound(Key key) const {
-    unsigned low = 0, high = count();
-    while (low < high) {
-        const unsigned middle = (low + high) / 2;
-        DAXPIN_TRY_ASSIGN(const auto item, this->item(middle));
-        if (item.key < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    bool damaged = false;
+    const unsigned found = first_not_below(0, count(), [&](unsigned index) {
+        const std::byte *const place = place_of(slot(index));
+        damaged |= place == nullptr;
+        return place != nullptr && is_below(key_at(place), key);
+    });
+    if (damaged)
+        return damaged_node({header_.self});
+    return found;
 }
 
 void LeafEditor::format(std::byte *node, MediaBlock unit) {
@@ -175,15 +203,12 @@ Child InnerView::child(unsigned index) const {
 }
 
 unsigned InnerView::index_for(Key key) const {
-    unsigned low = 1, high = count(); // the first child takes whatever is below the second
-    while (low < high) {
-        const unsigned middle = (low + high) / 2;
-        if (child(middle).key <= key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low - 1;
+    // The first child takes whatever is below the second.
+    return first_not_below(1, count() - 1,
+                           [&](unsigned index) {
+                               return !is_below(key, key_at(node_ + entry_offset(index)));
+                           }) -
+           1;
 }
 
 void InnerEditor::format(std::byte *node, MediaBlock unit, unsigned level) {

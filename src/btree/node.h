@@ -48,6 +48,7 @@ class LeafView {
 
   protected:
     format::LeafSlot slot(unsigned index) const;
+    const std::byte *place_of(format::LeafSlot where) const;
     const std::byte *node_;
     format::NodeHeader header_;
 };
