@@ -12,8 +12,13 @@ namespace {
 
 constexpr std::size_t checksum_bytes = sizeof(le32);
 constexpr std::size_t word = 8;
+constexpr std::size_t line_bytes = 64;
 // Two differing ranges closer than an entry's header are cheaper as one.
 constexpr std::size_t merge_gap = sizeof(format::RecordEntry);
+
+// All changes of one unit take at most so much of a record: a range that stands apart saves more
+// than its header costs.
+constexpr std::size_t entry_bytes_max = block_size + sizeof(format::RecordEntry);
 
 std::size_t padded(std::size_t length) {
     return (length + word - 1) / word * word;
@@ -24,13 +29,26 @@ void seal_unit(UnitBytes &bytes) {
     std::memcpy(bytes.data(), &crc, sizeof crc);
 }
 
+// Without a branch until the end: most lines are the same.
+bool is_same_line(const std::byte *one, const std::byte *other) {
+    const auto differing = [&](std::size_t index) {
+        std::uint64_t a, b;
+        std::memcpy(&a, one + index * word, word);
+        std::memcpy(&b, other + index * word, word);
+        return a ^ b;
+    };
+    static_assert(line_bytes == 8 * word);
+    return (differing(0) | differing(1) | differing(2) | differing(3) | differing(4) |
+            differing(5) | differing(6) | differing(7)) == 0;
+}
+
 // Calls found(offset, length) for each range of words in which the two differ, near ones merged.
 template <typename Found>
 void compare_units(const UnitBytes &was, const UnitBytes &is, Found found) {
     std::size_t start = 0, end = 0; // end == 0: no range open
-    for (std::size_t at = 0; at < block_size; at += word) {
+    const auto compare_word = [&](std::size_t at) {
         if (std::memcmp(was.data() + at, is.data() + at, word) == 0)
-            continue;
+            return;
         if (end != 0 && at - end > merge_gap) {
             found(start, end - start);
             end = 0;
@@ -38,7 +56,11 @@ void compare_units(const UnitBytes &was, const UnitBytes &is, Found found) {
         if (end == 0)
             start = at;
         end = at + word;
-    }
+    };
+    for (std::size_t line = 0; line < block_size; line += line_bytes)
+        if (!is_same_line(was.data() + line, is.data() + line))
+            for (std::size_t at = line; at < line + line_bytes; at += word)
+                compare_word(at);
     if (end != 0)
         found(start, end - start);
 }
@@ -167,14 +189,16 @@ Result<std::vector<Transaction::Range>> Transaction::differences() const {
     return ranges;
 }
 
-std::uint64_t Transaction::estimated_bytes() const {
+bool Transaction::exceeds(std::uint64_t budget) const {
+    std::uint64_t bytes = sizeof(format::RecordHeader) + format::record_align;
+    if (bytes + shadows_.size() * entry_bytes_max <= budget)
+        return false; // whatever they hold
     const auto ranges = differences();
     if (!ranges)
-        return 0; // the same error comes from commit()
-    std::uint64_t bytes = sizeof(format::RecordHeader) + format::record_align;
+        return false; // the same error comes from commit()
     for (const auto &range : *ranges)
         bytes += sizeof(format::RecordEntry) + padded(range.length);
-    return bytes;
+    return bytes > budget;
 }
 
 std::vector<std::byte> Transaction::build_record(const std::vector<Range> &ranges) const {

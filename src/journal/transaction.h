@@ -50,8 +50,8 @@ class Transaction {
     // drained before the record, or when the transaction is given up.
     void stores_data() { drain_first_ = true; }
 
-    // Bytes of ring that the changes so far would take, roughly, from above.
-    std::uint64_t estimated_bytes() const;
+    // Whether the changes so far would take more than so many bytes of ring, roughly.
+    bool exceeds(std::uint64_t budget) const;
 
     bool empty() const { return shadows_.empty(); }
 
