@@ -85,11 +85,10 @@ Result<void> store_target(Engine &engine, Transaction &tx, InodeNumber number,
 Result<void> add_entry(Engine &engine, Transaction &tx, AttributeEdits &edits,
                        CachedInode &directory, std::string_view name, const Attributes &child) {
     DAXPIN_TRY(engine.directory(directory.number).insert(tx, name, entry_of(child)));
-    Attributes &attributes = edits.of(directory);
+    Attributes &attributes = change_names(engine, edits, directory);
     ++attributes.size;
     if (child.is_directory())
         ++attributes.link_count;
-    engine.touch(attributes, touch_mtime | touch_ctime);
     return {};
 }
 

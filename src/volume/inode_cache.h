@@ -74,6 +74,7 @@ struct CachedInode {
     std::map<Handle, OpenFile> handles;
     immutable::Leases leases;
     std::optional<std::vector<immutable::BlockRange>> pins; // nothing: not read yet
+    std::uint64_t name_changes = 0; // of a directory: what led somewhere may lead elsewhere since
     // A directory's default access control list; nothing: not read yet.
     std::optional<std::optional<inode::Acl>> default_list;
     std::optional<bool> has_capabilities; // file capabilities; nothing: nobody has looked

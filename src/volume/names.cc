@@ -36,29 +36,40 @@ Result<void> check_may_remove(const CachedInode &directory) {
     return {};
 }
 
-Result<InodeRef> find_child_if_any(Engine &engine, CachedInode &directory, std::string_view name) {
+Result<NamedChild> find_child_if_any(Engine &engine, CachedInode &directory,
+                                     std::string_view name) {
     const SharedLock lock(directory.mutex);
     DAXPIN_TRY_ASSIGN(const auto entry, engine.directory(directory.number).find(nullptr, name));
-    if (!entry)
-        return InodeRef{};
+    NamedChild found{{}, directory.name_changes};
     // Under the lock: an entry's inode has a name, so it can be had.
-    DAXPIN_TRY_ASSIGN(auto child, engine.get(entry->number));
-    return child;
+    if (entry) {
+        DAXPIN_TRY_ASSIGN(found.child, engine.get(entry->number));
+    }
+    return found;
 }
 
-Result<InodeRef> find_child(Engine &engine, CachedInode &directory, std::string_view name) {
-    DAXPIN_TRY_ASSIGN(auto child, find_child_if_any(engine, directory, name));
-    if (!child)
+Result<NamedChild> find_child(Engine &engine, CachedInode &directory, std::string_view name) {
+    DAXPIN_TRY_ASSIGN(auto found, find_child_if_any(engine, directory, name));
+    if (!found.child)
         return Errc::not_found;
-    return child;
+    return found;
 }
 
-Result<bool> leads_to(Engine &engine, const CachedInode &directory, std::string_view name,
-                      const CachedInode *child) {
+Result<bool> still_leads_to(Engine &engine, const CachedInode &directory, std::string_view name,
+                            const NamedChild &found) {
+    if (directory.name_changes == found.name_changes)
+        return true;
     DAXPIN_TRY_ASSIGN(const auto entry, engine.directory(directory.number).find(nullptr, name));
-    if (!entry || !child)
-        return !entry && !child;
-    return entry->number == child->number;
+    if (!entry || !found.child)
+        return !entry && !found.child;
+    return entry->number == found.child->number;
+}
+
+Attributes &change_names(Engine &engine, AttributeEdits &edits, CachedInode &directory) {
+    ++directory.name_changes;
+    Attributes &attributes = edits.of(directory);
+    engine.touch(attributes, touch_mtime | touch_ctime);
+    return attributes;
 }
 
 inode::Entry entry_of(const Attributes &attributes) {
@@ -89,7 +100,8 @@ Result<Attributes> Volume::lookup(InodeNumber parent, std::string_view name) {
         }
         DAXPIN_TRY_ASSIGN(child, impl_->get(above));
     } else {
-        DAXPIN_TRY_ASSIGN(child, find_child(*impl_, *directory, name));
+        DAXPIN_TRY_ASSIGN(auto found, find_child(*impl_, *directory, name));
+        child = std::move(found.child);
     }
     const SharedLock lock(child->mutex);
     impl_->cache->add_lookup(child);

@@ -19,14 +19,24 @@ Result<void> check_new_name(std::string_view name);
 Result<void> check_may_add(const CachedInode &directory);
 Result<void> check_may_remove(const CachedInode &directory);
 
-// The inode behind `name`. Takes the directory's lock, shared. ERRORS: not_found.
-Result<InodeRef> find_child(Engine &engine, CachedInode &directory, std::string_view name);
-// As find_child(); nothing if there is no such name.
-Result<InodeRef> find_child_if_any(Engine &engine, CachedInode &directory, std::string_view name);
+// What a name led to when it was looked up.
+struct NamedChild {
+    InodeRef child;                 // may be none
+    std::uint64_t name_changes = 0; // of the directory, by then
+};
 
-// Whether `name` leads to `child` (to nothing, if null). REQUIRES: directory locked.
-Result<bool> leads_to(Engine &engine, const CachedInode &directory, std::string_view name,
-                      const CachedInode *child);
+// Looks `name` up. Takes the directory's lock, shared.
+Result<NamedChild> find_child_if_any(Engine &engine, CachedInode &directory, std::string_view name);
+// The same for a name that must be there. ERRORS: not_found.
+Result<NamedChild> find_child(Engine &engine, CachedInode &directory, std::string_view name);
+
+// Whether `name` still leads there. REQUIRES: directory locked.
+Result<bool> still_leads_to(Engine &engine, const CachedInode &directory, std::string_view name,
+                            const NamedChild &found);
+
+// The directory's attributes, in a transaction that changes its names.
+// REQUIRES: directory locked exclusively.
+Attributes &change_names(Engine &engine, AttributeEdits &edits, CachedInode &directory);
 
 inode::Entry entry_of(const Attributes &attributes);
 

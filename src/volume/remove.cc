@@ -32,11 +32,10 @@ Result<void> remove_entry(Engine &engine, CachedInode &directory, std::string_vi
         [&](Transaction &tx) -> Result<void> {
             edits.restart();
             DAXPIN_TRY(engine.directory(directory.number).erase(tx, name));
-            Attributes &above = edits.of(directory);
+            Attributes &above = change_names(engine, edits, directory);
             --above.size;
             if (child.type == S_IFDIR)
                 --above.link_count;
-            engine.touch(above, touch_mtime | touch_ctime);
             DAXPIN_TRY(drop_link(engine, tx, edits, child));
             return edits.store(*engine.table, tx);
         },
@@ -51,13 +50,14 @@ Result<void> remove(Engine &engine, InodeNumber parent, std::string_view name,
     DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
     DAXPIN_TRY_ASSIGN(const auto directory, engine.get_directory(parent));
     for (;;) {
-        DAXPIN_TRY_ASSIGN(const auto child, find_child(engine, *directory, name));
-        const InodeLocks locks{directory.get(), child.get()};
-        DAXPIN_TRY_ASSIGN(const bool unchanged, leads_to(engine, *directory, name, child.get()));
+        DAXPIN_TRY_ASSIGN(const auto found, find_child(engine, *directory, name));
+        CachedInode &child = *found.child;
+        const InodeLocks locks{directory.get(), &child};
+        DAXPIN_TRY_ASSIGN(const bool unchanged, still_leads_to(engine, *directory, name, found));
         if (!unchanged)
             continue;
-        DAXPIN_TRY(check_removal(engine, *directory, *child, directory_wanted));
-        return remove_entry(engine, *directory, name, *child);
+        DAXPIN_TRY(check_removal(engine, *directory, child, directory_wanted));
+        return remove_entry(engine, *directory, name, child);
     }
 }
 

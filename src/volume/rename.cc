@@ -24,15 +24,18 @@ struct Rename {
     InodeRef to;
     std::string_view to_name;
     RenameMode mode;
-    // Found anew in each attempt; declared last, so dropped first.
-    InodeRef source = {};
-    InodeRef target = {}; // may be none
+    // NamedChild anew in each attempt; declared last, so dropped first.
+    NamedChild source_found = {};
+    NamedChild target_found = {};
+
+    CachedInode *source() const { return source_found.child.get(); }
+    CachedInode *target() const { return target_found.child.get(); } // may be none
 
     bool exchange() const { return mode == RenameMode::exchange; }
     bool same_directory() const { return from.get() == to.get(); }
     bool moves_directory() const {
         return !same_directory() &&
-               (source->type == S_IFDIR || (exchange() && target && target->type == S_IFDIR));
+               (source()->type == S_IFDIR || (exchange() && target() && target()->type == S_IFDIR));
     }
     // The directories that get another parent.
     struct Moved { // asked for after the commit, when nothing may fail for want of memory
@@ -41,7 +44,7 @@ struct Rename {
     };
     Moved moved_directories() const {
         Moved moved;
-        for (const auto *inode : {source.get(), exchange() ? target.get() : nullptr})
+        for (const auto *inode : {source(), exchange() ? target() : nullptr})
             if (inode != nullptr && inode->type == S_IFDIR && !same_directory())
                 moved.numbers[moved.count++] = inode->number;
         return moved;
@@ -97,13 +100,13 @@ Result<bool> is_below(Engine &engine, const InodeRef &directory, const CachedIno
 
 // A directory must not come to lie below itself.
 Result<void> check_cycles(Engine &engine, const Rename &rename) {
-    if (rename.source->type == S_IFDIR) {
-        DAXPIN_TRY_ASSIGN(const bool below, is_below(engine, rename.to, *rename.source));
+    if (rename.source()->type == S_IFDIR) {
+        DAXPIN_TRY_ASSIGN(const bool below, is_below(engine, rename.to, *rename.source()));
         if (below)
             return Errc::invalid;
     }
-    if (rename.exchange() && rename.target && rename.target->type == S_IFDIR) {
-        DAXPIN_TRY_ASSIGN(const bool below, is_below(engine, rename.from, *rename.target));
+    if (rename.exchange() && rename.target() && rename.target()->type == S_IFDIR) {
+        DAXPIN_TRY_ASSIGN(const bool below, is_below(engine, rename.from, *rename.target()));
         if (below)
             return Errc::invalid;
     }
@@ -111,29 +114,29 @@ Result<void> check_cycles(Engine &engine, const Rename &rename) {
 }
 
 Result<void> find_both(Engine &engine, Rename &rename) {
-    DAXPIN_TRY_ASSIGN(rename.source, find_child(engine, *rename.from, rename.from_name));
-    DAXPIN_TRY_ASSIGN(rename.target, find_child_if_any(engine, *rename.to, rename.to_name));
-    if (!rename.target && rename.exchange())
+    DAXPIN_TRY_ASSIGN(rename.source_found, find_child(engine, *rename.from, rename.from_name));
+    DAXPIN_TRY_ASSIGN(rename.target_found, find_child_if_any(engine, *rename.to, rename.to_name));
+    if (!rename.target() && rename.exchange())
         return Errc::not_found;
-    if (rename.target && rename.mode == RenameMode::no_replace)
+    if (rename.target() && rename.mode == RenameMode::no_replace)
         return Errc::exists;
     return {};
 }
 
 Result<bool> still_there(Engine &engine, const Rename &rename) {
     DAXPIN_TRY_ASSIGN(const bool source,
-                      leads_to(engine, *rename.from, rename.from_name, rename.source.get()));
+                      still_leads_to(engine, *rename.from, rename.from_name, rename.source_found));
     if (!source)
         return false;
-    return leads_to(engine, *rename.to, rename.to_name, rename.target.get());
+    return still_leads_to(engine, *rename.to, rename.to_name, rename.target_found);
 }
 
 Result<void> check_replaced(Engine &engine, const Rename &rename) {
-    CachedInode &target = *rename.target;
+    CachedInode &target = *rename.target();
     DAXPIN_TRY(check_may_remove(*rename.to));
-    if (rename.source->type == S_IFDIR && target.type != S_IFDIR)
+    if (rename.source()->type == S_IFDIR && target.type != S_IFDIR)
         return Errc::not_directory;
-    if (rename.source->type != S_IFDIR && target.type == S_IFDIR)
+    if (rename.source()->type != S_IFDIR && target.type == S_IFDIR)
         return Errc::is_directory;
     DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(target));
     DAXPIN_TRY(immutable::check_unlink(state));
@@ -152,14 +155,14 @@ Result<void> check_movable(const CachedInode &inode) {
 Result<void> check_rename(Engine &engine, const Rename &rename) {
     DAXPIN_TRY(check_may_remove(*rename.from));
     DAXPIN_TRY(check_may_add(*rename.to));
-    DAXPIN_TRY(check_movable(*rename.source));
+    DAXPIN_TRY(check_movable(*rename.source()));
     if (rename.exchange()) {
         DAXPIN_TRY(check_may_remove(*rename.to));
-        DAXPIN_TRY(check_movable(*rename.target));
-    } else if (rename.target) {
+        DAXPIN_TRY(check_movable(*rename.target()));
+    } else if (rename.target()) {
         DAXPIN_TRY(check_replaced(engine, rename));
     }
-    const bool to_gains = rename.moves_directory() && rename.source->type == S_IFDIR;
+    const bool to_gains = rename.moves_directory() && rename.source()->type == S_IFDIR;
     if (to_gains && rename.to->attributes.link_count == std::numeric_limits<std::uint32_t>::max())
         return Errc::too_many_links;
     return {};
@@ -176,8 +179,8 @@ void move_directory(AttributeEdits &edits, CachedInode &moved, CachedInode &from
 
 Result<void> swap_entries(Engine &engine, Transaction &tx, AttributeEdits &edits,
                           const Rename &rename) {
-    CachedInode &source = *rename.source;
-    CachedInode &target = *rename.target;
+    CachedInode &source = *rename.source();
+    CachedInode &target = *rename.target();
     DAXPIN_TRY(engine.directory(rename.from->number)
                    .replace(tx, rename.from_name, entry_of(target.attributes)));
     DAXPIN_TRY(engine.directory(rename.to->number)
@@ -192,15 +195,15 @@ Result<void> swap_entries(Engine &engine, Transaction &tx, AttributeEdits &edits
 Result<void> enter_source(Engine &engine, Transaction &tx, AttributeEdits &edits,
                           const Rename &rename) {
     auto to = engine.directory(rename.to->number);
-    const auto entry = entry_of(rename.source->attributes);
-    if (!rename.target) {
+    const auto entry = entry_of(rename.source()->attributes);
+    if (!rename.target()) {
         ++edits.of(*rename.to).size;
         return to.insert(tx, rename.to_name, entry);
     }
     DAXPIN_TRY(to.replace(tx, rename.to_name, entry));
-    if (rename.target->type == S_IFDIR)
+    if (rename.target()->type == S_IFDIR)
         --edits.of(*rename.to).link_count;
-    return drop_link(engine, tx, edits, *rename.target);
+    return drop_link(engine, tx, edits, *rename.target());
 }
 
 // A whiteout is a character device 0:0; overlayfs leaves one where a lower name is hidden.
@@ -239,11 +242,11 @@ Result<void> change_entries(Engine &engine, Transaction &tx, AttributeEdits &edi
         // The old name goes first, so that renaming within a full leaf needs no room.
         DAXPIN_TRY(leave_source(engine, tx, edits, rename));
         DAXPIN_TRY(enter_source(engine, tx, edits, rename));
-        move_directory(edits, *rename.source, *rename.from, *rename.to);
+        move_directory(edits, *rename.source(), *rename.from, *rename.to);
     }
-    engine.touch(edits.of(*rename.source), touch_ctime);
-    engine.touch(edits.of(*rename.from), touch_mtime | touch_ctime);
-    engine.touch(edits.of(*rename.to), touch_mtime | touch_ctime);
+    engine.touch(edits.of(*rename.source()), touch_ctime);
+    change_names(engine, edits, *rename.from);
+    change_names(engine, edits, *rename.to);
     return edits.store(*engine.table, tx);
 }
 
@@ -264,12 +267,11 @@ Result<bool> attempt(Engine &engine, Rename &rename) {
     const MoveLock move_lock(engine.rename_mutex, rename.moves_directory());
     if (rename.moves_directory())
         DAXPIN_TRY(check_cycles(engine, rename));
-    const InodeLocks locks{rename.from.get(), rename.to.get(), rename.source.get(),
-                           rename.target.get()};
+    const InodeLocks locks{rename.from.get(), rename.to.get(), rename.source(), rename.target()};
     DAXPIN_TRY_ASSIGN(const bool unchanged, still_there(engine, rename));
     if (!unchanged)
         return false;
-    if (rename.source.get() == rename.target.get())
+    if (rename.source() == rename.target())
         return true; // two names of one inode: nothing to do, says POSIX
     DAXPIN_TRY(check_rename(engine, rename));
     DAXPIN_TRY(commit(engine, rename));
