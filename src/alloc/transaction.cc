@@ -257,6 +257,7 @@ void Transaction::settle(journal::Sequence sequence, std::list<Waiting> freed) n
 Result<void> Transaction::commit() {
     DAXPIN_TRY(stage_bitmaps());
     std::list<Waiting> freed(freed_.size());
+    known_leaves_.clear(); // their locks go
     DAXPIN_TRY_ASSIGN(const auto sequence, units_.commit());
     settle(sequence, std::move(freed));
     return {};
@@ -264,6 +265,7 @@ Result<void> Transaction::commit() {
 
 void Transaction::abort() {
     settle_listing(false); // while the chunks are still locked
+    known_leaves_.clear();
     units_.abort();
     if (allocated_.empty() && freed_.empty())
         return;

@@ -10,6 +10,7 @@
 #include "alloc/allocator.h"
 #include "journal/transaction.h"
 
+#include <array>
 #include <list>
 #include <memory>
 #include <vector>
@@ -28,6 +29,17 @@ class Transaction {
 
     // Units: see journal/transaction.h.
     journal::Transaction &units() { return units_; }
+
+    // A leaf of the tree that this transaction edits, and which keys lead to it: from lower on,
+    // below upper if there is one. So it stays while the leaf is locked, but for what the
+    // transaction does to the tree's shape itself: btree/ forgets its leaves then.
+    struct KnownLeaf {
+        using Key = std::array<std::uint64_t, 2>; // inode, place
+        MediaBlock unit;
+        Key lower;
+        std::optional<Key> upper;
+    };
+    std::vector<KnownLeaf> &known_leaves() { return known_leaves_; }
 
     // One block for metadata. ERRORS: no_space; retry if blocks may come back by waiting.
     Result<MediaBlock> allocate_unit();
@@ -86,6 +98,7 @@ class Transaction {
     journal::Transaction units_;
     Purpose purpose_;
     Reservation *reservation_;
+    std::vector<KnownLeaf> known_leaves_;
     bool starved_ = false;            // the retry was for blocks, not for a unit lock
     std::vector<MediaRun> allocated_; // data and units alike
     std::vector<Freed> freed_;

@@ -56,7 +56,37 @@ MediaBlock Descent::step_to_child(const std::byte *bytes, Key key) {
     return inner.child(index).unit;
 }
 
+// The transaction's own leaf that `key` leads to, if it has that; the bounds are this leaf's then.
+const Descent::KnownLeaf *Descent::find_known(Key key) {
+    if (tx_ == nullptr)
+        return nullptr;
+    const KnownLeaf::Key wanted{key.inode, key.place};
+    for (const KnownLeaf &known : tx_->known_leaves())
+        if (known.lower <= wanted && (!known.upper || wanted < *known.upper)) {
+            lower_.reset();
+            upper_.reset();
+            if (known.lower != KnownLeaf::Key{})
+                lower_ = Key{known.lower[0], known.lower[1]};
+            if (known.upper)
+                upper_ = Key{(*known.upper)[0], (*known.upper)[1]};
+            return &known;
+        }
+    return nullptr;
+}
+
+// REQUIRES: the descent has just led to it.
+void Descent::remember(MediaBlock leaf) {
+    KnownLeaf known{leaf, {}, {}};
+    if (lower_)
+        known.lower = {lower_->inode, lower_->place};
+    if (upper_)
+        known.upper = {upper_->inode, upper_->place};
+    tx_->known_leaves().push_back(known);
+}
+
 Result<const std::byte *> Descent::leaf_for(Key key) {
+    if (const KnownLeaf *known = find_known(key))
+        return tx_->units().find(known->unit);
     DAXPIN_TRY_ASSIGN(auto node, enter_root());
     while (node.level > 0) {
         const auto child = step_to_child(node.bytes, key);
@@ -68,6 +98,8 @@ Result<const std::byte *> Descent::leaf_for(Key key) {
 
 Result<Descent::EditableLeaf> Descent::edit_leaf_for(Key key) {
     DAXPIN_ASSERT(tx_ != nullptr);
+    if (const KnownLeaf *known = find_known(key))
+        return EditableLeaf{tx_->units().find(known->unit), known->unit};
     DAXPIN_TRY_ASSIGN(auto node, enter_root());
     if (node.level == 0 && tx_->units().find(root_) == nullptr) {
         release(); // a shared lock cannot be made exclusive: the root may grow meanwhile
@@ -84,6 +116,7 @@ Result<Descent::EditableLeaf> Descent::edit_leaf_for(Key key) {
     DAXPIN_TRY_ASSIGN(auto *bytes, tx_->units().edit(unit)); // the parent is still held
     release();
     DAXPIN_TRY(check_node(bytes, unit, 0));
+    remember(unit);
     return EditableLeaf{bytes, unit};
 }
 

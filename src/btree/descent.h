@@ -3,7 +3,8 @@
 // Descent: one way down the tree to the leaf that may hold a key.
 //
 // Locks shared, the parent held until the child is locked, and works on a copy; units that the
-// transaction has already changed are read in its own copies. docs/locking.md has the rules.
+// transaction has already changed are read in its own copies, and a leaf among them is found
+// without a way down. docs/locking.md has the rules.
 #pragma once
 
 #include "btree/node.h"
@@ -35,6 +36,9 @@ class Descent {
     const std::optional<Key> &upper() const { return upper_; }
 
   private:
+    using KnownLeaf = alloc::Transaction::KnownLeaf;
+    const KnownLeaf *find_known(Key key);
+    void remember(MediaBlock leaf);
     struct Node {
         const std::byte *bytes;
         unsigned level;

@@ -8,6 +8,7 @@
 namespace daxpin::btree {
 
 Result<void> Editor::shrink(Key key) {
+    tx_.known_leaves().clear();
     DAXPIN_TRY_ASSIGN(auto path, edit_path(key));
     if (path.size() == 1)
         return {};

@@ -52,8 +52,18 @@ Result<bool> Tree::find(Transaction *tx, Key key, Item &out) const {
 }
 
 Result<bool> Tree::next(Transaction *tx, Key from, Item &out) const {
+    return next_item(tx, from, Leaf::to_read, out);
+}
+
+Result<bool> Tree::next_to_change(Transaction &tx, Key from, Item &out) const {
+    return next_item(&tx, from, Leaf::to_change, out);
+}
+
+Result<bool> Tree::next_item(Transaction *tx, Key from, Leaf use, Item &out) const {
     Descent descent(journal_, root_, tx);
     for (;;) {
+        if (use == Leaf::to_change)
+            DAXPIN_TRY(descent.edit_leaf_for(from)); // known to the transaction from here on
         DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(from));
         const LeafView leaf(bytes);
         DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(from));

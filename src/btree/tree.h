@@ -76,7 +76,10 @@ class Tree {
     // Reading. With `tx` its own uncommitted changes are seen (and Errc::retry is possible);
     // with null the committed state. False / no call if there is no such item.
     Result<bool> find(Transaction *tx, Key key, Item &out) const;
-    Result<bool> next(Transaction *tx, Key from, Item &out) const;     // smallest >= from
+    Result<bool> next(Transaction *tx, Key from, Item &out) const; // smallest >= from
+    // As next(), for a caller who changes something there in the end: that spares a second way
+    // down.
+    Result<bool> next_to_change(Transaction &tx, Key from, Item &out) const;
     Result<bool> previous(Transaction *tx, Key upto, Item &out) const; // greatest <= upto
 
     // Calls visit(key, value) for the items of [from, to) in order until it returns false.
@@ -93,6 +96,8 @@ class Tree {
 
   private:
     friend class Editor;
+    enum class Leaf { to_read, to_change };
+    Result<bool> next_item(Transaction *tx, Key from, Leaf leaf, Item &out) const;
     journal::Journal &journal_;
     MediaBlock root_;
 };

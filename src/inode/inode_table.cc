@@ -107,7 +107,22 @@ InodeItem encode(const Attributes &attributes) {
     return item;
 }
 
+Result<Attributes> decode_item(InodeNumber number, const btree::Item &item) {
+    if (item.value().size() != sizeof(InodeItem))
+        return Errc::corrupt;
+    DAXPIN_TRY_ASSIGN(const auto on_media, item.as<InodeItem>());
+    const Attributes attributes = decode(number, on_media);
+    if (!possible(attributes))
+        return Errc::corrupt;
+    return attributes;
+}
+
 } // namespace
+
+InodeTable::InodeTable(btree::Tree &tree, Env &env, std::uint64_t next, std::optional<Error> damage)
+    : tree_(tree), next_(next), damage_(std::move(damage)) {
+    env.random(std::as_writable_bytes(std::span(generation_key_)));
+}
 
 Result<std::unique_ptr<InodeTable>> InodeTable::open(btree::Tree &tree, Env &env) {
     btree::Item last;
@@ -130,10 +145,16 @@ Result<InodeTable::Identity> InodeTable::new_identity() {
     const std::uint64_t number = next_.fetch_add(1, std::memory_order_relaxed);
     if (number > format::inode_max)
         return Errc::no_space;
-    std::uint64_t generation = 0;
-    while (generation == 0)
-        generation = env_.random64();
-    return Identity{{number}, generation};
+    const std::uint64_t generation = keyed_hash(generation_key_, btree::bytes_of(number));
+    return Identity{{number}, generation != 0 ? generation : 1};
+}
+
+Result<Attributes> InodeTable::load_to_change(Transaction &tx, InodeNumber number) const {
+    btree::Item item;
+    DAXPIN_TRY_ASSIGN(const bool any, tree_.next_to_change(tx, key_of(number), item));
+    if (!any || item.key != key_of(number))
+        return Errc::stale;
+    return decode_item(number, item);
 }
 
 Result<Attributes> InodeTable::load(Transaction *tx, InodeNumber number) const {
@@ -141,13 +162,7 @@ Result<Attributes> InodeTable::load(Transaction *tx, InodeNumber number) const {
     DAXPIN_TRY_ASSIGN(const bool found, tree_.find(tx, key_of(number), item));
     if (!found)
         return Errc::stale;
-    if (item.value().size() != sizeof(InodeItem))
-        return Errc::corrupt;
-    DAXPIN_TRY_ASSIGN(const auto on_media, item.as<InodeItem>());
-    const Attributes attributes = decode(number, on_media);
-    if (!possible(attributes))
-        return Errc::corrupt;
-    return attributes;
+    return decode_item(number, item);
 }
 
 Result<void> InodeTable::store(Transaction &tx, const Attributes &attributes) {

@@ -58,14 +58,15 @@ class InodeTable {
 
     // ERRORS: stale if there is no such inode; corrupt if its fields are impossible.
     Result<Attributes> load(Transaction *tx, InodeNumber number) const;
+    // The same for a caller who changes it in the end.
+    Result<Attributes> load_to_change(Transaction &tx, InodeNumber number) const;
     Result<void> store(Transaction &tx, const Attributes &attributes); // inserts or overwrites
     Result<void> erase(Transaction &tx, InodeNumber number);
 
   private:
-    InodeTable(btree::Tree &tree, Env &env, std::uint64_t next, std::optional<Error> damage)
-        : tree_(tree), env_(env), next_(next), damage_(std::move(damage)) {}
+    InodeTable(btree::Tree &tree, Env &env, std::uint64_t next, std::optional<Error> damage);
     btree::Tree &tree_;
-    Env &env_;
+    HashKey generation_key_; // of this mount, as a number may be given again in a later one
     std::atomic<std::uint64_t> next_;
     std::optional<Error> damage_;
 };

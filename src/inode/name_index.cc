@@ -18,7 +18,8 @@ Result<bool> find_name_or_place(const NamedItems &items, btree::Tree::Transactio
     Key lowest_free = first;
     Key from = first;
     for (;;) {
-        DAXPIN_TRY_ASSIGN(const bool any, items.tree.next(tx, from, item));
+        DAXPIN_TRY_ASSIGN(const bool any, tx != nullptr ? items.tree.next_to_change(*tx, from, item)
+                                                        : items.tree.next(nullptr, from, item));
         if (!any || item.key >= end)
             break;
         DAXPIN_TRY_ASSIGN(const auto found_name, items.name_of(item.value()));

@@ -36,7 +36,8 @@ struct NamedItems {
     NameOf name_of;
 };
 
-// True if `name` is there; `item` is its item then.
+// True if `name` is there; `item` is its item then. Within a transaction it is looked for in order
+// to change it.
 Result<bool> find_name(const NamedItems &items, btree::Tree::Transaction *tx, std::uint64_t hash,
                        std::string_view name, btree::Item &item);
 

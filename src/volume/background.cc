@@ -64,9 +64,7 @@ Result<bool> Engine::remove_part(Transaction &tx, Attributes orphan) {
         Freeing freeing(*this);
         DAXPIN_TRY_ASSIGN(more, free_blocks_step(tx, orphan, FileBlock{0}, step_limit(), freeing));
     }
-    const auto full = [&] {
-        return more || tx.units().estimated_bytes() > record_budget(*journal);
-    };
+    const auto full = [&] { return more || tx.units().exceeds(record_budget(*journal)); };
     auto set = xattrs(orphan.number);
     for (bool left = true; left && !full();) {
         DAXPIN_TRY_ASSIGN(left, set.remove_some(tx, xattrs_per_step));
@@ -98,18 +96,18 @@ Result<Engine::Step> Engine::removal_step(InodeNumber number) {
     const Claim claim(*this, number);
     if (!claim.owned() || cache->in_use(number))
         return Step::skipped; // whoever has it sees to it
-    const auto orphan = table->load(nullptr, number);
-    if (!orphan && orphan.code() == Errc::stale)
-        return Step::skipped; // was never committed, or is gone already
-    if (!orphan)
-        return orphan.error();
-    if (orphan->link_count != 0)
-        return Error{Errc::corrupt, "an inode that is to be removed has names"};
-    DAXPIN_TRY_ASSIGN(
-        const bool more,
-        transact([&](Transaction &tx) -> Result<bool> { return remove_part(tx, *orphan); },
-                 alloc::Purpose::release));
-    return more ? Step::more : Step::done;
+    return transact(
+        [&](Transaction &tx) -> Result<Step> {
+            const auto orphan = table->load_to_change(tx, number);
+            if (!orphan && orphan.code() == Errc::stale)
+                return Step::skipped; // was never committed, or is gone already
+            DAXPIN_TRY(orphan);
+            if (orphan->link_count != 0)
+                return Error{Errc::corrupt, "an inode that is to be removed has names"};
+            DAXPIN_TRY_ASSIGN(const bool more, remove_part(tx, *orphan));
+            return more ? Step::more : Step::done;
+        },
+        alloc::Purpose::release);
 }
 
 Result<Engine::Step> Engine::truncation_step(InodeNumber number) {
