@@ -93,19 +93,27 @@ def ntfs_3g(scratch, _):
                     lambda disk, folder: ["ntfs-3g", disk, folder, "-o", "big_writes,noatime"])
 
 
-@contextlib.contextmanager
-def passthrough(scratch, _):
-    """passthrough_ll of libfuse over tmpfs: cache=always, timeout=86400; durable in nothing"""
+def on_example(scratch, name, *options):
+    """libfuse's example, compiled here."""
     need("gcc", "gcc")
     if not EXAMPLE.exists():
         raise Missing(f"{EXAMPLE} (package libfuse3-dev)")
-    program, below = scratch / "passthrough_ll", scratch / "below"
+    program, below = scratch / f"{name}_ll", scratch / f"{name}-below"
     flags = run("pkg-config", "--cflags", "--libs", "fuse3").split()
     run("gcc", "-O2", "-D_GNU_SOURCE", EXAMPLE, *flags, "-o", program)
     below.mkdir()
-    folder = scratch / "passthrough"
-    with mounted(folder, program, "-o", f"source={below},cache=always,timeout=86400", folder):
-        yield folder
+    words = ",".join([f"source={below}", "cache=always", "timeout=86400", *options])
+    return mounted(scratch / name, program, "-o", words, scratch / name)
+
+
+def passthrough(scratch, _):
+    """passthrough_ll over tmpfs: cache=always, timeout=86400; durable in nothing, checks nothing"""
+    return on_example(scratch, "passthrough")
+
+
+def checking(scratch, _):
+    """the same with default_permissions: the kernel checks permissions, as for daxpinfs"""
+    return on_example(scratch, "checking", "default_permissions")
 
 
 @contextlib.contextmanager
@@ -117,8 +125,8 @@ def daxpin(scratch, build):
         yield folder
 
 
-PEERS = {"passthrough": passthrough, "daxpin": daxpin, "tmpfs": tmpfs, "ext4": ext4,
-         "fuse2fs": fuse2fs, "ntfs-3g": ntfs_3g}
+PEERS = {"passthrough": passthrough, "daxpin": daxpin, "checking": checking, "tmpfs": tmpfs,
+         "ext4": ext4, "fuse2fs": fuse2fs, "ntfs-3g": ntfs_3g}
 
 
 def environment():
