@@ -2,8 +2,8 @@
 //
 // rename in all modes.
 //
-// Both names are looked up, everything involved is locked in ascending order, then the names are
-// looked up again; if one leads elsewhere by now, all over again. Renames that move a directory
+// Both names are looked up, everything involved is locked in ascending order; if a name leads
+// elsewhere by now, all over again. Renames that move a directory
 // to another one hold rename_mutex, so that the ancestors of a directory stand still while the
 // way up from the destination is walked.
 #include "volume/names.h"
