@@ -8,6 +8,7 @@
 #include "fusefs/notifier.h"
 #include "fusefs/options.h"
 #include "fusefs/pollers.h"
+#include "fusefs/receiver.h"
 #include "volume/volume.h"
 
 namespace daxpin::fusefs {
@@ -19,6 +20,7 @@ struct Filesystem {
     const DaemonOptions &options;
     Broker *broker = nullptr;   // dax=broker
     Pollers *pollers = nullptr; // of a mount
+    Receiver receiver{options.stay_awake};
 };
 
 // How long the kernel may rely on what it was told about names and attributes: as long as it

@@ -49,6 +49,15 @@ Result<std::uint64_t> parse_limit(std::string_view name, std::string_view value)
     return *limit;
 }
 
+Result<std::chrono::microseconds> parse_microseconds(std::string_view name,
+                                                     std::string_view value) {
+    unsigned count = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), count);
+    if (error != std::errc() || end != value.data() + value.size() || count > 1000)
+        return bad_value(name, value, "a number of microseconds, at most 1000");
+    return std::chrono::microseconds(count);
+}
+
 constexpr std::uint64_t seconds_max = 24 * 3600;
 
 Result<std::uint64_t> parse_seconds(std::string_view name, std::string_view value) {
@@ -178,7 +187,7 @@ template <auto member, bool value> Result<void> set_flag(DaemonOptions &options,
     return {};
 }
 
-constexpr std::array<Keyword, 29> keywords{{
+constexpr std::array<Keyword, 30> keywords{{
     {"device", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          o.more_devices.emplace_back(value);
@@ -238,6 +247,11 @@ constexpr std::array<Keyword, 29> keywords{{
     {"max_idle", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          DAXPIN_TRY_ASSIGN(o.max_idle, parse_count("max_idle", value));
+         return {};
+     }},
+    {"spin_us", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         DAXPIN_TRY_ASSIGN(o.stay_awake, parse_microseconds("spin_us", value));
          return {};
      }},
     {"fsname", true,
@@ -427,6 +441,8 @@ Options after -o:
   suid, nosuid, dev, nodev, exec, noexec   (default nosuid,nodev)
   threads=N          serve at most N requests at the same time
   max_idle=N         end idle threads above N
+  spin_us=N          let one thread look for the next request for N microseconds before it sleeps
+                     (default 0, at most 1000); it keeps a processor busy meanwhile
   log=LEVEL          error, warning, info (default) or debug
   fsname=NAME        the source that mount tables show
   remount,ro or remount,rw   change the running mount

@@ -8,6 +8,7 @@
 #include "device/device.h"
 #include "volume/types.h"
 
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,8 +34,9 @@ struct DaemonOptions {
     std::string broker_socket; // its path; empty = chosen by broker_path()
     LogLevel log_level = LogLevel::info;
 
-    unsigned threads = 0;  // 0 = by the number of processors
-    unsigned max_idle = 0; // 0 = idle threads stay
+    unsigned threads = 0;                    // 0 = by the number of processors
+    unsigned max_idle = 0;                   // 0 = idle threads stay
+    std::chrono::microseconds stay_awake{0}; // spin_us=
 
     // For libfuse and the kernel.
     std::optional<bool> allow_other; // unset = yes if root mounts

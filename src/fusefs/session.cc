@@ -45,8 +45,9 @@ __attribute__((format(printf, 2, 0))) void log_libfuse(fuse_log_level level, con
 
 // Both are points where libfuse cancels a worker that waits for a request: they must not be
 // noexcept.
-ssize_t read_request(int fd, void *buffer, size_t size, void *) {
-    const ssize_t length = ::read(fd, buffer, size);
+ssize_t read_request(int fd, void *buffer, size_t size, void *userdata) {
+    auto &fs = *static_cast<Filesystem *>(userdata);
+    const ssize_t length = fs.receiver.read(fd, buffer, size);
     if (length > 0)
         receive_request({static_cast<std::byte *>(buffer), static_cast<std::size_t>(length)});
     return length;
@@ -145,7 +146,7 @@ Result<std::unique_ptr<Session>> Session::create(Filesystem &fs, const std::stri
         fuse_session_new(arguments.finish(), &operations(), sizeof(fuse_lowlevel_ops), &fs);
     if (session == nullptr)
         return Error{Errc::invalid, "libfuse refuses the options: " + capture.finish()};
-    return std::unique_ptr<Session>(new Session(session));
+    return std::unique_ptr<Session>(new Session(session, fs));
 }
 
 Session::~Session() {
@@ -164,6 +165,8 @@ Result<void> Session::mount(const std::string &path) {
     fuse_custom_io io{};
     io.read = read_request;
     io.writev = write_reply;
+    // A worker has a descriptor of its own, but this one where the kernel gives it none.
+    fs_.receiver.share(fuse_session_fd(session_));
     if (fuse_session_custom_io(session_, &io, fuse_session_fd(session_)) != 0 ||
         fuse_set_signal_handlers(session_) != 0)
         return Error{Errc::out_of_memory, "the FUSE session cannot be set up"};

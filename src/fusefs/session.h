@@ -39,10 +39,11 @@ class Session {
     void invalidate(const Invalidation &invalidation);
 
   private:
-    explicit Session(fuse_session *session) : session_(session) {}
+    Session(fuse_session *session, Filesystem &fs) : session_(session), fs_(fs) {}
     void leave(bool unmount);
 
     fuse_session *session_;
+    Filesystem &fs_;
     std::string mounted_on_;
     std::optional<unsigned> connection_; // its number in /sys/fs/fuse/connections
 };

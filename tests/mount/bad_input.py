@@ -249,7 +249,7 @@ def bad_options():
     with Volume(size=SUPERBLOCK_MIN) as volume:
         device = volume.devices[0]
         for option, word in (("frobnicate", "frobnicate"), ("domain=soft", "soft"),
-                             ("pin", "pin"), ("threads=0", "0")):
+                             ("pin", "pin"), ("threads=0", "0"), ("spin_us=1001", "1001")):
             mount_refused(device, volume.mountpoint, word, options=[option], status=1,
                           unchanged=[device])
         run_refused([program("daxpinfs")], 1, "device")

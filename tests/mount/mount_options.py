@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the options of a mount promise: read-only, and when the time of the last access moves."""
 
+import concurrent.futures
 import errno
 import os
 import socket
@@ -121,6 +122,27 @@ def strictatime(volume):
     path.write_bytes(b"content")
     ahead = time.time_ns() + HOUR_NS
     expect(read_at(path, ahead, ahead - 1) < ahead, "a fresh atime stayed")
+
+
+@case("spin_us: who stays awake answers what comes, from many at once too, and ends with the mount",
+      **SMALL)
+def stay_awake(volume):
+    volume.unmount()
+    volume.mount("spin_us=1000")
+
+    def work(number):
+        for i in range(50):
+            path = volume.path(f"{number}-{i}")
+            path.write_bytes(b"%d" % i * 100)
+            expect_equal(path.read_bytes(), b"%d" % i * 100, path)
+            path.rename(volume.path(f"{number}-renamed"))
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+    expect_equal(len(os.listdir(volume.mountpoint)), 8, "files")
+    volume.unmount()
+    volume.mount()
+    expect_equal(volume.path("7-renamed").read_bytes(), b"49" * 100, "content")
 
 
 if __name__ == "__main__":

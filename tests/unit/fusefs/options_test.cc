@@ -59,6 +59,7 @@ TEST_CASE("options: defaults are those of the manual", "[fusefs]") {
 TEST_CASE("options: keywords set what they name", "[fusefs]") {
     const DaemonOptions options = parse_ok(
         "domain=cache_line,pin=cap,dax=off,errors=exit,noatime,suid,dev,threads=3,max_idle=2,"
+        "spin_us=20,"
         "fsname=pm,log=debug,allow_other,device=/a,device=/b");
     CHECK(options.domain == device::Domain::cache_line);
     CHECK(options.volume.pin == volume::PinPolicy::capability);
@@ -69,6 +70,7 @@ TEST_CASE("options: keywords set what they name", "[fusefs]") {
     CHECK(options.dev);
     CHECK(worker_threads(options) == 3);
     CHECK(options.max_idle == 2);
+    CHECK(options.stay_awake == std::chrono::microseconds(20));
     CHECK(options.fsname == "pm");
     CHECK(options.log_level == LogLevel::debug);
     CHECK(options.allow_other == true);
