@@ -62,6 +62,7 @@ class Decoder {
     void add(const Action &action) {
         const auto mode = static_cast<volume::FallocateMode>(action.mode % 5);
         const std::string file = regular(action.path);
+        const std::string name = file.starts_with('@') ? "" : file; // what is said when opening
         const std::uint64_t offset = position(action.offset);
         const std::uint64_t length = std::min(position(action.length) + 1,
                                               file_bytes_max - std::min(offset, file_bytes_max));
@@ -83,7 +84,7 @@ class Decoder {
         case 7:
             return on(file, write(file, offset, length));
         case 8:
-            return on(file, append(file, 1 + length % 5000));
+            return on(name, append(name, 1 + length % 5000));
         case 9:
             return on(file, truncate(file, offset));
         case 10:
@@ -103,7 +104,7 @@ class Decoder {
         case 15:
             return open_close(action);
         case 16:
-            return on(file, open_truncate(file));
+            return on(name, open_truncate(name));
         case 17:
             return operations.push_back(checkpoint());
         case 18:
