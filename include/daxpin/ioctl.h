@@ -244,6 +244,15 @@ struct daxpin_damage {   /* asked of any file or directory, about the whole volu
     char text[480]; /* out: what was damaged, the first time; NUL-terminated */
 };
 
+/* struct daxpin_volume.flags, out; zero on the way in */
+#define DAXPIN_VOLUME_PREZERO 0x1u /* free space is zeroed while nobody asks for anything */
+
+struct daxpin_volume { /* asked of any file or directory, about the whole volume */
+    __u32 flags;       /* DAXPIN_VOLUME_* */
+    __u32 reserved[5];
+    __aligned_u64 prezeroed_bytes; /* out: free, and known to be zero: PREPARE need not zero it */
+};
+
 #define DAXPIN_IOC_MAGIC 0xDA
 #define DAXPIN_IOC_PIN _IOW(DAXPIN_IOC_MAGIC, 1, struct daxpin_range)
 #define DAXPIN_IOC_UNPIN _IOW(DAXPIN_IOC_MAGIC, 2, struct daxpin_range)
@@ -261,5 +270,6 @@ struct daxpin_damage {   /* asked of any file or directory, about the whole volu
 #define DAXPIN_IOC_FORGET _IOW(DAXPIN_IOC_MAGIC, 14, struct daxpin_forget)
 #define DAXPIN_IOC_BREAK _IOW(DAXPIN_IOC_MAGIC, 15, struct daxpin_break)
 #define DAXPIN_IOC_TICKET _IOWR(DAXPIN_IOC_MAGIC, 16, struct daxpin_ticket)
+#define DAXPIN_IOC_VOLUME _IOWR(DAXPIN_IOC_MAGIC, 17, struct daxpin_volume)
 
 #endif

@@ -177,7 +177,8 @@ journal::Journal &Allocator::journal() {
 }
 
 Result<Reservation> Allocator::reserve(BlockCount data_blocks) {
-    for (bool again = true;; again = false) {
+    for (;;) {
+        std::uint64_t seen = 0;
         {
             MutexLock lock(state_->mutex);
             state_->reap();
@@ -190,8 +191,11 @@ Result<Reservation> Allocator::reserve(BlockCount data_blocks) {
                 reservation.data_blocks_ = data_blocks.value;
                 return reservation;
             }
+            if (pool.waiting == 0)
+                return Errc::no_space;
+            seen = state_->returned;
         }
-        if (!again || !reclaim())
+        if (!reclaim(seen))
             return Errc::no_space;
     }
 }
@@ -244,6 +248,7 @@ void Allocator::State::make_free(MediaRun run) {
         at += count;
     }
     device.pool->free += run.count.value;
+    ++returned;
 }
 
 bool Allocator::State::reap() {
@@ -259,14 +264,19 @@ bool Allocator::State::reap() {
     return any;
 }
 
-bool Allocator::reclaim() {
+bool Allocator::reclaim(std::uint64_t seen) {
     if (!state_->journal.checkpoint())
         return false;
     for (unsigned round = 0; round < grace_rounds_max; ++round) {
         {
             MutexLock lock(state_->mutex);
-            if (state_->reap())
+            state_->reap();
+            if (state_->returned != seen)
                 return true;
+            if (state_->zeroing != 0) {
+                state_->zeroing_ended.wait(state_->mutex); // it waits for nobody
+                continue;
+            }
             if (state_->waiting_data.empty() && state_->waiting_metadata.empty())
                 return false;
         }

@@ -5,7 +5,8 @@
 // Media holds one bitmap chunk per 32256 blocks (docs/format.md, "Bitmap chunk"), all on device
 // 0. DRAM holds, per group touched, the same bits plus blocks promised to running transactions
 // and blocks freed but not yet reusable. Whole mapping units are kept for aligned requests;
-// everything else fills holes first.
+// everything else fills holes first. What prezero_step() zeroed is kept for who asks for zeros
+// (Transaction::allocate_zeroed()), as far as there is a choice.
 //
 // Thread-safe. Crash rule: bits change only through a transaction's record. A freed block is
 // handed out again only after the record that freed it is durable (metadata: after the durable
@@ -79,8 +80,12 @@ class Allocator {
     // Sets data blocks aside. ERRORS: no_space.
     Result<Reservation> reserve(BlockCount data_blocks);
 
-    // Makes what can be made reusable so: checkpoint, grace. True if any block came back.
-    bool reclaim();
+    // Zeroes a piece of free space that is not known to be zero. True if there may be more of it.
+    // For times when nobody asks for anything; nobody gets the piece meanwhile.
+    // ERRORS: io, with the journal failed if zeroes could not be made durable; corrupt.
+    Result<bool> prezero_step();
+    // Free blocks that are known to be zero.
+    BlockCount prezeroed() const;
 
     // Blocks that cannot be read; none of them is ever handed out.
     device::BadBlocks &bad_blocks() const;
@@ -90,6 +95,10 @@ class Allocator {
     friend class Reservation;
     struct State;
     explicit Allocator(std::unique_ptr<State> state);
+    // Makes what can be made reusable so: checkpoint, grace, the end of zeroing. True if any block
+    // came back since State::returned was `seen`.
+    bool reclaim(std::uint64_t seen);
+    Result<void> store_zeros(MediaRun run);
     std::unique_ptr<State> state_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "alloc/allocator.h"
 #include "alloc/group.h"
+#include "alloc/zeroed_set.h"
 
 #include <list>
 
@@ -18,7 +19,7 @@ struct Pool {
     std::uint64_t free = 0;     // clear and neither promised nor waiting for reuse
     std::uint64_t reserved = 0; // set aside by Reservations
     std::uint64_t reserve = 0;  // see Purpose
-    std::uint64_t waiting = 0;  // freed; reusable once the tail and the readers have moved on
+    std::uint64_t waiting = 0;  // freed, or being zeroed; reusable after a while
 };
 
 struct DeviceSpace {
@@ -53,6 +54,13 @@ struct Allocator::State {
     std::list<Waiting> waiting_data GUARDED_BY(mutex);
     std::list<Waiting> waiting_metadata GUARDED_BY(mutex);
     std::uint64_t bad_seen GUARDED_BY(mutex) = 0; // BadBlocks::version() of the last look
+    std::uint64_t returned GUARDED_BY(mutex) = 0; // how often blocks became free
+    ZeroedSet zeroed GUARDED_BY(mutex);           // all of its blocks are free
+    unsigned zeroing GUARDED_BY(mutex) = 0;       // pieces that are being zeroed
+    CondVar zeroing_ended;
+    MediaBlock zero_from GUARDED_BY(mutex){}; // where to look on; 0 between two passes
+    // `returned` when the pass began: without anything new there is none to begin.
+    std::optional<std::uint64_t> zero_seen GUARDED_BY(mutex);
 
     Result<void> add_device(unsigned index, const format::DeviceEntry &entry, unsigned count)
         REQUIRES(mutex);
@@ -69,6 +77,17 @@ struct Allocator::State {
     void withdraw_bad() REQUIRES(mutex); // takes what turned out bad from what is free
     Result<MediaRun> take(unsigned device, std::size_t group_index, GroupRun run) REQUIRES(mutex);
 
+    // --- prezero.cc ---
+    // Takes a piece of free space that is not known to be zero; empty if the search did not get
+    // to one, in which case `more` says whether to go on.
+    struct Unzeroed {
+        MediaRun run;
+        bool more = false;
+    };
+    Result<Unzeroed> take_unzeroed() REQUIRES(mutex);
+    Result<MediaRun> take_unzeroed_from(MediaBlock from) REQUIRES(mutex);
+    MediaRun find_zeroed(const DataRequest &request, std::uint64_t limit) const REQUIRES(mutex);
+
     // --- search.cc: each takes what it finds; an empty run means nothing found ---
     Result<MediaRun> take_data(const DataRequest &request, std::uint64_t limit) REQUIRES(mutex);
     Result<MediaRun> take_unit() REQUIRES(mutex);
@@ -81,6 +100,8 @@ struct Allocator::State {
         REQUIRES(mutex);
     Result<MediaRun> take_aligned_at(unsigned device, std::uint64_t start, std::uint64_t align,
                                      std::uint64_t wanted) REQUIRES(mutex);
+    std::optional<std::uint32_t> find_free_unit(const Group &group, MediaBlock first,
+                                                bool spare_zeroed) const REQUIRES(mutex);
     Result<std::uint64_t> free_length(unsigned device, std::uint64_t start, std::uint64_t limit)
         REQUIRES(mutex);
 };

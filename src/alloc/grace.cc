@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "alloc/grace.h"
 
+#include <algorithm>
 #include <functional>
 #include <thread>
 
@@ -24,6 +25,12 @@ Grace::Guard Grace::enter() {
 void Grace::Guard::leave() {
     if (count_ != nullptr)
         std::exchange(count_, nullptr)->fetch_sub(1);
+}
+
+bool Grace::is_idle() const {
+    return std::ranges::all_of(shards_, [](const Shard &shard) {
+        return shard.count[0].load() == 0 && shard.count[1].load() == 0;
+    });
 }
 
 bool Grace::passed(Ticket ticket) {

@@ -79,11 +79,19 @@ std::optional<GroupRun> Group::find_hole(std::uint32_t wanted) const {
     return longest;
 }
 
-std::optional<std::uint32_t> Group::find_free_unit() const {
-    const auto unit = std::ranges::find(unit_free_, unit_blocks);
+std::optional<std::uint32_t> Group::find_free_unit(std::uint32_t from) const {
+    const auto first = unit_free_.begin() + (from + unit_blocks - 1) / unit_blocks;
+    const auto unit = std::find(first, unit_free_.end(), unit_blocks);
     if (unit == unit_free_.end())
         return std::nullopt;
     return static_cast<std::uint32_t>(unit - unit_free_.begin()) * unit_blocks;
+}
+
+std::uint32_t Group::next_free(std::uint32_t from) const {
+    auto at = from;
+    while (at < format::blocks_per_group && busy(at))
+        at += at % 64 == 0 && words_[at / 64] == ~std::uint64_t{0} ? 64 : 1;
+    return at;
 }
 
 void Group::change(GroupRun run, bool to_busy) {

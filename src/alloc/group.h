@@ -39,8 +39,10 @@ class Group {
     // The first free run of `wanted` blocks inside partly used units, else the longest there;
     // nothing if those units have no free block.
     std::optional<GroupRun> find_hole(std::uint32_t wanted) const;
-    // The start of a wholly free unit.
-    std::optional<std::uint32_t> find_free_unit() const;
+    // The start of the first wholly free unit at or behind block `from`.
+    std::optional<std::uint32_t> find_free_unit(std::uint32_t from = 0) const;
+    // The first free block at or behind `from`; blocks_per_group if there is none.
+    std::uint32_t next_free(std::uint32_t from) const;
 
     void take(GroupRun run); // REQUIRES: is_free(run)
     void give(GroupRun run); // REQUIRES: all of it busy

@@ -39,6 +39,8 @@ Result<std::uint64_t> Allocator::State::free_length(unsigned device, std::uint64
 
 Result<MediaRun> Allocator::State::take(unsigned device, std::uint64_t start, std::uint64_t count) {
     auto &space = devices[device];
+    const MediaRun run{MediaBlock::at(device, start), BlockCount{count}};
+    zeroed.remove(run); // first, for it may lack memory
     for (auto at = start; at < start + count;) {
         const auto within = static_cast<std::uint32_t>(at % blocks_per_group);
         const auto part = static_cast<std::uint32_t>(
@@ -49,7 +51,7 @@ Result<MediaRun> Allocator::State::take(unsigned device, std::uint64_t start, st
     }
     space.pool->free -= count;
     space.cursor = start / blocks_per_group;
-    return MediaRun{MediaBlock::at(device, start), BlockCount{count}};
+    return run;
 }
 
 Result<MediaRun> Allocator::State::take_near(MediaBlock goal, std::uint64_t wanted) {
@@ -82,17 +84,36 @@ Result<MediaRun> Allocator::State::take_filling(unsigned device, std::uint64_t w
     return MediaRun{};
 }
 
+std::optional<std::uint32_t> Allocator::State::find_free_unit(const Group &group, MediaBlock first,
+                                                              bool spare_zeroed) const {
+    auto start = group.find_free_unit();
+    while (spare_zeroed && start) {
+        const auto known = zeroed.at_or_after(first + BlockCount{*start});
+        if (!known || known->start >= first + BlockCount{*start + unit_blocks})
+            break;
+        start = group.find_free_unit(*start + unit_blocks);
+    }
+    return start;
+}
+
 Result<MediaRun> Allocator::State::take_from_free_unit(unsigned device, std::uint64_t wanted) {
     auto &space = devices[device];
-    DAXPIN_FOR_GROUPS(space, index) {
-        if (!space.groups[index] && space.clear_counts[index] < unit_blocks)
+    for (const bool spare_zeroed : {true, false}) {
+        if (spare_zeroed &&
+            (zeroed.empty() || space.pool->free < zeroed.blocks().value + unit_blocks))
             continue;
-        DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
-        if (const auto start = group->find_free_unit())
-            return take(
-                device, index * blocks_per_group + *start,
-                group->free_length(*start, static_cast<std::uint32_t>(
-                                               std::min<std::uint64_t>(wanted, blocks_per_group))));
+        DAXPIN_FOR_GROUPS(space, index) {
+            if (!space.groups[index] && space.clear_counts[index] < unit_blocks)
+                continue;
+            DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
+            const auto start = find_free_unit(
+                *group, MediaBlock::at(device, index * blocks_per_group), spare_zeroed);
+            if (start)
+                return take(
+                    device, index * blocks_per_group + *start,
+                    group->free_length(*start, static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                                                   wanted, blocks_per_group))));
+        }
     }
     return MediaRun{};
 }

@@ -41,8 +41,9 @@ std::uint64_t Transaction::allowance(std::uint64_t free, std::uint64_t reserved,
 }
 
 // Nothing to be had now; worth another try if freed blocks are on their way back.
-Errc Transaction::out_of_space(std::uint64_t waiting) {
-    starved_ = waiting != 0;
+Errc Transaction::out_of_space(const Pool &pool, std::uint64_t returned) {
+    starved_ = pool.waiting != 0;
+    returned_seen_ = returned;
     return starved_ ? Errc::retry : Errc::no_space;
 }
 
@@ -54,12 +55,31 @@ Result<MediaBlock> Transaction::allocate_unit() {
     state.withdraw_bad();
     const Pool pool = state.metadata_pool;
     if (allowance(pool.free, pool.reserved, pool.reserve) == 0)
-        return out_of_space(pool.waiting);
+        return out_of_space(pool, state.returned);
     DAXPIN_TRY_ASSIGN(const auto run, state.take_unit());
     if (run.count.value == 0)
-        return out_of_space(pool.waiting);
+        return out_of_space(pool, state.returned);
     allocated_.push_back(run);
     return run.start;
+}
+
+std::uint64_t Transaction::data_allowance(const Pool &pool) const {
+    const auto own = reservation_ != nullptr ? reservation_->data_blocks_ : 0;
+    return allowance(pool.free, pool.reserved - own, pool.reserve);
+}
+
+Result<MediaRun> Transaction::allocate_zeroed(const DataRequest &request) {
+    auto &state = *allocator_.state_;
+    make_room(allocated_);
+    MutexLock lock(state.mutex);
+    state.withdraw_bad();
+    const MediaRun found = state.find_zeroed(request, data_allowance(*state.data_pool));
+    if (found.count.value == 0)
+        return found;
+    DAXPIN_TRY_ASSIGN(const auto run,
+                      state.take(found.start.device(), found.start.block(), found.count.value));
+    allocated_.push_back(run);
+    return run;
 }
 
 Result<MediaRun> Transaction::allocate_data(const DataRequest &request) {
@@ -69,14 +89,13 @@ Result<MediaRun> Transaction::allocate_data(const DataRequest &request) {
     MutexLock lock(state.mutex);
     state.reap();
     state.withdraw_bad();
-    auto &pool = *state.data_pool;
-    const auto own = reservation_ != nullptr ? reservation_->data_blocks_ : 0;
-    const auto limit = allowance(pool.free, pool.reserved - own, pool.reserve);
+    const Pool &pool = *state.data_pool;
+    const auto limit = data_allowance(pool);
     if (limit == 0)
-        return out_of_space(pool.waiting);
+        return out_of_space(pool, state.returned);
     DAXPIN_TRY_ASSIGN(const auto run, state.take_data(request, limit));
     if (run.count.value == 0)
-        return out_of_space(pool.waiting);
+        return out_of_space(pool, state.returned);
     allocated_.push_back(run);
     return run;
 }
@@ -280,7 +299,7 @@ void Transaction::abort() {
 
 Result<void> Transaction::restart() {
     abort();
-    if (std::exchange(starved_, false) && !allocator_.reclaim())
+    if (std::exchange(starved_, false) && !allocator_.reclaim(returned_seen_))
         return Errc::no_space;
     units_.await_retry();
     return {};

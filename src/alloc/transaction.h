@@ -17,6 +17,7 @@
 
 namespace daxpin::alloc {
 
+struct Pool;
 struct Waiting;
 
 class Transaction {
@@ -44,6 +45,10 @@ class Transaction {
     // One block for metadata. ERRORS: no_space; retry if blocks may come back by waiting.
     Result<MediaBlock> allocate_unit();
     void free_unit(MediaBlock unit); // a listed bad block stays the list's
+
+    // As allocate_data(), but all of the run holds zeros, durably; an empty one if no such run is
+    // known that would do.
+    Result<MediaRun> allocate_zeroed(const DataRequest &request);
 
     // A run of blocks for file data, not zeroed; possibly shorter than asked.
     // ERRORS: no_space; retry if blocks may come back by waiting.
@@ -84,7 +89,8 @@ class Transaction {
     // Blocks of the pool that this transaction may take now.
     std::uint64_t allowance(std::uint64_t free, std::uint64_t reserved,
                             std::uint64_t reserve) const;
-    Errc out_of_space(std::uint64_t waiting);
+    std::uint64_t data_allowance(const Pool &pool) const;
+    Errc out_of_space(const Pool &pool, std::uint64_t returned);
     Result<void> check_listing(const BitmapChange &change);
     void settle_listing(bool committed);
     Result<void> load_groups(MediaRun run);
@@ -100,6 +106,7 @@ class Transaction {
     Reservation *reservation_;
     std::vector<KnownLeaf> known_leaves_;
     bool starved_ = false;            // the retry was for blocks, not for a unit lock
+    std::uint64_t returned_seen_ = 0; // then: Allocator::State::returned
     std::vector<MediaRun> allocated_; // data and units alike
     std::vector<Freed> freed_;
     std::vector<MediaBlock> listing_;  // by list_bad(), owned by somebody

@@ -5,6 +5,8 @@
 #include "fusefs/limited_log.h"
 #include "fusefs/thread.h"
 
+#include <algorithm>
+#include <chrono>
 #include <malloc.h>
 #include <new>
 
@@ -13,6 +15,8 @@ namespace {
 
 constexpr unsigned look_period_ms = 20; // between two looks at the ring while requests come
 constexpr unsigned idle_after_ms = 300; // without a request
+// At least, between two pieces of 2 MiB: at most 1 GiB/s.
+constexpr unsigned prezero_pause_ms = 2;
 
 } // namespace
 
@@ -58,19 +62,40 @@ bool Background::sleep() {
 // One step of the volume's work; true if there is more. What there is no memory for waits.
 bool Background::step() {
     try {
-        return do_step();
+        for (const std::string &line : volume_.take_media_reports())
+            log_limited(line);
+        return more(volume_.background_step());
     } catch (const std::bad_alloc &) {
         return false;
     }
 }
 
-bool Background::do_step() {
-    for (const std::string &line : volume_.take_media_reports())
-        log_limited(line);
-    const auto more = volume_.background_step();
-    if (!more)
-        report(more.error());
-    return more && *more;
+bool Background::more(const Result<bool> &result) {
+    if (!result)
+        report(result.error());
+    return result && *result;
+}
+
+bool Background::prezero_step() {
+    try {
+        return more(volume_.prezero_step());
+    } catch (const std::bad_alloc &) {
+        return false;
+    }
+}
+
+// Half of the time at most, so that a slow medium has room for others.
+bool Background::prezero() {
+    using Clock = std::chrono::steady_clock;
+    for (auto begin = Clock::now();
+         prezero_ == Prezero::on && state_.load() == State::quiet && prezero_step();
+         begin = Clock::now()) {
+        step(); // what turned out bad is noted
+        const auto taken = std::chrono::ceil<std::chrono::milliseconds>(Clock::now() - begin);
+        if (!pause(std::max(prezero_pause_ms, static_cast<unsigned>(taken.count()))))
+            return false;
+    }
+    return true;
 }
 
 // Requests have ceased: nothing shall be left to replay, and memory goes back to the system.
@@ -111,7 +136,7 @@ void Background::serve() {
             continue;
         }
         settle();
-        if (!sleep())
+        if (!prezero() || !sleep())
             return;
         quiet_ms = 0;
     }

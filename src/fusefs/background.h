@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Background: the thread that goes on with unfinished deletions, checkpoints when half the ring
-// is full, and once more when requests have ceased, so that the next mount replays nothing.
+// is full, and once more when requests have ceased, so that the next mount replays nothing. After
+// that, if asked to, it zeroes free space, in small pieces with pauses, until a request comes.
 //
 // Sleeps while nothing happens; requests wake it with kick(), which costs them one load.
 #pragma once
@@ -16,7 +17,9 @@ namespace daxpin::fusefs {
 
 class Background {
   public:
-    explicit Background(volume::Volume &volume) : volume_(volume) {}
+    enum class Prezero { off, on };
+    explicit Background(volume::Volume &volume, Prezero prezero = Prezero::off)
+        : volume_(volume), prezero_(prezero) {}
     ~Background() { stop(); }
     Background(const Background &) = delete;
     Background &operator=(const Background &) = delete;
@@ -38,11 +41,14 @@ class Background {
     bool sleep();                    // until kicked; false when it is time to stop
     void serve();
     bool step();
-    bool do_step();
+    bool more(const Result<bool> &result);
     void settle();
+    bool prezero(); // false when it is time to stop
+    bool prezero_step();
     void report(const Error &error);
 
     volume::Volume &volume_;
+    const Prezero prezero_;
     std::thread thread_;
     std::atomic<State> state_{State::quiet};
     Mutex mutex_;

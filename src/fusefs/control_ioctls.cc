@@ -52,12 +52,25 @@ IoctlAnswer damage(Filesystem &fs, const IoctlRequest &request) {
     return ioctl_out(request, out);
 }
 
+// For everybody, and any file.
+IoctlAnswer volume_state(Filesystem &fs, const IoctlRequest &request) {
+    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_volume>(request));
+    if (in.flags != 0 || !all_zero(in.reserved))
+        return Errc::invalid;
+    daxpin_volume out{};
+    out.flags = fs.options.prezero ? DAXPIN_VOLUME_PREZERO : 0;
+    out.prezeroed_bytes = fs.volume.prezeroed_bytes();
+    return ioctl_out(request, out);
+}
+
 } // namespace
 
 IoctlAnswer control_ioctl(Filesystem &fs, const volume::Caller &caller,
                           const IoctlRequest &request) {
     if (request.command == DAXPIN_IOC_DAMAGE)
         return damage(fs, request);
+    if (request.command == DAXPIN_IOC_VOLUME)
+        return volume_state(fs, request);
     if (request.command != wire::control_remount && request.command != wire::control_hello)
         return Errc::not_a_tty;
     if (request.inode.value != format::root_inode)

@@ -152,7 +152,8 @@ Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Pat
                  Reporter &reporter) {
     Session *kernel = nullptr;
     Notifier notifier([&kernel](const Invalidation &what) { kernel->invalidate(what); });
-    Background background(volume);
+    using Prezero = Background::Prezero;
+    Background background(volume, options.prezero ? Prezero::on : Prezero::off);
     AbsenceWatch absence(volume, background);
     Pollers pollers;
     Broker broker(volume, system_env());

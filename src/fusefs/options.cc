@@ -187,7 +187,7 @@ template <auto member, bool value> Result<void> set_flag(DaemonOptions &options,
     return {};
 }
 
-constexpr std::array<Keyword, 30> keywords{{
+constexpr std::array<Keyword, 31> keywords{{
     {"device", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          o.more_devices.emplace_back(value);
@@ -291,6 +291,7 @@ constexpr std::array<Keyword, 30> keywords{{
     {"nosuid", false, set_flag<&DaemonOptions::suid, false>},
     {"dev", false, set_flag<&DaemonOptions::dev, true>},
     {"nodev", false, set_flag<&DaemonOptions::dev, false>},
+    {"prezero", false, set_flag<&DaemonOptions::prezero, true>},
     {"remount", false, set_flag<&DaemonOptions::remount, true>},
     {"debug", false, set_flag<&DaemonOptions::debug, true>},
     {"foreground", false, set_flag<&DaemonOptions::foreground, true>},
@@ -436,6 +437,7 @@ Options after -o:
   max_leases=N       leases that a user other than root may have (default 65536); 0: any number
   max_quarantine=SIZE   beyond so much in quarantine for a user's leases he gets no new one
                      (default 0: any)
+  prezero            zero free space while idle, so that large pins of new files need not
   relatime, noatime, strictatime (also atime=WORD)
   allow_other, noallow_other, allow_root   who else sees the mount (root: allow_other by default)
   suid, nosuid, dev, nodev, exec, noexec   (default nosuid,nodev)

@@ -30,6 +30,7 @@ struct DaemonOptions {
     bool debug = false;   // libfuse prints each request
     bool remount = false; // talk to the daemon that serves the mount point
     bool verbose = false;
+    bool prezero = false;      // zero free space when idle
     bool broker = false;       // dax=broker
     std::string broker_socket; // its path; empty = chosen by broker_path()
     LogLevel log_level = LogLevel::info;

@@ -170,4 +170,12 @@ Result<bool> Engine::background_step() {
     return true;
 }
 
+// The guard keeps a remount to read-only waiting for one piece at most.
+Result<bool> Engine::prezero_step() {
+    if (!changes_.is_idle())
+        return true;
+    const auto change = begin_change();
+    return change ? allocator->prezero_step() : false;
+}
+
 } // namespace daxpin::volume

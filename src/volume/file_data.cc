@@ -23,15 +23,6 @@ Result<bool> is_hole(Engine &engine, CachedInode &inode, Transaction &tx, FileBl
     return found.empty();
 }
 
-// Where the blocks for `first` would continue the file on media.
-Result<MediaBlock> goal_for(Engine &engine, CachedInode &inode, Transaction &tx, FileBlock first) {
-    if (first.value == 0)
-        return MediaBlock{};
-    DAXPIN_TRY_ASSIGN(const auto before,
-                      engine.extents(inode.number).range(&tx, {first.value - 1}, {1}, 1));
-    return before.empty() ? MediaBlock{} : before[0].start + BlockCount{1};
-}
-
 } // namespace
 
 GrowthLimit growth_limit(const Engine &engine) {
@@ -123,6 +114,25 @@ std::uint64_t hinted_align(const Engine &engine, const Attributes &attributes) {
     return (attributes.flags & format::inode_flag_dax) ? std::max(hint, engine.mapping_unit) : hint;
 }
 
+Result<MediaBlock> goal_for(Engine &engine, CachedInode &inode, Transaction &tx, FileBlock first) {
+    if (first.value == 0)
+        return MediaBlock{};
+    DAXPIN_TRY_ASSIGN(const auto before,
+                      engine.extents(inode.number).range(&tx, {first.value - 1}, {1}, 1));
+    return before.empty() ? MediaBlock{} : before[0].start + BlockCount{1};
+}
+
+Result<Extent> allocate_run(Transaction &tx, FileBlock first, const alloc::DataRequest &request,
+                            Content content) {
+    if (content == Content::zeros) {
+        DAXPIN_TRY_ASSIGN(const auto run, tx.allocate_zeroed(request));
+        if (run.count.value != 0)
+            return Extent{first, run.start, run.count, false};
+    }
+    DAXPIN_TRY_ASSIGN(const auto run, tx.allocate_data(request));
+    return Extent{first, run.start, run.count, true};
+}
+
 Result<Extent> allocate_hole(Engine &engine, CachedInode &inode, Transaction &tx,
                              const Hole &hole) {
     const std::uint64_t unit = hole.align / block_size;
@@ -139,16 +149,14 @@ Result<Extent> allocate_hole(Engine &engine, CachedInode &inode, Transaction &tx
             if (next)
                 wanted = std::min(wanted, (next->first - start).value / unit * unit);
             DAXPIN_TRY_ASSIGN(const auto goal, goal_for(engine, inode, tx, start));
-            DAXPIN_TRY_ASSIGN(const auto run, tx.allocate_data({{wanted}, hole.align, goal}));
-            return Extent{start, run.start, run.count, true};
+            return allocate_run(tx, start, {{wanted}, hole.align, goal}, hole.content);
         }
     }
     // Not beyond the piece, for the next one may be free and then comes as a whole.
     const std::uint64_t left = unit > 1 ? unit - before.value : hole.count.value;
     DAXPIN_TRY_ASSIGN(const auto goal, goal_for(engine, inode, tx, hole.first));
-    DAXPIN_TRY_ASSIGN(const auto run,
-                      tx.allocate_data({{std::min(hole.count.value, left)}, 0, goal}));
-    return Extent{hole.first, run.start, run.count, true};
+    const BlockCount wanted{std::min(hole.count.value, left)};
+    return allocate_run(tx, hole.first, {wanted, 0, goal}, hole.content);
 }
 
 Result<void> insert_run(Engine &engine, Transaction &tx, Attributes &attributes, const Extent &run,

@@ -50,12 +50,24 @@ std::uint64_t owned_unit(const Engine &engine, const CachedInode &inode);
 // The alignment that allocation should try for this file, in bytes.
 std::uint64_t hinted_align(const Engine &engine, const Attributes &attributes);
 
+// What new blocks should hold. Zeros are what they rather should; they do if the extent is not
+// unwritten.
+enum class Content { any, zeros };
+
+// Blocks for the file from `first` on, possibly fewer than asked.
+Result<Extent> allocate_run(Transaction &tx, FileBlock first, const alloc::DataRequest &request,
+                            Content content);
+
 // Blocks for a hole of a file.
 struct Hole {
     FileBlock first; // first block wanted
     BlockCount count;
     std::uint64_t align = block_size; // of the file's and the media's offset alike, in bytes
+    Content content = Content::any;
 };
+
+// Where the blocks for `first` would continue the file on media; zero if nothing precedes them.
+Result<MediaBlock> goal_for(Engine &engine, CachedInode &inode, Transaction &tx, FileBlock first);
 
 // Allocates blocks for the beginning of `hole`, near what precedes it. An aligned request takes
 // whole pieces of `align` if nothing is allocated in them yet; then the run may begin before

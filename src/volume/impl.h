@@ -137,6 +137,10 @@ class Engine {
     // One transaction's worth of unfinished work. True if there is more that could be done.
     Result<bool> background_step();
 
+    // Zeroes a piece of free space, unless somebody changes something just now. True if there may
+    // be more.
+    Result<bool> prezero_step();
+
     // ---- bad blocks (bad_blocks.cc) ----
     // Reads the list and asks the devices for theirs.
     void load_bad_blocks();

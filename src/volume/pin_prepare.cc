@@ -92,8 +92,10 @@ Result<void> UnitPreparation::write_zeros(Transaction &tx, const Extent &extent)
 
 Result<void> UnitPreparation::fill_hole(Transaction &tx, Attributes &attributes, FileBlock &at,
                                         BlockCount left) {
-    DAXPIN_TRY_ASSIGN(const Extent run, allocate_hole(engine_, inode_, tx, {at, left, block_size}));
-    DAXPIN_TRY(store_zeros(engine_, run, run.first.bytes(), run.count.bytes()));
+    DAXPIN_TRY_ASSIGN(const Extent run,
+                      allocate_hole(engine_, inode_, tx, {at, left, block_size, Content::zeros}));
+    if (run.unwritten)
+        DAXPIN_TRY(store_zeros(engine_, run, run.first.bytes(), run.count.bytes()));
     DAXPIN_TRY(insert_run(engine_, tx, attributes, run, run.first, run.end(), false));
     at = run.end();
     return {};
@@ -159,18 +161,22 @@ Result<void> UnitPreparation::copy(const Extent &from, const Extent &to) {
 Result<void> UnitPreparation::move(Transaction &tx, Attributes &attributes, BlockRange unit,
                                    const std::vector<Extent> &old) {
     auto map = engine_.extents(inode_.number);
-    DAXPIN_TRY_ASSIGN(const MediaRun run,
-                      tx.allocate_data({unit.count, unit.count.bytes(), MediaBlock{}}));
-    const Extent fresh{unit.first, run.start, unit.count, false};
+    DAXPIN_TRY_ASSIGN(const MediaBlock goal, goal_for(engine_, inode_, tx, unit.first));
+    DAXPIN_TRY_ASSIGN(
+        const Extent fresh,
+        allocate_run(tx, unit.first, {unit.count, unit.count.bytes(), goal}, Content::zeros));
+    const auto zero = [&](std::uint64_t from, std::uint64_t to) -> Result<void> {
+        return fresh.unwritten ? store_zeros(engine_, fresh, from, to - from) : Result<void>{};
+    };
     std::uint64_t at = unit.first.bytes();
     for (const Extent &extent : old) {
         if (extent.unwritten)
             continue;
-        DAXPIN_TRY(store_zeros(engine_, fresh, at, extent.first.bytes() - at));
+        DAXPIN_TRY(zero(at, extent.first.bytes()));
         DAXPIN_TRY(copy(extent, fresh));
         at = extent.end().bytes();
     }
-    DAXPIN_TRY(store_zeros(engine_, fresh, at, unit.end().bytes() - at));
+    DAXPIN_TRY(zero(at, unit.end().bytes()));
     DAXPIN_TRY_ASSIGN(const auto removed, map.remove(tx, unit.first, unit.count));
     Freeing freeing(engine_); // nobody leases what moves
     for (const Extent &gone : removed.extents)

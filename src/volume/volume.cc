@@ -269,6 +269,13 @@ Result<bool> Volume::background_step() {
     return impl_->background_step();
 }
 
+Result<bool> Volume::prezero_step() {
+    return impl_->prezero_step();
+}
+std::uint64_t Volume::prezeroed_bytes() const {
+    return impl_->allocator->prezeroed().bytes();
+}
+
 Result<void> Volume::checkpoint() {
     if (impl_->is_read_only())
         return {};

@@ -44,6 +44,10 @@ class Volume {
     // Returns true if there is more to do.
     Result<bool> background_step();
     Result<void> checkpoint();
+    // For when nothing else is to be done: zeroes a piece of free space, so that PREPARE and EXTEND
+    // need not. Returns true if there is more to do, or something in the way. ERRORS: io, corrupt.
+    Result<bool> prezero_step();
+    std::uint64_t prezeroed_bytes() const; // free space known to be zero
 
     // --- media errors ---
     // Bad blocks by address; with `owners`, which takes time by the size of the volume, what

@@ -111,6 +111,11 @@ CHECK_FIELD(daxpin_damage, flags, 8, 4);
 CHECK_FIELD(daxpin_damage, reserved, 12, 20);
 CHECK_FIELD(daxpin_damage, text, 32, 480);
 
+CHECK_SIZE(daxpin_volume, 32);
+CHECK_FIELD(daxpin_volume, flags, 0, 4);
+CHECK_FIELD(daxpin_volume, reserved, 4, 20);
+CHECK_FIELD(daxpin_volume, prezeroed_bytes, 24, 8);
+
 CHECK_SIZE(daxpin_lease_info, 56);
 CHECK_FIELD(daxpin_lease_info, inode, 0, 8);
 CHECK_FIELD(daxpin_lease_info, id, 8, 8);
@@ -183,5 +188,6 @@ CHECK_IOCTL(DAXPIN_IOC_QUARANTINE, _IOC_READ | _IOC_WRITE, 13, daxpin_quarantine
 CHECK_IOCTL(DAXPIN_IOC_FORGET, _IOC_WRITE, 14, daxpin_forget);
 CHECK_IOCTL(DAXPIN_IOC_BREAK, _IOC_WRITE, 15, daxpin_break);
 CHECK_IOCTL(DAXPIN_IOC_TICKET, _IOC_READ | _IOC_WRITE, 16, daxpin_ticket);
+CHECK_IOCTL(DAXPIN_IOC_VOLUME, _IOC_READ | _IOC_WRITE, 17, daxpin_volume);
 
 } // namespace

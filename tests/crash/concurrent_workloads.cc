@@ -125,6 +125,12 @@ void add_pins(List &list) {
     list.add("write+align",
              {create("foo"), write("foo", 2 * block, 2 * block), write("foo", 0, 2 * block)},
              {{write("foo", 100, 5000)}, {pin("foo", 0, 4 * block, true, 4 * block)}});
+    list.add("prezero+prepare", {create("foo"), truncate("foo", 4 * block)},
+             {{prezero()}, {pin("foo", 0, 0, true)}});
+    list.add("prezero+reuse",
+             {create("foo"), truncate("foo", 4 * block), create("bar"), write("bar", 0, 8 * block)},
+             {{prezero(), pin("foo", 0, 0, true)},
+              {unlink("bar"), checkpoint(), create("baz"), write("baz", 0, 3 * block)}});
     list.add("unlink+pin", two_names, {{unlink("foo"), unlink("bar")}, {pin("@x", 0, 0, false)}},
              open_file);
     list.add("unlink+pinned-names", two_pinned_names, {{unlink("foo")}, {unlink("bar")}});

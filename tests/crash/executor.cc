@@ -162,6 +162,8 @@ Result<std::uint64_t> Executor::run(const Operation &operation) {
     case Op::background:
         DAXPIN_TRY(volume_.background_step());
         return 0;
+    case Op::prezero:
+        return prezero();
     case Op::lease:
     case Op::release:
         return change_lease(operation, slots_.at(operation.path.substr(1)));
@@ -172,6 +174,24 @@ Result<std::uint64_t> Executor::run(const Operation &operation) {
     }
     DAXPIN_ASSERT(false);
     return Errc::invalid;
+}
+
+// As by a thread of its own: only its own drains make its stores durable. Others may be in its way
+// for ever.
+Result<std::uint64_t> Executor::prezero() {
+    constexpr unsigned other_thread = 50;
+    constexpr unsigned steps_max = 32;
+    struct AsThread {
+        explicit AsThread(unsigned number) { test::set_thread_number(number); }
+        ~AsThread() { test::set_thread_number(before); }
+        unsigned before = test::thread_number();
+    };
+    const AsThread thread(test::thread_number() + other_thread);
+    bool more = true;
+    for (unsigned steps = 0; more && steps < steps_max; ++steps) {
+        DAXPIN_TRY_ASSIGN(more, volume_.prezero_step());
+    }
+    return 0;
 }
 
 // ---- names ------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ class Executor {
                                volume::Handle handle);
 
     Result<std::uint64_t> read(InodeNumber number);
+    Result<std::uint64_t> prezero();
     Result<std::uint64_t> spoil(const Operation &operation, InodeNumber number);
     Result<std::uint64_t> change_lease(const Operation &operation, Open &open);
     Result<std::uint64_t> write_mapped(const Operation &operation, InodeNumber number);

@@ -51,6 +51,7 @@ enum class Op {
     spoil,
     checkpoint,
     background,
+    prezero,
     remount,
     kill,
     reboot
@@ -224,6 +225,10 @@ inline Operation checkpoint() {
 }
 inline Operation background() {
     return {.op = Op::background, .path = {}};
+}
+// Free space is zeroed, all of it.
+inline Operation prezero() {
+    return {.op = Op::prezero, .path = {}};
 }
 inline Operation remount() {
     return {.op = Op::remount, .path = {}};

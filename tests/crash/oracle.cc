@@ -157,6 +157,7 @@ Result<void> Oracle::perform(const Operation &operation, std::uint64_t count) {
     case Op::remount:
     case Op::checkpoint:
     case Op::background:
+    case Op::prezero:
         return {};
     default:
         return change(operation);

@@ -220,6 +220,31 @@ void add_pins(std::vector<Workload> &all) {
                     write("foo", block, 2 * block), close("x")}});
 }
 
+// What is known to be zero goes to who asks for zeros, at every moment of its life.
+void add_prezeroed(std::vector<Workload> &all) {
+    const Steps sparse{create("foo"), write("foo", block, 100), truncate("foo", 4 * block)};
+    all.push_back({"prezero-prepare", sparse, {prezero(), pin("foo", 0, 0, true)}});
+    all.push_back({"prezero-prepare-move",
+                   {create("foo"), write("foo", 0, block), create("bar"), write("bar", 0, block),
+                    write("foo", 2 * block, 100)},
+                   {prezero(), pin("foo", 0, 0, true, 2 * block)}});
+    all.push_back({"prezero-extend",
+                   {create("foo"), write("foo", 0, block), pin("foo", 0, 0, false)},
+                   {prezero(), extend("foo", 3 * block), write("foo", 2 * block, 100)}});
+    all.push_back({"prezero-reuse",
+                   {create("foo"), truncate("foo", 160 * block), create("bar")},
+                   {prezero(), write("bar", 0, 100 * block), unlink("bar"), checkpoint(),
+                    pin("foo", 0, 0, true)}});
+    all.push_back({"prezero-again",
+                   {create("foo"), truncate("foo", 160 * block), create("bar"), prezero(),
+                    write("bar", 0, 100 * block)},
+                   {unlink("bar"), prezero(), pin("foo", 0, 0, true)}});
+    all.push_back({"prezero-lease",
+                   one_file,
+                   {open("foo", "x"), lease("x", false), truncate("foo", 0), prezero(), close("x"),
+                    background(), prezero()}});
+}
+
 // Blocks leave their file while somebody may map them; the lease ends, the daemon, or the boot.
 void add_quarantine(std::vector<Workload> &all) {
     const auto leased = [](std::string path, const Steps &rest) {
@@ -295,6 +320,7 @@ std::vector<Workload> all_workloads() {
     add_sizes(all);
     add_attributes(all);
     add_pins(all);
+    add_prezeroed(all);
     add_quarantine(all);
     add_housekeeping(all);
     add_forgeries(all);

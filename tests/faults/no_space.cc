@@ -40,6 +40,7 @@ bool needs_nothing(const Operation &operation, const Dump &before) {
     case Op::mapped_write:
     case Op::checkpoint:
     case Op::background:
+    case Op::prezero:
         return true;
     case Op::truncate: {
         const auto number = before.names.find(operation.path);

@@ -67,14 +67,28 @@ Result<daxpin_file_status> status_of(const std::string &path, int fd) {
     return status;
 }
 
-Result<std::optional<daxpin_damage>> damage_of(const std::string &path) {
+namespace {
+
+// Nothing where the daemon does not know the ioctl.
+template <typename T>
+Result<std::optional<T>> ask_volume(const std::string &path, unsigned long command) {
     DAXPIN_TRY_ASSIGN(const auto fd, open_file(path, false));
-    daxpin_damage damage{};
-    if (ioctl(fd.get(), DAXPIN_IOC_DAMAGE, &damage) == 0)
-        return std::optional(damage);
+    T answer{};
+    if (ioctl(fd.get(), command, &answer) == 0)
+        return std::optional(answer);
     if (errno == ENOTTY)
-        return std::optional<daxpin_damage>{};
+        return std::optional<T>{};
     return failure(path);
+}
+
+} // namespace
+
+Result<std::optional<daxpin_damage>> damage_of(const std::string &path) {
+    return ask_volume<daxpin_damage>(path, DAXPIN_IOC_DAMAGE);
+}
+
+Result<std::optional<daxpin_volume>> volume_of(const std::string &path) {
+    return ask_volume<daxpin_volume>(path, DAXPIN_IOC_VOLUME);
 }
 
 Result<std::vector<daxpin_device>> devices_of(const std::string &path) {

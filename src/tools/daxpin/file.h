@@ -28,6 +28,9 @@ Result<daxpin_file_status> status_of(const std::string &path, int fd);
 // What was found damaged since the mount; nothing if the daemon is too old to say.
 Result<std::optional<daxpin_damage>> damage_of(const std::string &path);
 
+// The state of the volume; nothing if the daemon is too old to say.
+Result<std::optional<daxpin_volume>> volume_of(const std::string &path);
+
 // Every device of the volume that `path` is on.
 Result<std::vector<daxpin_device>> devices_of(const std::string &path);
 

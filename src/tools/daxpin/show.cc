@@ -83,6 +83,10 @@ json to_json(const daxpin_damage &damage) {
             {"read_only", (damage.flags & DAXPIN_DAMAGE_READ_ONLY) != 0}};
 }
 
+json to_json(const daxpin_volume &volume) {
+    return {{"on", (volume.flags & DAXPIN_VOLUME_PREZERO) != 0}, {"bytes", volume.prezeroed_bytes}};
+}
+
 void print_damage(const daxpin_damage &damage, const char *device) {
     fmt::print("METADATA IS DAMAGED, met {} time{} since the mount; first: {}\n"
                "  {}; unmount and run fsck.daxpinfs -y {}\n",
@@ -153,6 +157,7 @@ Result<void> info(const std::string &path, bool as_json) {
     if (statvfs(path.c_str(), &space) != 0)
         return Error{Errc::io, path + ": cannot ask for its space"};
     DAXPIN_TRY_ASSIGN(const auto bad, count_bad_blocks(path));
+    DAXPIN_TRY_ASSIGN(const auto volume, volume_of(path));
     const auto total = std::uint64_t{space.f_blocks} * space.f_frsize;
     const auto free = std::uint64_t{space.f_bfree} * space.f_frsize;
     const auto available = std::uint64_t{space.f_bavail} * space.f_frsize;
@@ -165,6 +170,7 @@ Result<void> info(const std::string &path, bool as_json) {
                {"total", total},
                {"free", free},
                {"available", available},
+               {"prezero", volume ? to_json(*volume) : json()},
                {"damage", damage ? to_json(*damage) : json()},
                {"bad_blocks", bad},
                {"devices", list}});
@@ -172,6 +178,8 @@ Result<void> info(const std::string &path, bool as_json) {
     }
     fmt::print("volume {}\n{} in all, {} free, {} available\n", uuid_of(devices[0].volume_uuid),
                size_text(total), size_text(free), size_text(available));
+    if (volume && (volume->flags & DAXPIN_VOLUME_PREZERO) != 0)
+        fmt::print("{} of what is free known to be zero\n", size_text(volume->prezeroed_bytes));
     if (damage && damage->count != 0)
         print_damage(*damage, devices[0].path);
     for (const auto &device : devices)

@@ -208,6 +208,26 @@ TEST_CASE("ioctls: chattr's flags are kept, a pin among them untouched", "[fusef
     CHECK((status.flags & DAXPIN_STATUS_WHOLE) != 0);
 }
 
+TEST_CASE("control: anybody may ask how much is known to be zero", "[fusefs]") {
+    Bench bench;
+    while (must(bench.fixture->prezero_step()))
+        continue;
+    daxpin_volume state{};
+    auto request = bench.request(DAXPIN_IOC_VOLUME, state);
+    const auto out = must(control_ioctl(bench.fs, user_caller(4242), request));
+    REQUIRE(out.size() == sizeof state);
+    std::memcpy(&state, out.data(), sizeof state);
+    CHECK(state.flags == 0); // the option is off
+    CHECK(state.prezeroed_bytes == bench.fixture->prezeroed_bytes());
+    CHECK(state.prezeroed_bytes > 0);
+    state = {};
+    state.reserved[4] = 1;
+    CHECK(fails(control_ioctl(bench.fs, root_caller(), request), Errc::invalid));
+    state = {};
+    state.flags = DAXPIN_VOLUME_PREZERO;
+    CHECK(fails(control_ioctl(bench.fs, root_caller(), request), Errc::invalid));
+}
+
 TEST_CASE("control: remounting is root's, on the root directory", "[fusefs]") {
     Bench bench;
     wire::ControlRemount wanted{};

@@ -52,6 +52,7 @@ TEST_CASE("options: defaults are those of the manual", "[fusefs]") {
     CHECK(options.volume.dax);
     CHECK_FALSE(options.suid);
     CHECK_FALSE(options.dev);
+    CHECK_FALSE(options.prezero);
     CHECK_FALSE(options.allow_other.has_value());
     CHECK_FALSE(options.domain.has_value());
 }
@@ -60,7 +61,8 @@ TEST_CASE("options: keywords set what they name", "[fusefs]") {
     const DaemonOptions options = parse_ok(
         "domain=cache_line,pin=cap,dax=off,errors=exit,noatime,suid,dev,threads=3,max_idle=2,"
         "spin_us=20,"
-        "fsname=pm,log=debug,allow_other,device=/a,device=/b");
+        "fsname=pm,log=debug,allow_other,prezero,device=/a,device=/b");
+    CHECK(options.prezero);
     CHECK(options.domain == device::Domain::cache_line);
     CHECK(options.volume.pin == volume::PinPolicy::capability);
     CHECK_FALSE(options.volume.dax);
