@@ -96,6 +96,10 @@ class Journal {
     Result<Sequence> append(std::span<std::byte> record, std::uint32_t entry_count);
     void home_written(Sequence sequence);
 
+    // Held by the one transaction that runs again after Errc::retry: below inode locks, above
+    // units.
+    Mutex &retry_mutex() { return retry_mutex_; }
+
   private:
     Journal(device::DeviceTable &devices, const Geometry &geometry, Env &env);
 
@@ -122,6 +126,7 @@ class Journal {
     };
     std::list<Unfinished> unfinished_ GUARDED_BY(append_mutex_); // in order
 
+    Mutex retry_mutex_;
     Mutex checkpoint_mutex_; // one checkpoint at a time; taken before append_mutex_
     HashKey epoch_{};        // fixed from begin_epoch() to unmount
     bool epoch_is_new_ GUARDED_BY(checkpoint_mutex_) = false;

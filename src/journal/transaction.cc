@@ -298,12 +298,15 @@ void Transaction::abort() {
     // be somebody else's. A failure has failed the journal.
     static_cast<void>(drain_stores());
     release_units();
+    turn_.reset();
 }
 
 void Transaction::await_retry() {
     abort();
-    if (std::exchange(must_wait_, false))
-        journal_.units().wait_until_free(contended_);
+    if (!std::exchange(must_wait_, false))
+        return;
+    journal_.units().wait_until_free(contended_);
+    turn_.emplace(journal_.retry_mutex());
 }
 
 } // namespace daxpin::journal

@@ -14,6 +14,7 @@
 #include "journal/journal.h"
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace daxpin::journal {
@@ -59,8 +60,11 @@ class Transaction {
     // ERRORS: before the record is durable: no trace is left; io with the journal failed after.
     Result<Sequence> commit();
 
-    void abort();       // releases everything
-    void await_retry(); // the same; then waits for the unit that caused Errc::retry
+    void abort(); // releases everything
+    // The same; then waits for the unit that caused Errc::retry, and for others who had to start
+    // again: two that took each other's units would do so again, this one has nobody but newcomers
+    // to fear.
+    void await_retry();
 
     Journal &journal() { return journal_; }
 
@@ -91,6 +95,7 @@ class Transaction {
     std::vector<Shadow> shadows_;
     MediaBlock contended_{};
     bool must_wait_ = false;
+    std::optional<MutexLock> turn_; // of the journal's retry_mutex(), until the end
     bool drain_first_ = false;
 };
 
