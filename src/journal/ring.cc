@@ -3,7 +3,10 @@
 
 #include "base/assert.h"
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstring>
 
 namespace daxpin::journal {
 
@@ -20,18 +23,24 @@ std::uint64_t header_checksum(const RecordHeader &header, const HashKey &epoch) 
 
 } // namespace
 
-Result<std::optional<RecordHeader>> Ring::header_at(Sequence position) const {
+std::optional<RecordHeader> Ring::header_in(std::span<const std::byte> bytes,
+                                            Sequence position) const {
     RecordHeader header;
-    DAXPIN_TRY(devices_.read(block_of(position), seat(position) % block_size,
-                             std::as_writable_bytes(std::span(&header, 1))));
+    std::memcpy(&header, bytes.data(), sizeof header);
     // The cheap tests first: a scan asks this of every seat.
     if (header.magic != format::record_magic || header.sequence != position ||
         header.length < sizeof header || header.length % format::record_align != 0 ||
         header.length > geometry_.record_bytes_max() ||
         seat(position) + header.length > geometry_.ring_bytes() ||
         header.checksum != header_checksum(header, epoch_))
-        return std::optional<RecordHeader>{};
-    return std::optional(header);
+        return {};
+    return header;
+}
+
+Result<std::optional<RecordHeader>> Ring::header_at(Sequence position) const {
+    std::array<std::byte, sizeof(RecordHeader)> bytes;
+    DAXPIN_TRY(devices_.read(block_of(position), seat(position) % block_size, bytes));
+    return header_in(bytes, position);
 }
 
 Result<std::optional<Ring::Record>> Ring::record_at(Sequence position,
@@ -59,13 +68,21 @@ Result<std::optional<Ring::Record>> Ring::record_after(Sequence end) const {
 }
 
 Result<bool> Ring::any_header_beyond(Sequence stop, Sequence to) const {
-    for (auto position = stop; position < to; position += format::record_align) {
-        DAXPIN_TRY_ASSIGN(const auto header, header_at(position));
-        // The newest record may be torn behind a whole header.
-        const bool torn_newest = header && header->previous_end == stop &&
-                                 (position == stop || position == next_lap(stop));
-        if (header && !torn_newest)
-            return true;
+    std::array<std::byte, block_size> buffer;
+    for (auto position = stop; position < to;) {
+        const std::uint64_t within = seat(position) % block_size;
+        const auto window =
+            std::span(buffer).first(std::min<std::uint64_t>(block_size - within, to - position));
+        DAXPIN_TRY(devices_.read(block_of(position), within, window));
+        for (std::size_t i = 0; i < window.size(); i += format::record_align) {
+            const auto header = header_in(window.subspan(i), position + i);
+            // The newest record may be torn behind a whole header.
+            const bool torn_newest = header && header->previous_end == stop &&
+                                     (position + i == stop || position + i == next_lap(stop));
+            if (header && !torn_newest)
+                return true;
+        }
+        position += window.size();
     }
     return false;
 }

@@ -31,7 +31,7 @@ class Ring {
         return seat(head) + length <= geometry_.ring_bytes() ? head : next_lap(head);
     }
 
-    // The header that counts at `position`, if there is one.
+    // The header that counts at `position`, if there is one. ERRORS: io.
     Result<std::optional<format::RecordHeader>> header_at(Sequence position) const;
 
     // The record that follows one that ended at `end`: whole, or nothing if none verifies.
@@ -47,6 +47,8 @@ class Ring {
     Result<bool> any_header_beyond(Sequence stop, Sequence to) const;
 
   private:
+    std::optional<format::RecordHeader> header_in(std::span<const std::byte> bytes,
+                                                  Sequence position) const;
     Result<std::optional<Record>> record_at(Sequence position, Sequence previous_end) const;
 
     const device::DeviceTable &devices_;

@@ -24,11 +24,10 @@ Result<void> Ring::read(std::uint64_t seat, std::span<std::byte> out) const {
 }
 
 bool Ring::header_holds(const RecordHeader &header, std::uint64_t sequence) const {
-    // The keyed hash comes last: the scan asks this of every seat.
-    const std::uint64_t seat = sequence % bytes_;
+    // The cheap tests first, the keyed hash last: the scan asks this of every seat.
     if (header.magic != format::record_magic || header.sequence != sequence ||
         header.length < sizeof header || header.length % format::record_align != 0 ||
-        header.length > bytes_ / 8 || seat + header.length > bytes_)
+        header.length > bytes_ / 8 || sequence % bytes_ + header.length > bytes_)
         return false;
     const auto covered =
         std::as_bytes(std::span(&header, 1)).first(offsetof(RecordHeader, checksum));
@@ -150,10 +149,11 @@ void Ring::look_at_window(Walk &walk, std::uint64_t from, std::span<const std::b
         const std::uint64_t sequence = from + i;
         RecordHeader header;
         std::memcpy(&header, window.data() + i, sizeof header);
+        if (!header_holds(header, sequence))
+            continue;
         // The newest record may be torn behind a whole header.
-        const bool torn_newest = header.previous_end == walk.stop &&
-                                 (sequence == walk.stop || sequence == next_lap(walk.stop));
-        if (torn_newest || !header_holds(header, sequence))
+        if (header.previous_end == walk.stop &&
+            (sequence == walk.stop || sequence == next_lap(walk.stop)))
             continue;
         walk.damage.push_back(at_position("a record was lost", walk.stop) +
                               at_position(": another one stands beyond it,", sequence));

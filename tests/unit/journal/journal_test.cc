@@ -204,6 +204,25 @@ TEST_CASE("journal: a record lost just before the wrap is damage too", "[journal
     CHECK(ring.open().code() == Errc::corrupt);
 }
 
+TEST_CASE("journal: a record beyond the stop is found at every seat", "[journal]") {
+    RingFixture fixture;
+    const HashKey epoch{};
+    const journal::Ring ring(fixture.devices(), RingFixture::geometry, epoch);
+    const auto ring_bytes = RingFixture::geometry.ring_bytes();
+    const Sequence stop = ring_bytes * 3 + GENERATE(Sequence{0}, Sequence{64}, Sequence{4032});
+    for (Sequence position = stop; position < stop + ring_bytes; position += format::record_align) {
+        std::array<std::byte, format::record_align> record{};
+        journal::seal_record(record, 1, position, position - 64, epoch);
+        const auto seat = std::span(&fixture.ring_byte(position), record.size());
+        std::vector<std::byte> old(seat.begin(), seat.end());
+        std::ranges::copy(record, seat.begin());
+        REQUIRE(ring.any_header_beyond(stop, stop + ring_bytes).value());
+        REQUIRE_FALSE(ring.any_header_beyond(stop, position).value());
+        REQUIRE_FALSE(ring.any_header_beyond(position + 64, stop + ring_bytes).value());
+        std::ranges::copy(old, seat.begin());
+    }
+}
+
 TEST_CASE("journal: a torn record after the wrap is not damage", "[journal]") {
     RingFixture ring(131072 - 192);
     REQUIRE(ring.change(0, 1));
