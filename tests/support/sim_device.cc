@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <mutex>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <vector>
 
 namespace daxpin::test {
 
@@ -34,28 +36,77 @@ void set_thread_number(unsigned number) {
 // ---- SimMedia ---------------------------------------------------------------------------------
 
 std::shared_ptr<SimMedia> SimMedia::create(const SimOptions &options) {
-    return std::shared_ptr<SimMedia>(new SimMedia(options));
+    return std::shared_ptr<SimMedia>(new SimMedia(options, true));
 }
 
-SimMedia::SimMedia(const SimOptions &options) : options_(options) {
-    DAXPIN_ASSERT(options.size > 0 && options.size % block_size == 0);
+namespace {
+
+// The same memory twice, kept for the next media of that size: to map it anew costs more than most
+// of what tests do with it.
+struct Mapping {
+    std::size_t size = 0;
+    std::byte *writable = nullptr;
+    const std::byte *readable = nullptr;
+};
+
+std::mutex spare_mutex;
+std::vector<Mapping> spare_mappings;
+constexpr std::size_t spare_mappings_max = 16;
+
+Mapping new_mapping(std::size_t size) {
     const int fd = memfd_create("sim-media", MFD_CLOEXEC);
-    DAXPIN_ASSERT(fd >= 0 && ftruncate(fd, static_cast<off_t>(options.size)) == 0);
-    void *writable = mmap(nullptr, options.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    void *readable = mmap(nullptr, options.size, PROT_READ, MAP_SHARED, fd, 0);
+    DAXPIN_ASSERT(fd >= 0 && ftruncate(fd, static_cast<off_t>(size)) == 0);
+    void *writable = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *readable = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
     DAXPIN_ASSERT(writable != MAP_FAILED && readable != MAP_FAILED);
     close(fd);
-    writable_ = static_cast<std::byte *>(writable);
-    readable_ = static_cast<const std::byte *>(readable);
+    return {size, static_cast<std::byte *>(writable), static_cast<const std::byte *>(readable)};
+}
+
+// Its content is zero, or what it was.
+Mapping take_mapping(std::size_t size, bool zero) {
+    {
+        std::lock_guard lock(spare_mutex);
+        const auto spare = std::find_if(spare_mappings.begin(), spare_mappings.end(),
+                                        [&](const Mapping &one) { return one.size == size; });
+        if (spare != spare_mappings.end()) {
+            const Mapping taken = *spare;
+            spare_mappings.erase(spare);
+            if (zero)
+                std::memset(taken.writable, 0, size);
+            return taken;
+        }
+    }
+    return new_mapping(size);
+}
+
+void give_back_mapping(const Mapping &mapping) {
+    {
+        std::lock_guard lock(spare_mutex);
+        if (spare_mappings.size() < spare_mappings_max) {
+            spare_mappings.push_back(mapping);
+            return;
+        }
+    }
+    munmap(mapping.writable, mapping.size);
+    munmap(const_cast<std::byte *>(mapping.readable), mapping.size);
+}
+
+} // namespace
+
+SimMedia::SimMedia(const SimOptions &options, bool zero) : options_(options) {
+    DAXPIN_ASSERT(options.size > 0 && options.size % block_size == 0);
+    const Mapping mapping = take_mapping(options.size, zero);
+    writable_ = mapping.writable;
+    readable_ = mapping.readable;
 }
 
 SimMedia::~SimMedia() {
-    munmap(writable_, options_.size);
-    munmap(const_cast<std::byte *>(readable_), options_.size);
+    give_back_mapping({options_.size, writable_, readable_});
 }
 
 std::shared_ptr<SimMedia> SimMedia::clone() const {
-    auto copy = create(options_);
+    const std::shared_ptr<SimMedia> copy(new SimMedia(options_, false));
     std::memcpy(copy->writable_, readable_, options_.size);
     return copy;
 }

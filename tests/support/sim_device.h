@@ -86,7 +86,7 @@ class SimMedia : public std::enable_shared_from_this<SimMedia> {
 
   private:
     friend class SimDevice;
-    explicit SimMedia(const SimOptions &options);
+    SimMedia(const SimOptions &options, bool zero);
     bool poisoned(std::uint64_t offset, std::uint64_t length) const;
     void heal(std::uint64_t offset, std::uint64_t length);
     Result<void> check(std::uint64_t offset, std::uint64_t length) const;
