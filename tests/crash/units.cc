@@ -47,6 +47,8 @@ void add_own(std::vector<Unit> &units, const std::vector<Image> &images, const P
                 (image.wrap || (image.start != Start::fresh && image.start != Start::dirty &&
                                 image.start != Start::two_devices)))
                 continue;
+            if (workload.large && image.start == Start::full_root)
+                continue; // the tree has taken that space
             units.push_back(
                 {workload.name, image, plan, [&workload] { return std::vector{workload}; }});
         }
@@ -160,7 +162,9 @@ std::vector<Unit> normal_units(const Plan &plan) {
 
 std::vector<Unit> thorough_units(const Plan &plan) {
     std::vector<Unit> units;
-    add_own(units, all_images(Domain::cache_line), many_states(plan));
+    add_own(units, basic_images(), many_states(plan));
+    add_own(units, further_images(), plan);
+    add_own(units, images_of({"full-root", "full-root+wrap"}), plan);
     add_own(units, all_images(Domain::byte), plan);
     add_own(units, all_images(Domain::page), plan);
     add_generated(units, usual_images(), plan);

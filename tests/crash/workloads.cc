@@ -234,11 +234,15 @@ void add_prezeroed(std::vector<Workload> &all) {
     all.push_back({"prezero-reuse",
                    {create("foo"), truncate("foo", 160 * block), create("bar")},
                    {prezero(), write("bar", 0, 100 * block), unlink("bar"), checkpoint(),
-                    pin("foo", 0, 0, true)}});
+                    pin("foo", 0, 0, true)},
+                   {},
+                   true});
     all.push_back({"prezero-again",
                    {create("foo"), truncate("foo", 160 * block), create("bar"), prezero(),
                     write("bar", 0, 100 * block)},
-                   {unlink("bar"), prezero(), pin("foo", 0, 0, true)}});
+                   {unlink("bar"), prezero(), pin("foo", 0, 0, true)},
+                   {},
+                   true});
     all.push_back({"prezero-lease",
                    one_file,
                    {open("foo", "x"), lease("x", false), truncate("foo", 0), prezero(), close("x"),

@@ -13,6 +13,7 @@ struct Workload {
     std::vector<Operation> steps; // crashed at every point
     // What each of several threads does at the same time; then the steps come first, not crashed.
     std::vector<std::vector<Operation>> threads = {};
+    bool large = false; // needs more than half of the volume
 };
 
 // Every operation of the volume at least once, every mode of it.
