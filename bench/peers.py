@@ -116,17 +116,25 @@ def checking(scratch, _):
     return on_example(scratch, "checking", "default_permissions")
 
 
-@contextlib.contextmanager
+def on_volume(scratch, name, build, *options):
+    disk, folder = scratch / f"{name}.img", scratch / name
+    run(build / "src/tools/mkfs/mkfs.daxpinfs", "--size", IMAGE, disk)
+    return mounted(folder, build / "src/fusefs/daxpinfs", disk, folder, "-o",
+                   ",".join(["domain=cache_line", *options]))
+
+
 def daxpin(scratch, build):
     """daxpinfs on a file on tmpfs: domain=cache_line, assumed; everything durable on return"""
-    disk, folder = scratch / "daxpin.img", scratch / "daxpin"
-    run(build / "src/tools/mkfs/mkfs.daxpinfs", "--size", IMAGE, disk)
-    with mounted(folder, build / "src/fusefs/daxpinfs", disk, folder, "-o", "domain=cache_line"):
-        yield folder
+    return on_volume(scratch, "daxpin", build)
 
 
-PEERS = {"passthrough": passthrough, "daxpin": daxpin, "checking": checking, "tmpfs": tmpfs,
-         "ext4": ext4, "fuse2fs": fuse2fs, "ntfs-3g": ntfs_3g}
+def awake(scratch, build):
+    """the same with spin_us=20: for processors that nobody else needs (--apart)"""
+    return on_volume(scratch, "awake", build, "spin_us=20")
+
+
+PEERS = {"passthrough": passthrough, "daxpin": daxpin, "awake": awake, "checking": checking,
+         "tmpfs": tmpfs, "ext4": ext4, "fuse2fs": fuse2fs, "ntfs-3g": ntfs_3g}
 
 
 def environment():
