@@ -11,6 +11,7 @@
 #include <string>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 namespace daxpin::client {
 
@@ -80,20 +81,27 @@ Result<void> request(int fd, unsigned long command, void *argument, const char *
 }
 
 Result<FileRange> resolve_range(int fd, std::uint64_t offset, std::uint64_t length) {
-    struct stat status;
-    if (fstat(fd, &status) != 0)
+    // The size that the kernel remembers saves a round trip. It may be too small, after EXTEND, and
+    // is none to go by where it decides the length.
+    struct statx status;
+    const auto look = [&](int how) {
+        return statx(fd, "", AT_EMPTY_PATH | how, STATX_SIZE | STATX_INO, &status) == 0;
+    };
+    const auto within = [&] {
+        return offset < status.stx_size && length <= status.stx_size - offset;
+    };
+    if (!look(length != 0 ? AT_STATX_DONT_SYNC : 0) || (!within() && !look(0)))
         return system_error("cannot look at the file");
-    const auto size = static_cast<std::uint64_t>(status.st_size);
-    if (offset % block_size != 0 || offset >= size || length > size - offset)
+    if (offset % block_size != 0 || !within())
         return Error{Errc::invalid, "the range is not within the file, or its start is not a "
                                     "multiple of 4096"};
     FileRange range;
     DAXPIN_TRY_ASSIGN(range.writable, is_writable(fd));
-    range.mount = status.st_dev;
-    range.inode = status.st_ino;
+    range.mount = makedev(status.stx_dev_major, status.stx_dev_minor);
+    range.inode = status.stx_ino;
     range.whole = offset == 0 && length == 0;
     range.offset = offset;
-    range.length = length == 0 ? size - offset : length;
+    range.length = length == 0 ? status.stx_size - offset : length;
     return range;
 }
 

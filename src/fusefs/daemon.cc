@@ -40,7 +40,7 @@ void log_to_syslog(LogLevel level, std::string_view line) {
 }
 
 void set_up_log(const DaemonOptions &options) {
-    set_log_level(options.log_level);
+    set_log_level(options.debug ? LogLevel::debug : options.log_level);
     if (options.foreground)
         return; // stderr
     ::openlog("daxpinfs", LOG_PID, LOG_DAEMON);

@@ -124,6 +124,16 @@ def strictatime(volume):
     expect(read_at(path, ahead, ahead - 1) < ahead, "a fresh atime stayed")
 
 
+@case("debug: every request is in the log; without it none is", **SMALL)
+def debug(volume):
+    volume.path("before").mkdir()
+    expect("MKDIR" not in volume.read_log(), "a request was logged unasked")
+    volume.unmount()
+    volume.mount("debug")
+    volume.path("after").mkdir()
+    expect("opcode: MKDIR" in volume.read_log(), volume.read_log())
+
+
 @case("spin_us: who stays awake answers what comes, from many at once too, and ends with the mount",
       **SMALL)
 def stay_awake(volume):
