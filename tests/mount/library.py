@@ -49,6 +49,18 @@ def extend(_, folder):
         expect_equal(os.getxattr(path, "user.daxpin.pin"), b"1", "pin")
 
 
+@case("map: what EXTEND has just added, by its length, before the kernel knows of it")
+def just_extended(_, folder):
+    path = pinned_file(folder / "file", MIB)
+    with opened(path) as file:
+        libdaxpin.call("daxpin_extend", file.fileno(), 2 * MIB)
+        mapping = libdaxpin.Map(file.fileno(), MIB, MIB)
+        expect_equal(mapping[0:MIB], bytes(MIB), "new bytes")
+        mapping.delete()
+        with expect_errno(errno.EINVAL):
+            libdaxpin.Map(file.fileno(), MIB, MIB + 1)
+
+
 @case("map_extend: a part of what the file has grown by, then the rest; never less")
 def extend_partly(_, folder):
     path = pinned_file(folder / "file", MIB)
