@@ -67,10 +67,11 @@ STAGES = (
     Stage("clang", "build-clang", compilers=("clang-14", "clang++-14"),
           options=("-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1",
                    "-Dcpp_args=-g1", "-Dman=false"),
-          targets=("src", "examples", "tests/stress/fsx", "tests/stress/fsstress"),
+          targets=("src", "examples", "tests/stress/fsx", "tests/stress/fsstress",
+                   "tests/unit/client/unit-client"),
           suites=("threads",), environment=SANITIZER_ENVIRONMENT,
           about="clang 14 compiles all of it with -Wthread-safety as an error; threads and "
-                "processes on one mount, the daemon under ThreadSanitizer"),
+                "processes on one mount, the daemon and libdaxpin under ThreadSanitizer"),
 )
 
 
