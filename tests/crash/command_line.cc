@@ -26,7 +26,7 @@ CommandLine::CommandLine(std::string program) : program_(std::move(program)) {
          [this](const char *text) {
              runner.processes = static_cast<unsigned>(std::max<std::uint64_t>(1, number(text)));
          }},
-        {"long", "", "everything, and many more states of each workload; hours",
+        {"long", "", "everything, and many more states of each workload; an hour and more",
          [this](const char *) { runner.tier = Tier::thorough; }},
         {"seconds", "N", "begin nothing more after so many seconds; what is left is counted",
          [this](const char *text) { runner.seconds_max = static_cast<double>(number(text)); }},

@@ -11,7 +11,7 @@ namespace daxpin::crash {
 // How much is run.
 //   quick: our own workloads on a few images, few states; for tests of the suite itself
 //   normal: own workloads on every image and domain, ACE up to length two, data workloads
-//   thorough: all of ACE, and many more states of our own; hours
+//   thorough: all of ACE, and many more states of our own; an hour
 enum class Tier { quick, normal, thorough };
 const char *to_string(Tier tier) noexcept;
 
