@@ -42,11 +42,12 @@ std::shared_ptr<SimMedia> SimMedia::create(const SimOptions &options) {
 namespace {
 
 // The same memory twice, kept for the next media of that size: to map it anew costs more than most
-// of what tests do with it.
+// of what tests do with it. Not for a child of the process that mapped it, as it would share it.
 struct Mapping {
     std::size_t size = 0;
     std::byte *writable = nullptr;
     const std::byte *readable = nullptr;
+    pid_t owner = 0;
 };
 
 std::mutex spare_mutex;
@@ -60,15 +61,18 @@ Mapping new_mapping(std::size_t size) {
     void *readable = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
     DAXPIN_ASSERT(writable != MAP_FAILED && readable != MAP_FAILED);
     close(fd);
-    return {size, static_cast<std::byte *>(writable), static_cast<const std::byte *>(readable)};
+    return {size, static_cast<std::byte *>(writable), static_cast<const std::byte *>(readable),
+            getpid()};
 }
 
 // Its content is zero, or what it was.
 Mapping take_mapping(std::size_t size, bool zero) {
     {
         std::lock_guard lock(spare_mutex);
-        const auto spare = std::find_if(spare_mappings.begin(), spare_mappings.end(),
-                                        [&](const Mapping &one) { return one.size == size; });
+        const auto spare =
+            std::find_if(spare_mappings.begin(), spare_mappings.end(), [&](const Mapping &one) {
+                return one.size == size && one.owner == getpid();
+            });
         if (spare != spare_mappings.end()) {
             const Mapping taken = *spare;
             spare_mappings.erase(spare);
@@ -83,7 +87,7 @@ Mapping take_mapping(std::size_t size, bool zero) {
 void give_back_mapping(const Mapping &mapping) {
     {
         std::lock_guard lock(spare_mutex);
-        if (spare_mappings.size() < spare_mappings_max) {
+        if (mapping.owner == getpid() && spare_mappings.size() < spare_mappings_max) {
             spare_mappings.push_back(mapping);
             return;
         }
@@ -99,10 +103,11 @@ SimMedia::SimMedia(const SimOptions &options, bool zero) : options_(options) {
     const Mapping mapping = take_mapping(options.size, zero);
     writable_ = mapping.writable;
     readable_ = mapping.readable;
+    mapper_ = mapping.owner;
 }
 
 SimMedia::~SimMedia() {
-    give_back_mapping({options_.size, writable_, readable_});
+    give_back_mapping({options_.size, writable_, readable_, mapper_});
 }
 
 std::shared_ptr<SimMedia> SimMedia::clone() const {

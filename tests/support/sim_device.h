@@ -18,6 +18,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <sys/types.h>
 #include <vector>
 
 namespace daxpin::test {
@@ -94,6 +95,7 @@ class SimMedia : public std::enable_shared_from_this<SimMedia> {
     SimOptions options_;
     std::byte *writable_ = nullptr;
     const std::byte *readable_ = nullptr;
+    pid_t mapper_ = 0; // the process that made the mapping
     std::atomic<EventSink *> sink_{nullptr};
     std::mutex event_mutex_; // with a sink: one event at a time
     std::atomic<std::uint64_t> drains_until_failure_{0};
