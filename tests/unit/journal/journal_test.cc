@@ -314,6 +314,36 @@ TEST_CASE("journal: a tail so large that sums overflow is damage", "[journal]") 
     CHECK(ring.value(0) == 1);
 }
 
+TEST_CASE("journal: of two good tail cells the one written last rules", "[journal]") {
+    RingFixture ring;
+    REQUIRE(ring.change(0, 1));
+    const auto older =
+        GENERATE(RingFixture::geometry.tail_cell_a, RingFixture::geometry.tail_cell_b);
+    const auto cell = ring.media().bytes().subspan(older * block_size, 64);
+    const std::vector<std::byte> before(cell.begin(), cell.end());
+    REQUIRE(ring.journal().checkpoint());
+    std::ranges::copy(before, cell.begin());
+    REQUIRE(ring.open());
+    CHECK(ring.journal().report().records_replayed == 0);
+    CHECK(ring.value(0) == 1);
+}
+
+TEST_CASE("journal: the tail stays before a record whose homes are not written", "[journal]") {
+    RingFixture ring;
+    const auto first = ring.change(0, 1).value();
+    const auto end = ring.journal().head();
+    const auto *const bytes = &ring.ring_byte(first);
+    std::vector<std::byte> record(bytes, bytes + (end - first));
+    REQUIRE(ring.journal().reserve(record.size()));
+    const auto unfinished = ring.journal().append(record, 1).value();
+    REQUIRE(ring.change(1, 2));
+    REQUIRE(ring.journal().checkpoint());
+    CHECK(ring.journal().durable_tail() == end);
+    ring.journal().home_written(unfinished);
+    REQUIRE(ring.journal().checkpoint());
+    CHECK(ring.journal().durable_tail() == ring.journal().head());
+}
+
 TEST_CASE("journal: tail cells that contradict each other are damage", "[journal]") {
     RingFixture ring;
     REQUIRE(ring.change(0, 1));
