@@ -121,6 +121,7 @@ const Field fields[] = {
     FIELD(QuarantineItem, inode),
     FIELD(QuarantineItem, generation),
     FIELD(QuarantineItem, block_count),
+    FIELD(QuarantineItem, reserved),
 };
 
 #undef FIELD
