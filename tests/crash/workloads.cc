@@ -295,6 +295,17 @@ void add_housekeeping(std::vector<Workload> &all) {
         {"reuse",
          {create("foo"), write("foo", 0, 4 * block)},
          {unlink("foo"), background(), checkpoint(), create("bar"), write("bar", 0, 4 * block)}});
+    // Leaves merge; records of before still name the node that goes.
+    Steps pads;
+    Steps merge;
+    for (const char *name : {"pad-0", "pad-1", "pad-2", "pad-3", "pad-4", "pad-5"}) {
+        pads.push_back(create(name));
+        pads.push_back(set_xattr(name, "user.pad", format::blob_inline_max));
+        merge.push_back(unlink(name));
+    }
+    merge.insert(merge.end(), {background(), create("foo"), write("foo", 0, 2 * block),
+                               write("foo", 2 * block, 2 * block), write("foo", 4 * block, block)});
+    all.push_back({"reuse-node", pads, merge});
     all.push_back({"reuse-as-metadata",
                    {create("foo"), set_xattr("foo", "user.big", 9000), create("bar")},
                    {remove_xattr("foo", "user.big"), checkpoint(), write("bar", 0, 4 * block),
