@@ -73,6 +73,21 @@ TEST_CASE("allocator: no block is given twice and all come back", "[alloc]") {
     CHECK(take_all(engine).size() <= runs.size() + 1);
 }
 
+TEST_CASE("allocator: a run that lies in two bitmaps is freed in both", "[alloc]") {
+    test::EngineFixture engine({.device_bytes = std::uint64_t{160} << 20});
+    const auto space = engine.allocator().space();
+    const BlockCount half{8};
+    const MediaRun before{MediaBlock::at(0, format::blocks_per_group - 8), half};
+    const MediaRun after{before.start + half, half};
+    for (const auto &run : {before, after})
+        REQUIRE(take(engine, {.count = half, .goal = run.start}).start == run.start);
+    REQUIRE(give(engine, {before.start, half + half})); // as one extent of a file
+    engine.reopen();
+    CHECK(engine.allocator().space().free_blocks == space.free_blocks);
+    for (const auto &run : {before, after})
+        CHECK(take(engine, {.count = half, .goal = run.start}).start == run.start);
+}
+
 TEST_CASE("allocator: the reserve is for deleting alone", "[alloc]") {
     test::EngineFixture engine;
     take_all(engine);
