@@ -202,8 +202,9 @@ void add_pins(std::vector<Workload> &all) {
                    {pin("foo", 0, 0, true, 2 * block)}});
     all.push_back({"pin-refuses",
                    {create("foo"), write("foo", 0, block), pin("foo", 0, 0, false)},
-                   {truncate("foo", 10), unlink("foo"), write("foo", 100, 100), link("foo", "bar"),
-                    unlink("foo"), rename("bar", "baz"), unpin("baz", 0, 0), unlink("baz")}});
+                   {truncate("foo", 10), open_truncate("foo"), unlink("foo"),
+                    write("foo", 100, 100), link("foo", "bar"), unlink("foo"), rename("bar", "baz"),
+                    unpin("baz", 0, 0), unlink("baz")}});
     all.push_back({"extend",
                    {create("foo"), write("foo", 0, block), pin("foo", 0, 0, false)},
                    {extend("foo", 3 * block), write("foo", 2 * block, 100)}});

@@ -88,6 +88,21 @@ TEST_CASE("allocator: a run that lies in two bitmaps is freed in both", "[alloc]
         CHECK(take(engine, {.count = half, .goal = run.start}).start == run.start);
 }
 
+TEST_CASE("allocator: a bitmap of a wrong checksum is not used, though its count is right",
+          "[alloc]") {
+    test::EngineFixture engine;
+    const auto chunk =
+        engine.media().bytes().subspan(engine.superblock().devices[0].bitmap_start * block_size);
+    const auto bits = chunk.subspan(format::bitmap_header_bytes);
+    REQUIRE(bits[0] == std::byte{0xff}); // superblock, labels
+    const auto free = std::ranges::find(bits, std::byte{0});
+    std::swap(bits[0], *free);
+    engine.reopen();
+    const auto taken = engine.transact(
+        [&](auto &tx) -> Result<MediaRun> { return tx.allocate_data({.count = {1}}); });
+    CHECK(taken.code() == Errc::no_space); // the only one there is
+}
+
 TEST_CASE("allocator: the reserve is for deleting alone", "[alloc]") {
     test::EngineFixture engine;
     take_all(engine);
