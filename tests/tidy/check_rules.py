@@ -164,6 +164,20 @@ class PageRules(unittest.TestCase):
         self.assertEqual(check_help.missing_options(text, "--sizes --force --no-color"), ["--size"])
 
 
+class MutantRules(unittest.TestCase):
+    rule = staticmethod(rules.planted_bugs_fit_the_code)
+    BUG = '[[mutant]]\nname = "n"\nclass = "c"\nfile = "src/base/a.cc"\nold = "x();"\nnew = ""\n'
+
+    def test_once(self):
+        self.assertEqual(found(self.rule, {"tests/crash/mutants.toml": self.BUG,
+                                           "src/base/a.cc": "x();\n"}), [])
+
+    def test_changed_twice_or_gone(self):
+        for text in ("y();\n", "x();\nx();\n"):
+            self.assertEqual(len(found(self.rule, {"tests/crash/mutants.toml": self.BUG,
+                                                   "src/base/a.cc": text})), 1)
+
+
 class HeaderRule(unittest.TestCase):
     def check(self, text):
         with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ check_rules.py shows each of them red on a made-up violation; check_tree.py runs
 
 import re
 import statistics
+import tomllib
 
 from functions import find_functions
 
@@ -215,6 +216,17 @@ def tests_mirror_sources(tree):
             yield f"{path}: a unit test's file is named FILE_test.cc"
 
 
+def planted_bugs_fit_the_code(tree):
+    """scripts/mutate replaces a text that must stand in the file exactly once."""
+    for path, text in tree.under("tests", suffixes=("/mutants.toml",)):
+        for bug in tomllib.loads(text)["mutant"]:
+            olds = bug["old"] if isinstance(bug["old"], list) else [bug["old"]]
+            for count in (tree.get(bug["file"], "").count(old) for old in olds):
+                if count != 1:
+                    yield (f"{path}: {bug['name']}: {bug['file']} has the text to replace "
+                           f"{count} times")
+
+
 RULES = (
     layers_allow_every_include,
     libraries_stay_in_their_layer,
@@ -226,4 +238,5 @@ RULES = (
     every_public_function_has_a_page,
     every_program_has_a_page,
     tests_mirror_sources,
+    planted_bugs_fit_the_code,
 )
