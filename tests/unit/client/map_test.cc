@@ -212,7 +212,7 @@ TEST_CASE("map: the errno of a refused lease is the caller's, with a line of tex
     }
 }
 
-TEST_CASE("map: threads that map and unmap one file share what they have", "[client]") {
+TEST_CASE("map: threads that map and unmap one file share what they have", "[client][threads]") {
     Fixture f;
     std::atomic<int> failed = 0;
     std::vector<std::thread> threads;
@@ -235,7 +235,7 @@ TEST_CASE("map: threads that map and unmap one file share what they have", "[cli
     CHECK(failed == 0);
 }
 
-TEST_CASE("map: a child made while threads map can map, extend and unmap", "[client]") {
+TEST_CASE("map: a child made while threads map can map, extend and unmap", "[client][threads]") {
     Fixture f;
     std::atomic<bool> stop = false;
     std::thread busy([&] {

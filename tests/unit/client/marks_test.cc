@@ -107,7 +107,7 @@ TEST_CASE("marks: random marks and takes agree with a list of flags", "[client]"
     }
 }
 
-TEST_CASE("marks: what is stored before its mark is never lost to a take", "[client]") {
+TEST_CASE("marks: what is stored before its mark is never lost to a take", "[client][threads]") {
     const auto grain = GENERATE(Marks::Grain::line, Marks::Grain::page);
     constexpr std::size_t lines = 256;
     const auto marks = make(grain, lines * 64);
@@ -141,7 +141,7 @@ TEST_CASE("marks: what is stored before its mark is never lost to a take", "[cli
     CHECK(stored == durable);
 }
 
-TEST_CASE("marks: those of a child made by fork are the parent's too", "[client]") {
+TEST_CASE("marks: those of a child made by fork are the parent's too", "[client][threads]") {
     const auto marks = make(Marks::Grain::line, 64 * kib);
     const pid_t child = fork();
     if (child == 0) {
