@@ -28,13 +28,17 @@ BootId read_boot_id() {
     return *uuid;
 }
 
+std::int64_t read_clock_ns(clockid_t clock) {
+    timespec now;
+    ::clock_gettime(clock, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
 class SystemEnv final : public Env {
   public:
-    std::int64_t now_ns() override {
-        timespec now;
-        ::clock_gettime(CLOCK_REALTIME, &now);
-        return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-    }
+    std::int64_t now_ns() override { return read_clock_ns(CLOCK_REALTIME); }
+
+    std::int64_t since_boot_ns() override { return read_clock_ns(CLOCK_BOOTTIME); }
 
     void random(std::span<std::byte> out) override {
         while (!out.empty()) {

@@ -20,6 +20,9 @@ class Env {
     // Nanoseconds since 1970-01-01 UTC; may be negative.
     virtual std::int64_t now_ns() = 0;
 
+    // Nanoseconds since the machine was started, asleep or not; nobody sets this clock.
+    virtual std::int64_t since_boot_ns() = 0;
+
     // Fills `out` with bytes nobody can guess.
     virtual void random(std::span<std::byte> out) = 0;
 

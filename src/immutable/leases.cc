@@ -60,9 +60,9 @@ bool Leases::asked_back() const {
                        [](const Lease &lease) { return lease.asked_back_until_ns.has_value(); });
 }
 
-void Leases::expire(std::int64_t now_ns) {
+void Leases::expire(std::int64_t since_boot_ns) {
     for (Lease &lease : leases_)
-        if (lease.asked_back_until_ns && *lease.asked_back_until_ns <= now_ns)
+        if (lease.asked_back_until_ns && *lease.asked_back_until_ns <= since_boot_ns)
             lease.seals = false;
 }
 

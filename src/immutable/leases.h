@@ -32,7 +32,7 @@ struct Lease {
     bool write = false;
     Holder holder = {};
     bool seals = write;                                   // changes of the map are refused
-    std::optional<std::int64_t> asked_back_until_ns = {}; // since 1970; then it seals no more
+    std::optional<std::int64_t> asked_back_until_ns = {}; // since boot; then it seals no more
 };
 
 // A run that leaves the quarantine, and the users of the leases that had kept it.
@@ -64,7 +64,7 @@ class Leases {
     // Whoever holds one shall give it up by then; one asked back before keeps its time.
     void ask_back(std::int64_t until_ns);
     bool asked_back() const; // some lease was
-    void expire(std::int64_t now_ns);
+    void expire(std::int64_t since_boot_ns);
 
     // The smallest part of `range` that holds all that is leased of it.
     std::optional<BlockRange> leased_part(BlockRange range) const;

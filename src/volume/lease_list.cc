@@ -119,7 +119,7 @@ Result<void> Volume::ask_leases_back(const Caller &caller, InodeNumber number) {
         return Errc::not_permitted;
     constexpr std::uint64_t second_ns = 1'000'000'000;
     const std::uint64_t patience_ns = engine.options.lease_break_s * second_ns;
-    inode->leases.ask_back(engine.env.now_ns() + static_cast<std::int64_t>(patience_ns));
+    inode->leases.ask_back(engine.env.since_boot_ns() + static_cast<std::int64_t>(patience_ns));
     return {};
 }
 

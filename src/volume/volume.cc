@@ -182,7 +182,7 @@ Result<const std::vector<immutable::BlockRange> *> Engine::pins(CachedInode &ino
 Result<immutable::FileState> Engine::file_state(CachedInode &inode) {
     DAXPIN_TRY_ASSIGN(const auto *ranges, pins(inode));
     if (inode.leases.asked_back())
-        inode.leases.expire(env.now_ns());
+        inode.leases.expire(env.since_boot_ns());
     const Attributes &attributes = inode.attributes;
     immutable::FileState state;
     state.regular = attributes.is_regular();

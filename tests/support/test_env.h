@@ -25,8 +25,9 @@ class TestEnv : public Env {
   public:
     explicit TestEnv(std::uint64_t seed = 1) : seed_(seed) { set_boot(1); }
 
-    // Every look at the clock moves it by `tick_ns`.
+    // Every look at a clock moves it by `tick_ns`.
     std::int64_t now_ns() override { return now_ns_.fetch_add(tick_ns) + tick_ns; }
+    std::int64_t since_boot_ns() override { return since_boot_ns_.fetch_add(tick_ns) + tick_ns; }
 
     void random(std::span<std::byte> out) override {
         for (std::size_t i = 0; i < out.size(); i += 8) {
@@ -39,6 +40,7 @@ class TestEnv : public Env {
     BootId boot_id() override { return boot_; }
 
     void set_now_ns(std::int64_t now) { now_ns_ = now; }
+    void set_since_boot_ns(std::int64_t now) { since_boot_ns_ = now; }
     // A boot id made of a number; another number is another boot.
     void set_boot(std::uint64_t number) { std::memcpy(boot_.data(), &number, sizeof(number)); }
 
@@ -48,6 +50,7 @@ class TestEnv : public Env {
     const std::uint64_t seed_;
     std::atomic<std::uint64_t> draws_{0};
     std::atomic<std::int64_t> now_ns_{1'700'000'000'000'000'000};
+    std::atomic<std::int64_t> since_boot_ns_{1'000'000'000'000};
     BootId boot_{};
 };
 
