@@ -21,6 +21,8 @@ struct Filesystem {
     Broker *broker = nullptr;   // dax=broker
     Pollers *pollers = nullptr; // of a mount
     Receiver receiver{options.stay_awake};
+    // Before Linux 6.6 a direct write leaves the pages as they are. Set by INIT.
+    bool kernel_keeps_stale_pages = false;
 };
 
 // How long the kernel may rely on what it was told about names and attributes: as long as it

@@ -139,6 +139,8 @@ void op_write_buf(fuse_req_t raw, fuse_ino_t inode, fuse_bufvec *data, off_t off
         DAXPIN_TRY_ASSIGN(const auto written,
                           fs.volume.write(InodeNumber{inode}, info->fh,
                                           static_cast<std::uint64_t>(offset), bytes, append));
+        if (fs.kernel_keeps_stale_pages && info->writepage == 0)
+            fs.volume.drop_pages_passed_by(InodeNumber{inode}, info->fh);
         return CountReply{written};
     });
 }

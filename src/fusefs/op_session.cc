@@ -7,6 +7,7 @@
 namespace daxpin::fusefs {
 namespace {
 
+constexpr unsigned minor_of_linux_6_6 = 39; // of the FUSE protocol
 constexpr unsigned max_write = 1024 * 1024; // bytes
 constexpr unsigned max_background = 64;     // read-ahead and parts of large direct requests
 
@@ -22,7 +23,9 @@ constexpr unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE
 
 } // namespace
 
-void op_init(void *, fuse_conn_info *connection) {
+void op_init(void *userdata, fuse_conn_info *connection) {
+    static_cast<Filesystem *>(userdata)->kernel_keeps_stale_pages =
+        connection->proto_minor < minor_of_linux_6_6;
     connection->want = connection->capable & wanted;
     connection->max_write = max_write;
     connection->max_background = max_background;

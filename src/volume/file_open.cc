@@ -5,6 +5,8 @@
 #include "volume/file_data.h"
 #include "volume/lease_end.h"
 
+#include <algorithm>
+
 namespace daxpin::volume {
 namespace {
 
@@ -77,6 +79,23 @@ bool release_file(Engine &engine, InodeNumber number, Handle handle) {
 }
 
 } // namespace
+
+void Volume::drop_pages_passed_by(InodeNumber number, Handle handle) {
+    const auto inode = impl_->get_regular(number);
+    if (!inode)
+        return;
+    {
+        const ExclusiveLock lock((*inode)->mutex);
+        const auto &handles = (*inode)->handles;
+        const auto own = handles.find(handle);
+        if (own == handles.end() || !own->second.direct)
+            return;
+        (*inode)->drop_cache = true; // of who opens it next; those who have it open are told now
+        if (std::ranges::all_of(handles, [](const auto &one) { return one.second.direct; }))
+            return;
+    }
+    impl_->tell_data_changed(number);
+}
 
 void Volume::release(InodeNumber number, Handle handle) {
     Engine &engine = *impl_;

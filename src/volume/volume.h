@@ -123,6 +123,9 @@ class Volume {
     // --- files ---
     Result<OpenReply> open_file(const Caller &caller, InodeNumber inode,
                                 const OpenRequest &request);
+    // A write by this handle, if it is direct, passed by the pages that the kernel keeps of the
+    // file: they are stale. For kernels that do not drop them by themselves.
+    void drop_pages_passed_by(InodeNumber inode, Handle handle);
     void release(InodeNumber inode, Handle handle); // ends its leases
     Result<void> open_directory(InodeNumber inode); // pins it in memory; atime
     void release_directory(InodeNumber inode);
