@@ -98,6 +98,19 @@ Result<void> ask_size_and_unit(int fd, const struct stat &status, DeviceInfo &in
     return {};
 }
 
+// NVDIMMs count them; an ordinary file, a namespace on ordinary memory and most virtual machines
+// do not.
+std::optional<std::uint64_t> ask_unsafe_shutdowns(int fd) {
+    pmem2_source *source = nullptr;
+    std::uint64_t count = 0;
+    if (pmem2_source_from_fd(&source, fd) != 0)
+        return std::nullopt;
+    const std::unique_ptr<pmem2_source, SourceDelete> owner(source);
+    if (pmem2_source_device_usc(source, &count) != 0)
+        return std::nullopt;
+    return count;
+}
+
 Result<DeviceInfo> ask_device(int fd, const std::string &path, const OpenOptions &options) {
     struct stat status;
     if (::fstat(fd, &status) != 0)
@@ -115,6 +128,7 @@ Result<DeviceInfo> ask_device(int fd, const std::string &path, const OpenOptions
     // The odd end of a file is never used; its label tells whether anything is missing.
     info.size -= info.size % info.mapping_unit;
     const bool is_character_device = S_ISCHR(status.st_mode);
+    info.unsafe_shutdowns = ask_unsafe_shutdowns(fd);
     info.numa_node =
         numa_node(is_character_device ? status.st_rdev : status.st_dev, is_character_device);
     return info;

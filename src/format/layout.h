@@ -202,12 +202,14 @@ enum class ItemType : std::uint8_t {
     quarantine = 7, // under quarantine_table, place = first media block: QuarantineItem
     unfinished = 8, // under unfinished_table, place = inode number: UnfinishedItem
     bad_block = 9,  // under bad_block_table, place = media block: BadBlockItem
+    shutdown = 10,  // under shutdown_table, place = device index: ShutdownItem
 };
 
 inline constexpr std::uint64_t root_inode = 1;
 inline constexpr std::uint64_t unfinished_table = 2;
 inline constexpr std::uint64_t bad_block_table = 3;
 inline constexpr std::uint64_t quarantine_table = 4;
+inline constexpr std::uint64_t shutdown_table = 5;
 inline constexpr std::uint64_t first_free_inode = 16;
 inline constexpr std::uint64_t inode_max = (std::uint64_t{1} << 60) - 1;
 
@@ -315,5 +317,11 @@ struct QuarantineItem {
     le32 reserved;
 };
 DAXPIN_ON_MEDIA(QuarantineItem, 40);
+
+// What a device that counts them last said at a mount that writes.
+struct ShutdownItem {
+    le64 unsafe_count; // power losses at which not all on the way to the medium was flushed
+};
+DAXPIN_ON_MEDIA(ShutdownItem, 8);
 
 } // namespace daxpin::format

@@ -175,6 +175,9 @@ CHECK_FIELD(QuarantineItem, generation, 24, 8);
 CHECK_FIELD(QuarantineItem, block_count, 32, 4);
 CHECK_FIELD(QuarantineItem, reserved, 36, 4);
 
+CHECK_SIZE(ShutdownItem, 8);
+CHECK_FIELD(ShutdownItem, unsafe_count, 0, 8);
+
 // Numbers that stand on media.
 CHECK_VALUE(version, 1);
 CHECK_VALUE(devices_max, 16);
@@ -202,10 +205,12 @@ CHECK_VALUE(ItemType::pin, 6);
 CHECK_VALUE(ItemType::quarantine, 7);
 CHECK_VALUE(ItemType::unfinished, 8);
 CHECK_VALUE(ItemType::bad_block, 9);
+CHECK_VALUE(ItemType::shutdown, 10);
 CHECK_VALUE(root_inode, 1);
 CHECK_VALUE(unfinished_table, 2);
 CHECK_VALUE(bad_block_table, 3);
 CHECK_VALUE(quarantine_table, 4);
+CHECK_VALUE(shutdown_table, 5);
 CHECK_VALUE(first_free_inode, 16);
 CHECK_VALUE(inode_flag_immutable, 1);
 CHECK_VALUE(inode_flag_append, 2);

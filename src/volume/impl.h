@@ -26,6 +26,7 @@
 #include "immutable/quarantine_table.h"
 #include "inode/bad_block_table.h"
 #include "inode/directory.h"
+#include "inode/shutdown_table.h"
 #include "inode/unfinished.h"
 #include "volume/inode_cache.h"
 #include "volume/volume.h"
@@ -75,6 +76,7 @@ class Engine {
     std::unique_ptr<inode::UnfinishedTable> unfinished;
     std::unique_ptr<inode::BadBlockTable> bad_block_table;
     std::unique_ptr<immutable::QuarantineTable> quarantine;
+    std::unique_ptr<inode::ShutdownTable> shutdowns;
     std::unique_ptr<InodeCache> cache;
 
     // ---- views on one inode's items; they hold no state ----
@@ -144,6 +146,11 @@ class Engine {
     // ---- bad blocks (bad_blocks.cc) ----
     // Reads the list and asks the devices for theirs.
     void load_bad_blocks();
+
+    // ---- shutdowns.cc ----
+    // Reports each device whose count of unsafe shutdowns has risen, and remembers the counts.
+    void note_shutdowns();
+    void remember_shutdowns(unsigned device, std::uint64_t count);
     // Makes what was noted persistent, then tries to make usable what nobody owns, once a mount.
     // True if something was done.
     Result<bool> bad_blocks_step() REQUIRES(background_mutex_);

@@ -100,12 +100,14 @@ Result<void> Engine::start() {
     unfinished = std::make_unique<inode::UnfinishedTable>(*tree);
     bad_block_table = std::make_unique<inode::BadBlockTable>(*tree);
     quarantine = std::make_unique<immutable::QuarantineTable>(*tree);
+    shutdowns = std::make_unique<inode::ShutdownTable>(*tree);
     load_bad_blocks();
     cache = std::make_unique<InodeCache>(*table);
     const auto root = get_directory({format::root_inode});
     if (!root)
         return Error{Errc::corrupt, "the root directory cannot be read (" + describe(root.error()) +
                                         "): run fsck.daxpinfs"};
+    note_shutdowns();
     return {};
 }
 
@@ -132,6 +134,7 @@ Result<void> Engine::set_read_only(bool only_reading) {
             return Errc::read_only;
         DAXPIN_TRY(journal->begin_epoch());
         read_only_.store(false);
+        note_shutdowns();
         post_work();
         return {};
     }

@@ -122,6 +122,7 @@ const Field fields[] = {
     FIELD(QuarantineItem, generation),
     FIELD(QuarantineItem, block_count),
     FIELD(QuarantineItem, reserved),
+    FIELD(ShutdownItem, unsafe_count),
 };
 
 #undef FIELD
@@ -151,6 +152,8 @@ const char *structure_of(ItemType type) {
         return "BadBlockItem";
     case ItemType::quarantine:
         return "QuarantineItem";
+    case ItemType::shutdown:
+        return "ShutdownItem";
     }
     return "?";
 }

@@ -113,6 +113,7 @@ SimMedia::~SimMedia() {
 std::shared_ptr<SimMedia> SimMedia::clone() const {
     const std::shared_ptr<SimMedia> copy(new SimMedia(options_, false));
     std::memcpy(copy->writable_, readable_, options_.size);
+    copy->unsafe_shutdowns_ = unsafe_shutdowns_;
     return copy;
 }
 
@@ -170,6 +171,7 @@ SimDevice::SimDevice(std::shared_ptr<SimMedia> media, bool read_only) : media_(s
     info_.mapping_unit = media_->options().mapping_unit;
     info_.domain = media_->options().domain;
     info_.read_only = read_only;
+    info_.unsafe_shutdowns = media_->unsafe_shutdowns_;
 }
 
 Result<void> SimDevice::read(std::uint64_t offset, std::span<std::byte> out) const {

@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <sys/types.h>
 #include <vector>
@@ -85,6 +86,9 @@ class SimMedia : public std::enable_shared_from_this<SimMedia> {
     // Device::rewrite() of a block ends its poison, as real media do. Off at first.
     void heal_on_rewrite(bool heals) { heals_ = heals; }
 
+    // What devices opened from now on tell; nothing at first.
+    void tell_unsafe_shutdowns(std::optional<std::uint64_t> count) { unsafe_shutdowns_ = count; }
+
   private:
     friend class SimDevice;
     SimMedia(const SimOptions &options, bool zero);
@@ -102,6 +106,7 @@ class SimMedia : public std::enable_shared_from_this<SimMedia> {
     std::atomic<std::uint64_t> poison_offset_{0};
     std::atomic<std::uint64_t> poison_length_{0};
     std::atomic<bool> heals_{false};
+    std::optional<std::uint64_t> unsafe_shutdowns_;
 };
 
 class SimDevice : public device::Device {

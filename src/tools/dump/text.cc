@@ -139,6 +139,8 @@ std::string item_type_text(unsigned type) {
         return "bad_block";
     case format::ItemType::quarantine:
         return "quarantine";
+    case format::ItemType::shutdown:
+        return "shutdown";
     }
     return "unknown " + std::to_string(type);
 }

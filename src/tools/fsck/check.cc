@@ -139,6 +139,8 @@ class TreeCheck : public reader::TreeVisitor {
             return bad_block(item);
         if (number == format::quarantine_table)
             return quarantine_.item(item);
+        if (number == format::shutdown_table)
+            return shutdown(item);
         if (number != inode_.number()) {
             inode_.finish();
             inode_.begin(number, gap_);
@@ -223,6 +225,26 @@ class TreeCheck : public reader::TreeVisitor {
         pass_.findings.error(Subject::bad_block, what);
         pass_.findings.fix(Stage::items, Subject::bad_block,
                            "item " + reader::to_string(key) + " removed", FixItems{{key}, {}});
+    }
+
+    void shutdown(const reader::Item &item) {
+        format::ShutdownItem known{};
+        const std::uint64_t index = item.key.offset();
+        if (item.key.type() != static_cast<unsigned>(format::ItemType::shutdown) ||
+            item.value.size() != sizeof known || index >= pass_.view.devices().count()) {
+            pass_.findings.error(Subject::device_table,
+                                 "impossible item " + reader::to_string(item.key));
+            return pass_.findings.fix(Stage::items, Subject::device_table,
+                                      "item " + reader::to_string(item.key) + " removed",
+                                      FixItems{{item.key}, {}});
+        }
+        std::memcpy(&known, item.value.data(), sizeof known);
+        const auto &info = pass_.view.devices().at(static_cast<unsigned>(index)).info();
+        if (info.unsafe_shutdowns && *info.unsafe_shutdowns > known.unsafe_count)
+            pass_.findings.note(Subject::device_table,
+                                info.path + ": unsafe shutdowns since the last mount: " +
+                                    std::to_string(*info.unsafe_shutdowns - known.unsafe_count) +
+                                    "; what was stored just before may be lost");
     }
 
     // The list keeps what nobody else owns from being used.

@@ -132,6 +132,7 @@ void InodeCheck::item(const reader::Item &item, MediaBlock leaf) {
     case ItemType::unfinished:
     case ItemType::bad_block:
     case ItemType::quarantine:
+    case ItemType::shutdown:
         break;
     }
     error(Subject::inode, "item of impossible type " + std::to_string(item.key.type()));

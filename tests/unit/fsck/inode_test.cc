@@ -91,7 +91,7 @@ TEST_CASE("inode: items without an inode, or under a reserved number, are found"
         image.items.erase(Image::key(40, ItemType::inode));
     });
     expect_only(orphan, Subject::inode, "inode 40: items without an inode");
-    const auto number = GENERATE(std::uint64_t{0}, std::uint64_t{5}, format::inode_max + 1);
+    const auto number = GENERATE(std::uint64_t{0}, std::uint64_t{6}, format::inode_max + 1);
     auto reserved = with_items([&](Image &image) { image.put_inode(number, S_IFREG, 0, 0); });
     expect_error(reserved, Subject::inode, "reserved inode number");
 }
@@ -329,6 +329,22 @@ TEST_CASE("bad block: items with impossible values are found", "[fsck]") {
     expect_only(beyond, Subject::bad_block, "impossible item");
     auto type = with_items([](Image &i) { i.put_inode(format::bad_block_table, S_IFREG, 0, 0); });
     expect_only(type, Subject::bad_block, "impossible item");
+}
+
+TEST_CASE("unsafe shutdowns: a device's count, and nothing else", "[fsck]") {
+    const auto put = [](std::uint64_t device, std::size_t bytes, ItemType type) {
+        return with_items([&](Image &i) {
+            i.items[Image::key(format::shutdown_table, type, device)] = ImageBytes(bytes);
+        });
+    };
+    auto good = put(0, sizeof(format::ShutdownItem), ItemType::shutdown);
+    expect_clean(good);
+    auto device = put(1, sizeof(format::ShutdownItem), ItemType::shutdown);
+    expect_only(device, Subject::device_table, "impossible item");
+    auto size = put(0, 16, ItemType::shutdown);
+    expect_only(size, Subject::device_table, "impossible item");
+    auto type = put(0, sizeof(format::ShutdownItem), ItemType::pin);
+    expect_only(type, Subject::device_table, "impossible item");
 }
 
 namespace {

@@ -359,7 +359,7 @@ TEST_CASE("lease: asked back by the owner or root, it seals for a while", "[volu
         return f.volume().fallocate(f.file(), 0, FallocateMode::punch, 0, block_size);
     };
     f.fixture().env().set_since_boot_ns(start + 44 * second_ns);
-    must(f.volume().ask_leases_back(root_caller(), f.file())); // buys no time
+    must(f.volume().ask_leases_back(root_caller(), f.file()));                   // buys no time
     f.fixture().env().set_now_ns(f.fixture().env().now_ns() + 3600 * second_ns); // somebody sets it
     CHECK(fails(punch(), Errc::pinned));
     f.fixture().env().set_since_boot_ns(start + 46 * second_ns);
