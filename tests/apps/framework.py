@@ -14,6 +14,13 @@ import time
 COMPLAINT = re.compile(r"error|fail|fatal|corrupt|cannot", re.IGNORECASE)
 
 
+divisor = 1  # of all work: scripts/apps --small
+
+
+def scaled(count):
+    return max(1, count // divisor)
+
+
 class Failed(Exception):
     """One line that names what is wrong; `output` is what the program in question printed."""
 

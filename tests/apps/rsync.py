@@ -4,7 +4,7 @@
 import os
 import pathlib
 
-from .framework import expect, expect_equal, expect_same_tree, run_command, tree
+from .framework import expect, expect_equal, expect_same_tree, run_command, scaled, tree
 from .trees import allocated, expect_content, hard_links, make_files, make_special, set_old_times
 
 PACKAGES = ["rsync"]
@@ -20,7 +20,7 @@ def compare(source, copy, what):
 def run(folder, say):
     source, copy = folder / "source", folder / "copy"
     source.mkdir()
-    written = make_files(source, FILES)
+    written = make_files(source, scaled(FILES))
     lacks = make_special(source)
     set_old_times(source)
     options = ["-aHX" if "system.posix_acl_access" in lacks else "-aHAX", "--sparse",

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 
-from .framework import expect, expect_equal, kill_after, run_command, started
+from .framework import expect, expect_equal, kill_after, run_command, scaled, started
 
 PACKAGES = ["sqlite3"]
 
@@ -86,11 +86,11 @@ def several_writers(path, mode):
     create(path, mode)
     names = [f"writer{number}" for number in range(WRITERS)]
     with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(start_writer(path, name, TRANSACTIONS)) for name in names]
+        processes = [stack.enter_context(start_writer(path, name, scaled(TRANSACTIONS))) for name in names]
         for process in processes:
             process.communicate(timeout=300)
     expect_equal([process.returncode for process in processes], [0] * WRITERS, "exit statuses")
-    return check(path, dict.fromkeys(names, TRANSACTIONS))
+    return check(path, dict.fromkeys(names, scaled(TRANSACTIONS)))
 
 
 def killed_writers(path, mode):
@@ -100,7 +100,7 @@ def killed_writers(path, mode):
     for number in range(KILLS):
         name = f"killed{number}"
         with start_writer(path, name, 10**6) as process:
-            committed = len(kill_after(process, ROWS_BEFORE_KILL))
+            committed = len(kill_after(process, scaled(ROWS_BEFORE_KILL)))
         database = sqlite3.connect(path)
         found = database.execute("select count(*) from log where name = ?", (name,)).fetchone()[0]
         database.close()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """tar: a tree with everything that a file can have, packed, unpacked and compared."""
 
-from .framework import expect, expect_equal, expect_same_tree, run_command, tree
+from .framework import expect, expect_equal, expect_same_tree, run_command, scaled, tree
 from .trees import allocated, expect_content, hard_links, make_files, make_special, set_old_times
 
 PACKAGES = ["tar"]
@@ -15,7 +15,7 @@ def run(folder, say):
     source, copy, archive = folder / "source", folder / "copy", folder / "source.tar"
     source.mkdir()
     copy.mkdir()
-    written = make_files(source, FILES)
+    written = make_files(source, scaled(FILES))
     lacks = make_special(source)
     set_old_times(source)
     wanted = tree(source)

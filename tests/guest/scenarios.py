@@ -4,6 +4,7 @@ failed, skipped) and prints a line for each rule."""
 
 import json
 import mmap
+import os
 import random
 import re
 import subprocess
@@ -21,7 +22,9 @@ KINDS = {"devdax-2m": (512,), "devdax-4k": (512,), "devdax-1g": (4096,), "two": 
 PARAMETERS = {"memmap": "memmap=512M!1G"}
 PAGES = {"devdax-2m": 2 * MIB, "two": 2 * MIB}  # others: BLOCK
 DEVDAX = ("devdax-2m", "devdax-4k", "two")
+FSDAX = {"ext4-dax": "ext4", "xfs-dax": "xfs"}  # the filesystem's name
 SUITE = ("tour", "pins", "flags", "restart", "leases", "conformance")
+APPS = ("tar", "rsync", "sqlite")
 CLIENTS = 2
 BLOCK = 4096
 LABEL_MAGIC = b"DXPINLB1"
@@ -100,7 +103,7 @@ def succeed(guest, *command, **environment):
 
 
 def run_script(guest, bed, *command):
-    """A test script of the mount suite; its output is shown as it comes."""
+    """A test script that ends with its counts; its output is shown as it comes."""
     counts, lines = None, guest.lines(900)
     guest.start("python3", *command, **bed.environment())
     while True:
@@ -125,13 +128,26 @@ def layout(bed):
     return ["--separate"] if len(bed.nvdimms) > 1 else []
 
 
-def suite(bed, names=SUITE):
-    """mkfs, mount, the mount suite's scripts, unmount, fsck, as root."""
+def suite(bed):
+    """mkfs, mount, the mount suite's scripts, unmount, fsck; as root, and device DAX by its group
+    as an ordinary user, too."""
     counts = (0, 0, 0)
     with bed.boot() as guest:
-        for name in names:
+        for name in (*SUITE, *(["user"] if bed.kind in DEVDAX else [])):
             print(f"  {name}", flush=True)
             counts = add(counts, run_script(guest, bed, f"/tests/mount/{name}.py", *layout(bed)))
+    return counts
+
+
+def apps(bed):
+    """Real applications in small, unmount, fsck."""
+    with bed.boot() as guest:
+        bed.mkfs(guest)
+        bed.mount(guest)
+        only = [word for name in APPS for word in ("--only", name)]
+        counts = run_script(guest, bed, "/scripts/apps", "--small", *only, MOUNTPOINT)
+        succeed(guest, "umount", MOUNTPOINT)
+        bed.fsck(guest)
     return counts
 
 
@@ -235,7 +251,31 @@ def power_cut(bed, cuts=5):
     return cuts, 0, 0
 
 
-def volume_of(image, volume):
+def read_word(path, offset):
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return int.from_bytes(file.read(8), "little")
+
+
+def volume_in_filesystem(image, volume, kind):
+    """Copies the volume out of the filesystem on an NVDIMM's image; the host's kernel recovers
+    that filesystem first."""
+    # Where the namespace's memory begins: dataoff of its info block, struct nd_pfn_sb of Linux.
+    offset = read_word(image, 4096 + 56)
+    options = f"loop,offset={offset}" + (",nouuid" if kind == "xfs" else "")
+    folder = volume.with_name("recovered")
+    folder.mkdir(exist_ok=True)
+    try:
+        machine.run_tool("mount", "-t", kind, "-o", options, image, folder)
+    except machine.Missing as reason:
+        raise Failed(f"the filesystem below is not recovered: {reason}") from None
+    try:
+        machine.run_tool("cp", "--sparse=always", folder / "volume", volume)
+    finally:
+        machine.run_tool("umount", folder)
+
+
+def volume_on_device(image, volume):
     """Copies a device out of an NVDIMM's image: it begins with its label, behind what the kernel
     keeps for the namespace."""
     with open(image, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -248,9 +288,19 @@ def volume_of(image, volume):
                      "conv=sparse", "status=none")
 
 
+def check_loop_mounts(kind):
+    if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
+        raise machine.Missing("a mount of a copy on the host: needs root and loop devices")
+    with open("/proc/filesystems", encoding="utf-8") as known:
+        if kind not in known.read().split():
+            raise machine.Missing(f"a mount of a copy on the host: its kernel has no {kind}")
+
+
 def images(bed, count=40):
     """The NVDIMMs as a power failure would leave them at any moment of a load: fsck on the host
     finds nothing, and dump can read them."""
+    if bed.kind in FSDAX:
+        check_loop_mounts(FSDAX[bed.kind])
     copies = [(bed.folder / f"image{i}", bed.folder / f"volume{i}")
               for i in range(len(bed.nvdimms))]
     moments = random.Random(bed.seed)
@@ -263,7 +313,10 @@ def images(bed, count=40):
             collect(guest, counts, moments.uniform(0.05, 0.4))
             guest.copy_nvdimms(bed.nvdimms, [image for image, _ in copies])
             for image, volume in copies:
-                volume_of(image, volume)
+                if bed.kind in FSDAX:
+                    volume_in_filesystem(image, volume, FSDAX[bed.kind])
+                else:
+                    volume_on_device(image, volume)
             volumes = [volume for _, volume in copies]
             check_image(bed, number, volumes)
     print(f"    ok - {count} crash images, fsck clean (seed {bed.seed})", flush=True)

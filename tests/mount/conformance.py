@@ -43,7 +43,7 @@ def run_suite(home, arguments, words, options, may_be_skipped):
     # Not sys.executable: an ordinary user may have no right to it.
     python = shutil.which("python3", path=os.defpath)
     with Volume(size=512 * MIB, separate=arguments.separate) as volume, \
-            Volume(size=64 * MIB) as small:
+            Volume(size=64 * MIB, on_files=True) as small:
         volume.mount(*options)
         small.mount(*options)
         status = run_and_watch([python, pathlib.Path(home, "scripts/conformance"),

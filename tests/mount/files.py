@@ -10,7 +10,8 @@ import pinning
 from harness import Skip
 from pinning import BLOCK, open_direct
 
-SIZE = 64 * BLOCK
+UNIT = int(os.environ.get("DAXPIN_TEST_PAGE", BLOCK))  # of the device's mappings, in bytes
+SIZE = max(64 * BLOCK, 8 * UNIT)
 
 
 @contextlib.contextmanager
@@ -22,6 +23,14 @@ def opened(path, flags=os.O_RDWR):
         os.close(fd)
 
 
+def align(path):
+    """Moves a file to extents that the device's mappings can show, if any block will not do."""
+    if UNIT > BLOCK:
+        with opened(path) as fd:
+            pinning.pin(fd, flags=pinning.PREPARE)
+            pinning.unpin(fd)
+
+
 def make_file(folder, name="file", size=SIZE):
     path = folder / name
     with opened(path, os.O_RDWR | os.O_CREAT) as fd:
@@ -29,6 +38,8 @@ def make_file(folder, name="file", size=SIZE):
             memory = mmap.mmap(-1, size)  # aligned, as direct I/O may ask
             memory[:] = bytes(range(256)) * (size // 256)
             os.pwrite(fd, memory, 0)
+    if size:
+        align(path)
     return path
 
 
@@ -37,6 +48,30 @@ def make_pinned(folder, name="file", **arguments):
     with opened(path) as fd:
         pinning.pin(fd, **arguments)
     return path
+
+
+@contextlib.contextmanager
+def mapped_device(path, offset, length):
+    """The device's memory from offset on, as a client maps it."""
+    start = offset - offset % UNIT
+    whole = -(-(offset + length - start) // UNIT) * UNIT
+    fd = os.open(path, os.O_RDWR)
+    try:
+        with mmap.mmap(fd, whole, offset=start) as memory, memoryview(memory) as view, \
+                view[offset - start:offset - start + length] as part:
+            yield part
+    finally:
+        os.close(fd)
+
+
+def store(path, offset, data):
+    with mapped_device(path, offset, len(data)) as memory:
+        memory[:] = data
+
+
+def load(path, offset, length):
+    with mapped_device(path, offset, length) as memory:
+        return bytes(memory)
 
 
 def is_pinned(path):

@@ -182,12 +182,13 @@ def take_devices(separate):
 class Volume:
     """A volume on ordinary files in a scratch folder of its own, and where it is mounted.
 
-    separate: metadata on one file, data on another. The daemon runs in the foreground under
-    this process, so that its pid and its log are known.
+    separate: metadata on one file, data on another. on_files: even if there are real devices. The
+    daemon runs in the foreground under this process, so that its pid and its log are known.
     """
     open_count = 0
 
-    def __init__(self, size=256 * MIB, separate=False, mkfs_options=(), folder=None):
+    def __init__(self, size=256 * MIB, separate=False, mkfs_options=(), folder=None,
+                 on_files=False):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="daxpin-test-", dir=folder or test_dir()))
         os.chmod(self.folder, 0o755)
         self.mountpoint = self.folder / "mnt"
@@ -195,14 +196,16 @@ class Volume:
         self.log = self.folder / "daemon.log"
         self.process = None
         try:
-            self.devices = take_devices(separate) or self.make_files(size, separate)
+            taken = [] if on_files else take_devices(separate)
+            self.devices = taken or self.make_files(size, separate)
+            self.is_real = bool(taken)
             data = [word for device in self.devices[1:] for word in ("--data", device)]
-            force = ["--force"] if real_devices() else []
+            force = ["--force"] if self.is_real else []
             run_command(program("mkfs.daxpinfs"), *force, *mkfs_options, *data, self.devices[0])
         except BaseException:
             shutil.rmtree(self.folder)
             raise
-        Volume.open_count += 1
+        Volume.open_count += self.is_real
 
     def make_files(self, size, separate):
         sizes = {"vol.img": size}
@@ -216,7 +219,7 @@ class Volume:
     @property
     def domain_options(self):
         """tmpfs is volatile: the domain must be assumed for the engine to persist at all."""
-        if real_devices():
+        if self.is_real:
             return []
         kind = run_command("stat", "-f", "-c", "%T", self.folder).strip()
         return ["domain=cache_line"] if kind == "tmpfs" else []
@@ -297,7 +300,7 @@ class Volume:
                 self.process.wait()
         expect(not self.is_mounted(), f"{self.mountpoint} is still mounted")
         shutil.rmtree(self.folder)
-        Volume.open_count -= 1
+        Volume.open_count -= self.is_real
 
     def __enter__(self):
         return self

@@ -9,7 +9,8 @@ import os
 import sys
 
 import pinning
-from files import SIZE, changed_flag, is_pinned, make_file, make_pinned, opened
+from files import (SIZE, UNIT, changed_flag, is_pinned, load, make_file, make_pinned, opened,
+                   store)
 from harness import MIB, case, expect, expect_equal, expect_errno, require_root, run
 from pinning import BLOCK, open_direct
 from syscalls import fallocate, punch
@@ -34,13 +35,13 @@ def pin_whole(_, folder):
 def pin_ranges(_, folder):
     path = make_file(folder)
     with opened(path) as fd:
-        pinning.pin(fd, 0, 32 * BLOCK)
-        pinning.unpin(fd, 8 * BLOCK, 8 * BLOCK)
-        expect_equal(pinning.status(fd).pinned_bytes, 24 * BLOCK, "pinned bytes")
+        pinning.pin(fd, 0, 6 * UNIT)
+        pinning.unpin(fd, 2 * UNIT, 2 * UNIT)
+        expect_equal(pinning.status(fd).pinned_bytes, 4 * UNIT, "pinned bytes")
         expect_equal(pinning.status(fd).flags & pinning.STATUS_WHOLE, 0, "whole")
-        punch(fd, 8 * BLOCK, 8 * BLOCK)
+        punch(fd, 2 * UNIT, 2 * UNIT)
         with expect_errno(errno.ETXTBSY):
-            punch(fd, 7 * BLOCK, 2 * BLOCK)
+            punch(fd, UNIT, 2 * UNIT)
         pinning.unpin(fd)
         expect_equal(pinning.status(fd).pinned_bytes, 0, "pinned bytes")
 
@@ -75,15 +76,6 @@ def immutable_pinned(_, folder):
             device = pinning.device(fd, found[0].device)
             store(device.path, found[0].device_offset, b"stored")
             expect_equal(os.pread(fd, 6, 0), b"stored")
-
-
-def store(path, offset, data):
-    """Stores through a mapping of the device, as a client does."""
-    fd = os.open(path, os.O_RDWR)
-    start = offset - offset % mmap.PAGESIZE
-    with mmap.mmap(fd, offset - start + len(data), offset=start) as memory:
-        memory[offset - start:] = data
-    os.close(fd)
 
 
 @case("pin of a hole without PREPARE: EINVAL; PREPARE fills it with zeros")
@@ -123,7 +115,7 @@ def pin_by_attribute(_, folder):
     expect(len(lines) >= 1, "no extents shown")
     expect(os.getxattr(path, "user.daxpin.status"), "no status shown")
     with opened(path) as fd:
-        pinning.unpin(fd, 0, BLOCK)
+        pinning.unpin(fd, 0, UNIT)
     expect_equal(os.getxattr(path, "user.daxpin.pin"), b"partial")
     os.removexattr(path, "user.daxpin.pin")
     expect_equal(os.getxattr(path, "user.daxpin.pin"), b"0")
@@ -191,10 +183,9 @@ def leased_unlink(_, folder):
         os.unlink(path)
         for number in range(64):
             (folder / f"new-{number}").write_bytes(b"n" * MIB)
-        with open(device.path, "rb") as raw:
-            for extent in found:
-                seen = os.pread(raw.fileno(), min(extent.length, BLOCK), extent.device_offset)
-                expect(b"nnnnnnnn" not in seen, "a leased block was given to another file")
+        for extent in found:
+            seen = load(device.path, extent.device_offset, extent.length)
+            expect(b"nnnnnnnn" not in seen, "a leased block was given to another file")
 
 
 @case("mapping: stores and reads through the device and through the mount agree")
@@ -207,8 +198,7 @@ def stores_are_seen(_, folder):
             store(device.path, extent.device_offset + 8, b"through the map")
             expect_equal(os.pread(fd, 15, extent.file_offset + 8), b"through the map")
             os.pwrite(fd, b"w" * BLOCK, extent.file_offset)
-            with open(device.path, "rb") as raw:
-                expect_equal(os.pread(raw.fileno(), 4, extent.device_offset), b"wwww")
+            expect_equal(load(device.path, extent.device_offset, 4), b"wwww")
         pinning.sync(fd)
 
 
@@ -239,7 +229,7 @@ def devices(volume, folder):
         for index in range(count):
             device = pinning.device(fd, index)
             expect(os.path.samefile(device.path, volume.devices[index]), device.path)
-            expect_equal(device.mapping_unit, BLOCK, "mapping unit")
+        expect_equal(device.mapping_unit, UNIT, "mapping unit of the device with the data")
         with expect_errno(errno.EINVAL):
             pinning.device(fd, count)
 
@@ -249,7 +239,7 @@ def pins_are_durable(volume):
     path = make_pinned(volume.mountpoint)
     part = make_file(volume.mountpoint, "part")
     with opened(part) as fd:
-        pinning.pin(fd, 0, 4 * BLOCK)
+        pinning.pin(fd, 0, 4 * UNIT)
     fd = open_direct(path)
     pinning.lease(fd, pinning.LEASE_WRITE)
     before = pinning.extents(fd)

@@ -7,6 +7,7 @@ import os
 import sys
 
 import pinning
+from files import align
 from harness import MIB, case, expect, expect_equal, expect_errno, mount_line, run
 from ordinary_user import run_as_ordinary_user
 
@@ -16,6 +17,7 @@ def own_mount(volume):
     expect(os.geteuid() != 0, "this is root")
     path = volume.path("file")
     path.write_bytes(bytes(range(256)) * 64)
+    align(path)
     fd = pinning.open_direct(path)
     pinning.pin(fd)
     pinning.lease(fd, pinning.LEASE_WRITE)
