@@ -374,11 +374,8 @@ def run_case(function, shared, options, arguments):
     return function(shared, folder)
 
 
-def run_all(shared, arguments):
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
-    for rule, function, options in CASES:
-        if arguments.only and arguments.only not in rule:
-            continue
+def run_all(cases, shared, arguments, counts):
+    for rule, function, options in cases:
         try:
             run_case(function, shared, options, arguments)
             outcome = "passed"
@@ -392,7 +389,6 @@ def run_all(shared, arguments):
             if shared is not None:
                 print(f"    the daemon's log: {shared.read_log()}", flush=True)
         counts[outcome] += 1
-    return counts
 
 
 def parse_arguments():
@@ -402,9 +398,9 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def run(shared_options=None, prepare=None):
-    """Runs the registered cases and returns the exit status. The shared volume, if any case needs
-    it, is unmounted, checked, mounted and compared at the end."""
+def run():
+    """Runs the registered cases and returns the exit status: first those that share a volume, which
+    is unmounted, checked, mounted and compared at the end, then those with volumes of their own."""
     arguments = parse_arguments()
     try:
         require_fuse()
@@ -412,16 +408,15 @@ def run(shared_options=None, prepare=None):
         print(f"skipped: {reason}")
         return SKIPPED_EXIT
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a timeout still cleans up
-    shared = None
-    try:
-        if any(not options for _, _, options in CASES):
-            shared = Volume(separate=arguments.separate, **(shared_options or {})).mount()
-        counts = run_all(shared, arguments)
-        if shared is not None:
+    chosen = [entry for entry in CASES if not arguments.only or arguments.only in entry[0]]
+    sharing = [entry for entry in chosen if not entry[2]]
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    if sharing:
+        with Volume(separate=arguments.separate) as shared:
+            shared.mount()
+            run_all(sharing, shared, arguments, counts)
             finish(shared, counts)
-    finally:
-        if shared is not None:
-            shared.close()
+    run_all([entry for entry in chosen if entry[2]], None, arguments, counts)
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 1 if counts["failed"] else 0
 
