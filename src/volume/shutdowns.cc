@@ -36,7 +36,8 @@ void Engine::remember_shutdowns(unsigned device, std::uint64_t count) {
     const auto guard = begin_change();
     if (!guard)
         return; // the next mount that writes tells it again
-    const auto done = transact([&](Transaction &tx) { return shutdowns->put(tx, device, count); });
+    const auto done = transact([&](Transaction &tx) { return shutdowns->put(tx, device, count); },
+                               alloc::Purpose::rearrange); // a full volume remembers, too
     if (!done)
         note_failure(done.error());
 }
