@@ -146,11 +146,6 @@ class Engine {
     // ---- bad blocks (bad_blocks.cc) ----
     // Reads the list and asks the devices for theirs.
     void load_bad_blocks();
-
-    // ---- shutdowns.cc ----
-    // Reports each device whose count of unsafe shutdowns has risen, and remembers the counts.
-    void note_shutdowns();
-    void remember_shutdowns(unsigned device, std::uint64_t count);
     // Makes what was noted persistent, then tries to make usable what nobody owns, once a mount.
     // True if something was done.
     Result<bool> bad_blocks_step() REQUIRES(background_mutex_);
@@ -158,6 +153,11 @@ class Engine {
     std::vector<BadBlockInfo> show_bad_blocks(bool owners);
     // The list changes under this lock; taken under inode locks, before a transaction.
     Mutex bad_list_mutex;
+
+    // ---- unsafe shutdowns (shutdowns.cc) ----
+    // Reports each device whose count has risen, and remembers the counts.
+    void note_shutdowns();
+    void remember_shutdowns(unsigned device, std::uint64_t count);
 
     // ---- quarantine (quarantine.cc) ----
     // Runs that may leave the quarantine. A leaf lock.

@@ -85,12 +85,13 @@ def check(path, wanted):
 def several_writers(path, mode):
     create(path, mode)
     names = [f"writer{number}" for number in range(WRITERS)]
+    count = scaled(TRANSACTIONS)
     with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(start_writer(path, name, scaled(TRANSACTIONS))) for name in names]
+        processes = [stack.enter_context(start_writer(path, name, count)) for name in names]
         for process in processes:
             process.communicate(timeout=300)
     expect_equal([process.returncode for process in processes], [0] * WRITERS, "exit statuses")
-    return check(path, dict.fromkeys(names, scaled(TRANSACTIONS)))
+    return check(path, dict.fromkeys(names, count))
 
 
 def killed_writers(path, mode):

@@ -15,8 +15,8 @@ ROOT = HERE.parents[1]
 # Whole packages, but for what only people read. Libraries come by way of those who need them.
 PACKAGES = ("busybox-static", "coreutils", "util-linux", "mount", "kmod", "ndctl", "daxctl",
             "fuse3", "e2fsprogs", "xfsprogs", "attr", "acl", "dash", "bash", "procps", "sed",
-            "grep", "tar", "rsync", "sqlite3", "python3-minimal", "python3.11-minimal", "libpython3.11-minimal",
-            "libpython3.11-stdlib")
+            "grep", "tar", "rsync", "sqlite3", "python3-minimal", "python3.11-minimal",
+            "libpython3.11-minimal", "libpython3.11-stdlib")
 FOLDERS = ("bin", "sbin", "lib", "lib64", "usr/bin", "usr/sbin", "usr/lib", "usr/libexec", "etc")
 # xfs_scrub brings 36 MiB of character tables along.
 LEFT_OUT = re.compile(r"/xfs_scrub|/(test|idlelib|lib2to3|ensurepip|tkinter|pydoc_data|terminfo)/"
@@ -24,7 +24,8 @@ LEFT_OUT = re.compile(r"/xfs_scrub|/(test|idlelib|lib2to3|ensurepip|tkinter|pydo
 PROGRAMS = ("mkfs.daxpinfs", "daxpinfs", "fsck.daxpinfs", "dump.daxpinfs", "daxpin")
 MODULES = ("libnvdimm", "nfit", "nd_e820", "nd_pmem", "dax_pmem", "device_dax", "fuse")
 MODULES_LATER = ("kmem", "crc32c_intel", "ext4", "xfs")  # loaded when they are asked for
-SOURCES = ("tests/mount", "tests/conformance", "tests/stress", "tests/guest", "tests/apps", "scripts")
+SOURCES = ("tests/mount", "tests/conformance", "tests/stress", "tests/guest", "tests/apps",
+           "scripts")
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
 GROUP = "root:x:0:\nnogroup:x:65534:\n"
 

@@ -195,13 +195,8 @@ class TreeCheck : public reader::TreeVisitor {
     void unfinished(const reader::Item &item) {
         format::UnfinishedItem work{};
         if (item.key.type() != static_cast<unsigned>(format::ItemType::unfinished) ||
-            item.value.size() != sizeof work) {
-            pass_.findings.error(Subject::unfinished,
-                                 "impossible item " + reader::to_string(item.key));
-            return pass_.findings.fix(Stage::items, Subject::unfinished,
-                                      "item " + reader::to_string(item.key) + " removed",
-                                      FixItems{{item.key}, {}});
-        }
+            item.value.size() != sizeof work)
+            return drop_impossible(Subject::unfinished, item.key);
         std::memcpy(&work, item.value.data(), sizeof work);
         ++pass_.report.counts.unfinished;
         graph_.add_unfinished(item.key.offset(), work);
@@ -212,32 +207,31 @@ class TreeCheck : public reader::TreeVisitor {
         const MediaBlock block{item.key.offset()};
         if (item.key.type() != static_cast<unsigned>(format::ItemType::bad_block) ||
             item.value.size() != sizeof bad || !pass_.owners.contains({block, {1}}))
-            return drop_bad_block(item.key, "impossible item " + reader::to_string(item.key));
+            return drop_impossible(Subject::bad_block, item.key);
         std::memcpy(&bad, item.value.data(), sizeof bad);
         if (bad.source < 1 || bad.source > 3 || (bad.flags & ~format::bad_block_flag_unowned) != 0)
-            return drop_bad_block(item.key,
-                                  "block " + to_string(block) + ": unknown source or flags");
+            return drop(Subject::bad_block, item.key,
+                        "block " + to_string(block) + ": unknown source or flags");
         ++pass_.report.counts.bad_blocks;
         bad_blocks_.emplace_back(item.key, bad);
     }
 
-    void drop_bad_block(const reader::Key &key, const std::string &what) {
-        pass_.findings.error(Subject::bad_block, what);
-        pass_.findings.fix(Stage::items, Subject::bad_block,
-                           "item " + reader::to_string(key) + " removed", FixItems{{key}, {}});
+    void drop(Subject subject, const reader::Key &key, const std::string &what) {
+        pass_.findings.error(subject, what);
+        pass_.findings.fix(Stage::items, subject, "item " + reader::to_string(key) + " removed",
+                           FixItems{{key}, {}});
+    }
+
+    void drop_impossible(Subject subject, const reader::Key &key) {
+        drop(subject, key, "impossible item " + reader::to_string(key));
     }
 
     void shutdown(const reader::Item &item) {
         format::ShutdownItem known{};
         const std::uint64_t index = item.key.offset();
         if (item.key.type() != static_cast<unsigned>(format::ItemType::shutdown) ||
-            item.value.size() != sizeof known || index >= pass_.view.devices().count()) {
-            pass_.findings.error(Subject::device_table,
-                                 "impossible item " + reader::to_string(item.key));
-            return pass_.findings.fix(Stage::items, Subject::device_table,
-                                      "item " + reader::to_string(item.key) + " removed",
-                                      FixItems{{item.key}, {}});
-        }
+            item.value.size() != sizeof known || index >= pass_.view.devices().count())
+            return drop_impossible(Subject::device_table, item.key);
         std::memcpy(&known, item.value.data(), sizeof known);
         const auto &info = pass_.view.devices().at(static_cast<unsigned>(index)).info();
         if (info.unsafe_shutdowns && *info.unsafe_shutdowns > known.unsafe_count)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Writing, truncating, fallocate: edges, full volumes, what must never be seen.
+// Writing, truncating, fallocate: edges, full volumes, what must never be seen;
+// what the kernel keeps of a file meanwhile.
 #include "file_helpers.h"
 
 using namespace daxpin;
@@ -275,4 +276,42 @@ TEST_CASE("read: atime follows relatime", "[volume][files]") {
     fixture.env().set_now_ns(first.atime_ns + std::int64_t{86'400} * 1'000'000'000);
     read_at(volume, file, 0, 1);
     CHECK(stat_of(volume, file).atime_ns > first.atime_ns);
+}
+
+namespace {
+
+class Recorder final : public volume::CacheObserver {
+  public:
+    void invalidate_data(InodeNumber) override { ++data; }
+    void invalidate_attributes(InodeNumber) override {}
+    int data = 0;
+};
+
+} // namespace
+
+TEST_CASE("direct writes: pages that the kernel keeps are dropped, now or at the next open",
+          "[volume]") {
+    VolumeFixture f;
+    auto &volume = f.volume();
+    const auto file = make_file(volume, root_dir, "f");
+    Recorder recorder;
+    volume.set_observer(&recorder);
+    const auto cached = open_handle(volume, file, for_reading());
+    volume.drop_pages_passed_by(file, cached);
+    CHECK(recorder.data == 0);
+    const auto direct = open_handle(volume, file, for_writing(true));
+    volume.drop_pages_passed_by(file, direct);
+    CHECK(recorder.data == 1);
+    volume.release(file, cached);
+    volume.drop_pages_passed_by(file, direct);
+    CHECK(recorder.data == 1);
+    const auto keeps_cache = [&] {
+        const auto open = must(volume.open_file(root_caller(), file, for_reading()));
+        volume.release(file, open.handle);
+        return open.keep_cache;
+    };
+    CHECK_FALSE(keeps_cache());
+    CHECK(keeps_cache());
+    volume.release(file, direct);
+    volume.set_observer(nullptr);
 }

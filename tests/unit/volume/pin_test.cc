@@ -63,32 +63,6 @@ class Recorder final : public volume::CacheObserver {
 
 } // namespace
 
-TEST_CASE("direct writes: pages that the kernel keeps are dropped, now or at the next open",
-          "[volume]") {
-    PinFixture f;
-    f.write(0, 4096);
-    Recorder recorder;
-    f.volume().set_observer(&recorder);
-    const auto cached = open_handle(f.volume(), f.file(), for_reading());
-    f.volume().drop_pages_passed_by(f.file(), cached);
-    CHECK(recorder.data == 0);
-    const auto direct = open_handle(f.volume(), f.file(), for_writing(true));
-    f.volume().drop_pages_passed_by(f.file(), direct);
-    CHECK(recorder.data == 1);
-    f.volume().release(f.file(), cached);
-    f.volume().drop_pages_passed_by(f.file(), direct);
-    CHECK(recorder.data == 1);
-    const auto keeps_cache = [&] {
-        const auto open = must(f.volume().open_file(root_caller(), f.file(), for_reading()));
-        f.volume().release(f.file(), open.handle);
-        return open.keep_cache;
-    };
-    CHECK_FALSE(keeps_cache());
-    CHECK(keeps_cache());
-    f.volume().release(f.file(), direct);
-    f.volume().set_observer(nullptr);
-}
-
 TEST_CASE("pin: it holds across unmount, kill and reboot", "[volume][pins]") {
     PinFixture f;
     f.write(0, 10'000);
