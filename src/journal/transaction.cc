@@ -107,7 +107,7 @@ std::byte *Transaction::find(MediaBlock unit) {
 Transaction::Shadow Transaction::make_shadow(MediaBlock unit, bool fresh) {
     if (shadows_.size() == shadows_.capacity())
         shadows_.reserve(2 * shadows_.size() + 8);
-    return {unit, fresh, false, std::make_unique<UnitBytes>()};
+    return {unit, fresh, false, make_unit_buffer()};
 }
 
 Result<std::byte *> Transaction::load_locked(Shadow shadow) {

@@ -73,7 +73,7 @@ class Transaction {
         MediaBlock unit;
         bool fresh;     // create(): goes to media whole, before the record
         bool discarded; // locked still, but not written
-        std::unique_ptr<UnitBytes> bytes;
+        UnitBuffer bytes;
     };
     struct Range { // of a shadow that differs from media
         std::size_t shadow;

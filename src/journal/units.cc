@@ -48,7 +48,28 @@ bool acquire_exclusive(std::atomic<std::uint32_t> &word, unsigned rounds) {
     return false;
 }
 
+struct KeptBuffers {
+    std::array<std::unique_ptr<UnitBytes>, 16> buffers;
+    std::size_t count = 0;
+};
+
+thread_local KeptBuffers kept_buffers;
+
 } // namespace
+
+UnitBuffer make_unit_buffer() {
+    auto &kept = kept_buffers;
+    if (kept.count == 0)
+        return UnitBuffer(new UnitBytes);
+    return UnitBuffer(kept.buffers[--kept.count].release());
+}
+
+void KeepUnitBuffer::operator()(UnitBytes *bytes) const noexcept {
+    auto &kept = kept_buffers;
+    std::unique_ptr<UnitBytes> owned(bytes);
+    if (kept.count < kept.buffers.size())
+        kept.buffers[kept.count++] = std::move(owned);
+}
 
 bool is_intact(const UnitBytes &unit) {
     le32 stored;

@@ -26,6 +26,14 @@ using UnitBytes = std::array<std::byte, block_size>;
 
 bool is_intact(const UnitBytes &unit); // its checksum holds
 
+// Memory for the bytes of a unit, not cleared. A thread keeps some of what it gives back, as every
+// transaction asks for a few, and malloc is slow at this size. ERRORS: std::bad_alloc.
+struct KeepUnitBuffer {
+    void operator()(UnitBytes *bytes) const noexcept;
+};
+using UnitBuffer = std::unique_ptr<UnitBytes, KeepUnitBuffer>;
+UnitBuffer make_unit_buffer();
+
 class Units {
   public:
     explicit Units(const device::DeviceTable &devices);
