@@ -30,6 +30,14 @@ def need(program, package):
         raise Missing(f"{program} is not installed (package {package})")
 
 
+def install(*packages):
+    """Installs those that are missing, as far as they can be had."""
+    if subprocess.run(["dpkg", "-s", *packages], stdout=subprocess.DEVNULL,
+                      stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+            subprocess.run(["apt-get", "-q", *words], stdout=subprocess.DEVNULL, check=False)
+
+
 def is_mounted(folder):
     with open("/proc/self/mountinfo", encoding="utf-8") as lines:
         return any(line.split()[4] == str(folder) for line in lines)
