@@ -11,6 +11,7 @@
 // journal. Else both are as they come.
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cinttypes>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -32,8 +33,7 @@ constexpr std::size_t map_bytes = std::size_t{1} << 30; // the most that LMDB ma
 // Scattered over the whole tree, and different for each record.
 std::string key_of(std::uint64_t record) {
     char text[17];
-    std::snprintf(text, sizeof text, "%016llx",
-                  static_cast<unsigned long long>(record * 0x9e3779b97f4a7c15));
+    std::snprintf(text, sizeof text, "%016" PRIx64, record * 0x9e3779b97f4a7c15);
     return text;
 }
 
