@@ -78,6 +78,13 @@ bool release_file(Engine &engine, InodeNumber number, Handle handle) {
     return inode && close_file(engine, *inode, handle);
 }
 
+// Names that changed since they were listed last will be asked for: list() counts as the access.
+// Others the kernel may have in its cache. Programs open directories to fsync(2) them, too.
+bool may_be_cached(CachedInode &directory) {
+    const SharedLock lock(directory.mutex);
+    return directory.attributes.atime_ns > directory.attributes.mtime_ns;
+}
+
 } // namespace
 
 void Volume::drop_pages_passed_by(InodeNumber number, Handle handle) {
@@ -114,7 +121,8 @@ void Volume::release(InodeNumber number, Handle handle) {
 Result<void> Volume::open_directory(InodeNumber number) {
     Engine &engine = *impl_;
     DAXPIN_TRY_ASSIGN(const InodeRef directory, engine.get_directory(number));
-    access_file_unexpectedly(engine, *directory);
+    if (may_be_cached(*directory))
+        access_file_unexpectedly(engine, *directory);
     const ExclusiveLock lock(directory->mutex);
     directory->handles.emplace(engine.next_handle.fetch_add(1), OpenFile{directory.share()});
     return {};

@@ -2,6 +2,7 @@
 //
 // Listing directories, in batches: a batch is read under the directory's lock, shown without it.
 // So the visitor may call back, and no child is locked below its parent out of order.
+#include "volume/file_data.h"
 #include "volume/names.h"
 
 #include <sys/stat.h>
@@ -86,6 +87,8 @@ Result<bool> show_dots(Engine &engine, CachedInode &directory, std::uint64_t aft
 Result<void> Volume::list(InodeNumber number, std::uint64_t after, bool attributes,
                           const EntryVisitor &visit) {
     DAXPIN_TRY_ASSIGN(const auto directory, impl_->get_directory(number));
+    if (after == 0)
+        access_file(*impl_, *directory);
     DAXPIN_TRY_ASSIGN(const bool go_on, show_dots(*impl_, *directory, after, attributes, visit));
     if (!go_on)
         return {};

@@ -104,6 +104,24 @@ def relatime(volume):
     expect(read_at(path, now - HOUR_NS, now - 2 * HOUR_NS) >= now, "an atime before ctime stayed")
 
 
+@case("relatime: a directory whose names changed is read by listing it, not by opening it", **SMALL)
+def relatime_of_directories(volume):
+    path = volume.path("folder")
+    path.mkdir()
+    (path / "file").touch()
+    made = path.stat()
+    opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(opened)
+    os.close(opened)
+    time.sleep(1.1)  # the kernel asks for a directory's attributes again after a second
+    expect_equal(path.stat().st_atime_ns, made.st_atime_ns, "atime after fsync")
+    expect_equal(os.listdir(path), ["file"], "names")
+    listed = path.stat().st_atime_ns
+    expect(listed > made.st_mtime_ns, "atime stayed after listdir")
+    expect_equal(os.listdir(path), ["file"], "names")
+    expect_equal(path.stat().st_atime_ns, listed, "atime after another listdir")
+
+
 @case("noatime: no read moves atime", **SMALL)
 def noatime(volume):
     volume.unmount()

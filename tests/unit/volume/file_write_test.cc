@@ -278,6 +278,34 @@ TEST_CASE("read: atime follows relatime", "[volume][files]") {
     CHECK(stat_of(volume, file).atime_ns > first.atime_ns);
 }
 
+TEST_CASE(
+    "list: reads a directory; to open it does not, unless the kernel may have it in its cache",
+    "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto open_it = [&] {
+        must(volume.open_directory(root_dir));
+        volume.release_directory(root_dir);
+        return stat_of(volume, root_dir).atime_ns;
+    };
+    const auto list_from = [&](std::uint64_t after) {
+        must(volume.list(
+            root_dir, after, false,
+            [](const volume::ListedEntry &, const volume::Attributes *) { return true; }));
+        return stat_of(volume, root_dir).atime_ns;
+    };
+    make_file(volume, root_dir, "f");
+    const auto made = stat_of(volume, root_dir);
+    CHECK(open_it() == made.atime_ns);
+    CHECK(list_from(2) == made.atime_ns); // goes on with what began before
+    const auto listed = list_from(0);
+    CHECK(listed > made.mtime_ns);
+    CHECK(list_from(0) == listed);
+    CHECK(open_it() == listed);
+    fixture.env().set_now_ns(listed + std::int64_t{86'400} * 1'000'000'000);
+    CHECK(open_it() > listed);
+}
+
 namespace {
 
 class Recorder final : public volume::CacheObserver {
