@@ -41,6 +41,8 @@ std::string file_text(const crash::DumpFile &file) {
         text += "    target " + bytes_text(std::as_bytes(std::span(file.target))) + "\n";
     if (file.attributes.is_regular())
         text += "    data " + bytes_text(file.data) + "\n";
+    for (const std::uint64_t block : file.lost)
+        text += fmt::format("    block {} is lost\n", block);
     if (file.pinned_bytes != 0)
         text += fmt::format("    pinned {} bytes{}\n", file.pinned_bytes,
                             file.pinned_whole ? ", whole" : "");

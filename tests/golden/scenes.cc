@@ -102,6 +102,20 @@ class Stage {
         at_mount_ = faults::clones(fixture_.all_media());
     }
 
+    // The block at `offset` cannot be read any more, which somebody finds out.
+    void lose(const std::string &path, std::uint64_t offset) {
+        run({crash::spoil(path, offset)});
+        DAXPIN_ASSERT(executor_->run(crash::read(path)).code() == Errc::io);
+        run({crash::background()});
+        fixture_.media().poison(0, 0);
+    }
+
+    // Devices count power losses without a flush from the next mount on.
+    void count_shutdowns(std::uint64_t first) {
+        for (const auto &media : fixture_.all_media())
+            media->tell_unsafe_shutdowns(first++);
+    }
+
     Media unmounted() {
         executor_.reset();
         fixture_.unmount();
@@ -215,6 +229,25 @@ Media quarantined(const Scene &scene) {
     return stage.killed();
 }
 
+// A block of a file was unreadable, and so was one that nobody has.
+Media bad_blocks(const Scene &scene) {
+    Stage stage(scene);
+    for (const char *path : {"damaged", "removed"}) {
+        stage.run({crash::create(path), crash::write(path, 0, 12288)});
+        stage.lose(path, 4096);
+    }
+    stage.run({crash::unlink("removed"), crash::background()});
+    return stage.unmounted();
+}
+
+Media shutdowns(const Scene &scene) {
+    Stage stage(scene);
+    stage.count_shutdowns(7);
+    stage.remount();
+    stage.run(last_operations());
+    return stage.killed();
+}
+
 } // namespace
 
 const std::vector<Scene> &scenes() {
@@ -227,6 +260,8 @@ const std::vector<Scene> &scenes() {
         {"orphans", "killed, files without a name wait to be removed", 0, orphans},
         {"leased", "killed, files under leases", 0, leased},
         {"quarantined", "killed, what clients map is in quarantine", 0, quarantined},
+        {"bad-blocks", "unmounted, with a list of bad blocks", 0, bad_blocks},
+        {"shutdowns", "killed, on devices that count unsafe shutdowns", 1, shutdowns},
     };
     return all;
 }
