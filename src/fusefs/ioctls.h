@@ -38,6 +38,9 @@ IoctlAnswer bad_block_ioctl(Filesystem &fs, const volume::Caller &caller,
 IoctlAnswer control_ioctl(Filesystem &fs, const volume::Caller &caller,
                           const IoctlRequest &request);
 
+// Asks whose number it is.
+IoctlAnswer answer_ioctl(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request);
+
 // Helpers for them.
 
 template <typename T> Result<T> ioctl_in(const IoctlRequest &request) {

@@ -6,9 +6,9 @@
 #include "fusefs/request.h"
 
 namespace daxpin::fusefs {
-namespace {
 
-IoctlAnswer route(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
+IoctlAnswer answer_ioctl(Filesystem &fs, const volume::Caller &caller,
+                         const IoctlRequest &request) {
     for (const auto family :
          {pin_ioctl, lease_ioctl, lease_list_ioctl, flags_ioctl, bad_block_ioctl, control_ioctl}) {
         IoctlAnswer answer = family(fs, caller, request);
@@ -17,8 +17,6 @@ IoctlAnswer route(Filesystem &fs, const volume::Caller &caller, const IoctlReque
     }
     return Errc::not_a_tty;
 }
-
-} // namespace
 
 void op_ioctl(fuse_req_t raw, fuse_ino_t inode, unsigned command, void *, fuse_file_info *info,
               unsigned flags, const void *in, size_t in_bytes, size_t out_bytes) {
@@ -29,7 +27,7 @@ void op_ioctl(fuse_req_t raw, fuse_ino_t inode, unsigned command, void *, fuse_f
         request.command = command;
         request.in = {static_cast<const std::byte *>(in), in_bytes};
         request.out_bytes = out_bytes;
-        DAXPIN_TRY_ASSIGN(auto out, route(fs, caller(raw), request));
+        DAXPIN_TRY_ASSIGN(auto out, answer_ioctl(fs, caller(raw), request));
         return IoctlReply{std::move(out)};
     });
 }

@@ -24,7 +24,7 @@ using namespace daxpin::fusefs;
 
 constexpr InodeNumber root{format::root_inode};
 constexpr std::size_t payload_bytes = 64;
-constexpr std::size_t room_max = sizeof(daxpin_extents) + 64;
+constexpr std::size_t room_max = std::max(sizeof(daxpin_extents), sizeof(daxpin_bad_blocks)) + 64;
 constexpr std::size_t messages_max = 32;
 
 // Bits of Message::flags.
@@ -52,7 +52,7 @@ constexpr unsigned commands[] = {
     DAXPIN_IOC_SYNC,   FS_IOC_GETFLAGS,    FS_IOC_SETFLAGS,     FS_IOC_FSGETXATTR,
     FS_IOC_FSSETXATTR, FS_IOC_GETVERSION,  wire::control_hello, wire::control_remount,
     DAXPIN_IOC_LEASES, DAXPIN_IOC_TICKET,  DAXPIN_IOC_FORGET,   DAXPIN_IOC_QUARANTINE,
-    DAXPIN_IOC_BREAK,
+    DAXPIN_IOC_BREAK,  DAXPIN_IOC_DAMAGE,  DAXPIN_IOC_VOLUME,   DAXPIN_IOC_BAD_BLOCKS,
 };
 
 class Bench {
@@ -167,21 +167,15 @@ class Bench {
             caller.uid = caller.gid = 4242;
             caller.has_capability = [](int) { return false; };
         }
-        for (const auto family :
-             {pin_ioctl, lease_ioctl, lease_list_ioctl, flags_ioctl, control_ioctl}) {
-            const auto answer = family(fs_, caller, request);
-            if (!answer && answer.code() == Errc::not_a_tty)
-                continue;
-            if (!answer && (answer.code() == Errc::corrupt || answer.code() == Errc::io))
-                fuzz::fail("ioctl: " + describe(answer.error()));
-            if (!answer)
-                return;
-            if (answer->size() > request.out_bytes)
-                fuzz::fail("an answer larger than its room");
-            if (request.command == DAXPIN_IOC_LEASE && answer->size() == sizeof lease_)
-                std::memcpy(&lease_, answer->data(), sizeof lease_);
+        const auto answer = answer_ioctl(fs_, caller, request);
+        if (!answer && (answer.code() == Errc::corrupt || answer.code() == Errc::io))
+            fuzz::fail("ioctl: " + describe(answer.error()));
+        if (!answer)
             return;
-        }
+        if (answer->size() > request.out_bytes)
+            fuzz::fail("an answer larger than its room");
+        if (request.command == DAXPIN_IOC_LEASE && answer->size() == sizeof lease_)
+            std::memcpy(&lease_, answer->data(), sizeof lease_);
     }
 
     // A lease that was asked back seals no more: time stands still here.
