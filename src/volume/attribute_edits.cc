@@ -3,6 +3,8 @@
 
 #include "base/assert.h"
 
+#include <span>
+
 namespace daxpin::volume {
 
 Attributes &AttributeEdits::of(CachedInode &inode) {
@@ -14,9 +16,20 @@ Attributes &AttributeEdits::of(CachedInode &inode) {
     return edits_[count_++].attributes;
 }
 
-Result<void> AttributeEdits::store(inode::InodeTable &table, alloc::Transaction &tx) const {
-    for (std::size_t i = 0; i < count_; ++i)
-        DAXPIN_TRY(table.store(tx, edits_[i].attributes));
+Result<void> AttributeEdits::store(inode::InodeTable &table, inode::UnfinishedTable &unfinished,
+                                   alloc::Transaction &tx) const {
+    const std::span edits(edits_.data(), count_);
+    for (const Edit &edit : edits)
+        DAXPIN_TRY(table.store(tx, edit.attributes));
+    for (const Edit &edit : edits) {
+        const Attributes &is = edit.attributes;
+        const bool had_name = edit.inode->attributes.link_count > 0;
+        if (had_name && is.link_count == 0)
+            DAXPIN_TRY(unfinished.put(
+                tx, {is.number, is.generation, format::UnfinishedKind::remove, FileBlock{0}}));
+        if (!had_name && is.link_count > 0)
+            DAXPIN_TRY(unfinished.erase(tx, is.number));
+    }
     return {};
 }
 

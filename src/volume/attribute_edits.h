@@ -7,6 +7,7 @@
 // the inodes' state. The inodes are locked exclusively all the time.
 #pragma once
 
+#include "inode/unfinished.h"
 #include "volume/inode_cache.h"
 
 namespace daxpin::volume {
@@ -16,7 +17,11 @@ class AttributeEdits {
     void restart() { count_ = 0; }
 
     Attributes &of(CachedInode &inode);
-    Result<void> store(inode::InodeTable &table, alloc::Transaction &tx) const;
+    // Whose last name goes becomes unfinished work, and who gets a first one is none any more. That
+    // comes last, as in a removal: two that take leaves in opposite order would have to start
+    // again.
+    Result<void> store(inode::InodeTable &table, inode::UnfinishedTable &unfinished,
+                       alloc::Transaction &tx) const;
     void publish() const;
 
   private:

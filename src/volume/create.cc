@@ -143,7 +143,7 @@ Result<InodeRef> make(Engine &engine, const Caller &caller, InodeNumber parent,
             DAXPIN_TRY(store_target(engine, tx, made.number, node.target));
         DAXPIN_TRY(inherited.store(engine, tx, made.number));
         DAXPIN_TRY(engine.table->store(tx, made));
-        return edits.store(*engine.table, tx);
+        return edits.store(*engine.table, *engine.unfinished, tx);
     }));
     edits.publish();
     engine.cache->add_lookup(inode);
@@ -217,8 +217,7 @@ Result<Attributes> Volume::link(const Caller &, InodeNumber number, InodeNumber 
     DAXPIN_TRY(check_may_add(*directory));
     if (inode->attributes.flags & (format::inode_flag_immutable | format::inode_flag_append))
         return Errc::not_permitted;
-    const bool first_name = inode->attributes.link_count == 0;
-    if (first_name && !inode->linkable)
+    if (inode->attributes.link_count == 0 && !inode->linkable)
         return Errc::not_found;
     if (inode->attributes.link_count == link_count_max)
         return Errc::too_many_links;
@@ -229,9 +228,7 @@ Result<Attributes> Volume::link(const Caller &, InodeNumber number, InodeNumber 
         ++linked.link_count;
         impl_->touch(linked, touch_ctime);
         DAXPIN_TRY(add_entry(*impl_, tx, edits, *directory, name, linked));
-        if (first_name)
-            DAXPIN_TRY(impl_->unfinished->erase(tx, number));
-        return edits.store(*impl_->table, tx);
+        return edits.store(*impl_->table, *impl_->unfinished, tx);
     }));
     edits.publish();
     inode->linkable = false;

@@ -76,14 +76,10 @@ inode::Entry entry_of(const Attributes &attributes) {
     return {attributes.number, attributes.generation, (attributes.mode & S_IFMT) >> 12};
 }
 
-Result<void> drop_link(Engine &engine, Transaction &tx, AttributeEdits &edits, CachedInode &child) {
+void drop_link(Engine &engine, AttributeEdits &edits, CachedInode &child) {
     Attributes &attributes = edits.of(child);
     attributes.link_count = attributes.is_directory() ? 0 : attributes.link_count - 1;
     engine.touch(attributes, touch_ctime);
-    if (attributes.link_count > 0)
-        return {};
-    return engine.unfinished->put(tx, {attributes.number, attributes.generation,
-                                       format::UnfinishedKind::remove, FileBlock{0}});
 }
 
 Result<Attributes> Volume::lookup(InodeNumber parent, std::string_view name) {

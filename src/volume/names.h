@@ -40,7 +40,7 @@ Attributes &change_names(Engine &engine, AttributeEdits &edits, CachedInode &dir
 
 inode::Entry entry_of(const Attributes &attributes);
 
-// Takes one name from `child`, as a part of `tx`; the last one makes it unfinished work.
-Result<void> drop_link(Engine &engine, Transaction &tx, AttributeEdits &edits, CachedInode &child);
+// Takes one name from `child`.
+void drop_link(Engine &engine, AttributeEdits &edits, CachedInode &child);
 
 } // namespace daxpin::volume

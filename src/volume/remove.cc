@@ -36,8 +36,8 @@ Result<void> remove_entry(Engine &engine, CachedInode &directory, std::string_vi
             --above.size;
             if (child.type == S_IFDIR)
                 --above.link_count;
-            DAXPIN_TRY(drop_link(engine, tx, edits, child));
-            return edits.store(*engine.table, tx);
+            drop_link(engine, edits, child);
+            return edits.store(*engine.table, *engine.unfinished, tx);
         },
         alloc::Purpose::release));
     edits.publish();

@@ -203,7 +203,8 @@ Result<void> enter_source(Engine &engine, Transaction &tx, AttributeEdits &edits
     DAXPIN_TRY(to.replace(tx, rename.to_name, entry));
     if (rename.target()->type == S_IFDIR)
         --edits.of(*rename.to).link_count;
-    return drop_link(engine, tx, edits, *rename.target());
+    drop_link(engine, edits, *rename.target());
+    return {};
 }
 
 // A whiteout is a character device 0:0; overlayfs leaves one where a lower name is hidden.
@@ -247,7 +248,7 @@ Result<void> change_entries(Engine &engine, Transaction &tx, AttributeEdits &edi
     engine.touch(edits.of(*rename.source()), touch_ctime);
     change_names(engine, edits, *rename.from);
     change_names(engine, edits, *rename.to);
-    return edits.store(*engine.table, tx);
+    return edits.store(*engine.table, *engine.unfinished, tx);
 }
 
 Result<void> commit(Engine &engine, const Rename &rename) {
