@@ -2,6 +2,7 @@
 #include "device/device_table.h"
 
 #include "base/assert.h"
+#include "device/lost_pages.h"
 
 #include <array>
 #include <fmt/format.h>
@@ -110,6 +111,25 @@ void DeviceTable::note_unreadable(std::span<const std::byte> viewed,
             note_unreadable(MediaBlock::at(i, 0),
                             static_cast<std::uint64_t>(viewed.data() - view.data()), viewed.size(),
                             source);
+    }
+}
+
+// Without memory they stay where they are, until the next page is lost or this one touched.
+void DeviceTable::note_lost_pages() const {
+    try {
+        for (unsigned i = 0; i < count(); ++i) {
+            const auto view = at(i).view();
+            for (const std::byte *address : take_lost_pages(view)) {
+                const auto block = static_cast<std::uint64_t>(address - view.data()) / block_size;
+                const BadBlock bad{.block = MediaBlock::at(i, block),
+                                   .source = format::BadBlockSource::device};
+                bad_blocks_->note(bad, fmt::format("{}: the block at byte {} is lost (the kernel "
+                                                   "reports a memory error)",
+                                                   at(i).info().path, block * block_size));
+            }
+        }
+    } catch (const std::bad_alloc &) {
+        return;
     }
 }
 

@@ -49,6 +49,8 @@ class DeviceTable {
                          format::BadBlockSource source = format::BadBlockSource::access) const;
     // The same for an address that view() gave; others are none of ours.
     void note_unreadable(std::span<const std::byte> viewed, format::BadBlockSource source) const;
+    // What the kernel has said is lost (lost_pages.h) counts as unreadable, whatever a read gives.
+    void note_lost_pages() const;
     // Device::rewrite() of one block.
     Result<void> rewrite(MediaBlock block, std::span<const std::byte> content) const;
 

@@ -2,6 +2,7 @@
 #include "device/sigbus.h"
 
 #include "base/assert.h"
+#include "device/lost_pages.h"
 
 #include <csignal>
 #include <mutex>
@@ -48,7 +49,9 @@ void handle_sigbus(int signal, siginfo_t *info, void *context) {
         ::pthread_sigmask(SIG_SETMASK, &static_cast<ucontext_t *>(context)->uc_sigmask, nullptr);
         siglongjmp(guard->back, 1);
     }
-    if (info->si_code != BUS_MCEERR_AO) // nobody has touched that page yet
+    if (info->si_code == BUS_MCEERR_AO) // nobody has touched that page yet
+        put_lost_page(address);
+    else
         pass_on(signal, info, context);
 }
 
@@ -62,6 +65,7 @@ void install_sigbus_handler() {
         action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART;
         const int installed = ::sigaction(SIGBUS, &action, &previous_action);
         DAXPIN_ASSERT(installed == 0);
+        ask_for_lost_pages();
     });
 }
 

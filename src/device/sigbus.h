@@ -2,7 +2,8 @@
 //
 // Access to mapped media that turns SIGBUS (poison, a page that is gone) into a return value.
 //
-// One handler is installed for the process's life. A fault outside a guarded access, or outside
+// One handler is installed for the process's life. What the kernel tells of pages that were not
+// accessed goes to lost_pages.h. A fault outside a guarded access, or outside
 // the range it named, goes to whatever handled SIGBUS before. The jump out of the handler skips
 // the frames of `access` alone: it must hold no lock and own nothing that needs a destructor.
 // Thread-safe; accesses do not nest.

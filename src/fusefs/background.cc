@@ -62,6 +62,7 @@ bool Background::sleep() {
 // One step of the volume's work; true if there is more. What there is no memory for waits.
 bool Background::step() {
     try {
+        volume_.note_lost_pages();
         for (const std::string &line : volume_.take_media_reports())
             log_limited(line);
         return more(volume_.background_step());

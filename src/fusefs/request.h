@@ -159,6 +159,7 @@ template <typename Handler> void dispatch(fuse_req_t raw, Handler &&handler) {
     using Held = detail::HeldReply<typename Outcome::value_type>;
     Filesystem &fs = filesystem(raw);
     std::vector<Invalidation> stale;
+    fs.volume.note_lost_pages();
     Outcome outcome = [&] {
         Notifier::Collector collector;
         Outcome result = detail::run([&] { return handler(fs); });

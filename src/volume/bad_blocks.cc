@@ -3,6 +3,8 @@
 // The list of bad blocks: kept persistent in the background, shortened by who rewrites a block.
 #include "volume/bad_blocks.h"
 
+#include "device/lost_pages.h"
+
 #include <algorithm>
 #include <unordered_map>
 
@@ -147,6 +149,14 @@ void Engine::load_bad_blocks() {
                                     ": the device lists the block at byte " +
                                     std::to_string(at * block_size) + " as bad");
             }
+}
+
+void Engine::note_lost_pages() {
+    const std::uint64_t told = device::lost_pages_told();
+    if (lost_pages_seen_.load() == told) [[likely]]
+        return;
+    lost_pages_seen_.store(told);
+    devices.note_lost_pages();
 }
 
 Result<bool> Engine::list_bad_block(device::BadBlock known) {

@@ -146,6 +146,7 @@ class Engine {
     // ---- bad blocks (bad_blocks.cc) ----
     // Reads the list and asks the devices for theirs.
     void load_bad_blocks();
+    void note_lost_pages();
     // Makes what was noted persistent, then tries to make usable what nobody owns, once a mount.
     // True if something was done.
     Result<bool> bad_blocks_step() REQUIRES(background_mutex_);
@@ -230,6 +231,7 @@ class Engine {
     Result<bool> may_return(const immutable::Quarantined &entry);
     Result<bool> quarantine_step() REQUIRES(background_mutex_);
 
+    std::atomic<std::uint64_t> lost_pages_seen_{0};            // of lost_pages_told()
     std::uint64_t bad_seen_ GUARDED_BY(background_mutex_) = 0; // version that was made persistent
     std::vector<MediaBlock> reclaimable_ GUARDED_BY(background_mutex_); // not tried in this mount
     std::atomic<bool> read_only_{false};

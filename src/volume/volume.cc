@@ -268,6 +268,9 @@ bool Volume::awaits_proof() const {
 void Volume::prove_absence(std::vector<MediaRun> mapped) {
     impl_->prove_absence(std::move(mapped));
 }
+void Volume::note_lost_pages() {
+    impl_->note_lost_pages();
+}
 Result<bool> Volume::background_step() {
     return impl_->background_step();
 }

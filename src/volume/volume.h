@@ -43,6 +43,9 @@ class Volume {
     // Checkpoints if the ring is half full and does one step of unfinished deletions.
     // Returns true if there is more to do.
     Result<bool> background_step();
+    // Enters what the kernel has said is lost of the devices (device/lost_pages.h) among the bad
+    // blocks. Costs two loads if there is nothing new. Thread-safe.
+    void note_lost_pages();
     Result<void> checkpoint();
     // For when nothing else is to be done: zeroes a piece of free space, so that PREPARE and EXTEND
     // need not. Returns true if there is more to do, or something in the way. ERRORS: io, corrupt.

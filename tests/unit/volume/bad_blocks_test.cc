@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Media errors: who is told, what the list keeps, what makes a block good again.
+#include "device/sigbus.h"
 #include "file_helpers.h"
+#include "support/lost_page.h"
 
 using namespace daxpin;
 using namespace daxpin::test;
@@ -135,6 +137,28 @@ TEST_CASE("bad block: the list says what is hit and outlives unmount and kill", 
         else
             check_and_remount(fixture);
     }
+}
+
+TEST_CASE("bad block: what the kernel says is lost is bad, though it can be read", "[bad]") {
+    device::install_sigbus_handler();
+    BadFixture fixture;
+    const auto file = fixture.file("f", 3);
+    const auto at = fixture.place(file, block);
+    auto &volume = fixture.volume();
+    REQUIRE(tell_lost_page(volume.devices().at(0).view().data() + at + 100));
+    volume.note_lost_pages();
+    CHECK(fails(fixture.read(file, block, 1), Errc::io));
+    CHECK(fixture.read(file, 0, block).has_value());
+    finish_background(volume);
+    fixture.remount();
+    CHECK(fails(fixture.read(file, block, 1), Errc::io));
+    REQUIRE(fixture.list().size() == 1);
+    CHECK(fixture.list()[0].use == BadBlockUse::file);
+    CHECK(fixture.list()[0].inode == file);
+    CHECK(fixture.list()[0].source == format::BadBlockSource::device);
+    write_at(fixture.volume(), file, block, filled(block, 9));
+    CHECK(fixture.list().empty());
+    CHECK(fixture.read(file, block, 1).has_value());
 }
 
 TEST_CASE("bad block: rewriting all of it takes it off the list", "[bad]") {
