@@ -1,158 +1,223 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The engine in process, without FUSE: what one durable operation costs. The medium is a file in
-// /dev/shm in domain cache_line, which is assumed; DAXPIN_BENCH_DEVICE names another device.
+// The engine in process, without FUSE: what one durable operation costs, on one thread and on two,
+// each of which has a directory and a file of its own. By the number of files that there are
+// before; in domain cache_line, in domain byte (eADR: nothing is flushed), and with a volume for
+// each thread (apart), which shares nothing: what two threads can have on this machine.
 //
-//   build/bench/engine-bench --benchmark_filter=create
-#include "device/open.h"
-#include "volume/format.h"
+//   build/bench/engine-bench --benchmark_filter=create.*cache_line/files:1000/
+#include "medium.h"
 #include "volume/volume.h"
 
+#include <array>
 #include <benchmark/benchmark.h>
 #include <cstdio>
-#include <cstdlib>
-#include <fcntl.h>
+#include <cstring>
 #include <string>
-#include <unistd.h>
+#include <sys/stat.h>
 
 namespace {
 
 using namespace daxpin;
+using bench::must;
+using bench::scramble;
+using device::Domain;
 using volume::Volume;
 
-constexpr std::uint64_t device_bytes = std::uint64_t{4} << 30;
+constexpr std::uint64_t device_bytes = std::uint64_t{16} << 30;
+constexpr unsigned threads_max = 2;
+constexpr std::uint64_t hot_blocks = 256;       // of the file that is overwritten and read
+constexpr std::uint64_t appended_max = 1 << 16; // blocks; then the file is cut to nothing
+constexpr std::uint64_t turns_between_looks = 1024;
+constexpr std::uint64_t noteworthy = 1'000'000; // so many files take some seconds
 
-template <typename T> T must(Result<T> result) {
-    if (!result) {
-        std::fprintf(stderr, "engine-bench: %s\n", describe(result.error()).c_str());
-        std::exit(1);
-    }
-    return *std::move(result);
-}
-
-void must(Result<void> result) {
-    if (!result) {
-        std::fprintf(stderr, "engine-bench: %s\n", describe(result.error()).c_str());
-        std::exit(1);
-    }
-}
-
-// A sparse file that disappears with the process's descriptors.
-std::string make_medium() {
-    if (const char *device = std::getenv("DAXPIN_BENCH_DEVICE"))
-        return device;
-    std::string path = "/dev/shm/daxpin-bench-" + std::to_string(getpid());
-    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || ftruncate(fd, static_cast<off_t>(device_bytes)) != 0) {
-        std::perror(path.c_str());
-        std::exit(1);
-    }
-    close(fd);
-    return path;
-}
-
-class Bench {
-  public:
-    explicit Bench(std::uint64_t files) {
-        const auto path = make_medium();
-        device::OpenOptions options;
-        options.domain = device::Domain::cache_line;
-        std::vector<std::unique_ptr<device::Device>> devices;
-        devices.push_back(must(device::open_device(path, options)));
-        if (std::getenv("DAXPIN_BENCH_DEVICE") == nullptr)
-            unlink(path.c_str());
-        device::DeviceTable table(std::move(devices));
-        must(volume::format_volume(table, {}, system_env()));
-        volume_ = must(Volume::open(std::move(table), system_env(), {}));
-        must(volume_->lookup(root, ".")); // as the kernel holds a directory that is worked in
-        for (std::uint64_t i = 0; i < files; ++i)
-            create("old" + std::to_string(i));
-    }
-
-    Volume &volume() { return *volume_; }
-
-    InodeNumber create(const std::string &name) {
-        const auto made = must(volume_->create({}, root, name, {.mode = 0100644}, {.write = true}));
-        volume_->release(made.attributes.number, made.open.handle);
-        volume_->forget(made.attributes.number, 1);
-        return made.attributes.number;
-    }
-
-    static constexpr InodeNumber root{format::root_inode};
-
-  private:
-    std::unique_ptr<Volume> volume_;
+struct Setting {
+    Domain domain;
+    std::uint64_t files; // in all
+    bool apart;          // each thread has a volume
+    bool operator==(const Setting &) const = default;
 };
 
-std::string name_of(std::uint64_t i) {
-    return "new" + std::to_string(i);
+// What one thread works on.
+struct Place {
+    Volume *volume = nullptr;
+    InodeNumber directory = {};
+    std::uint64_t files = 0; // "old0", "old1", ... in the directory
+    volume::Volume::Created hot = {};
+    volume::Volume::Created growing = {};
+    std::uint64_t grown = 0; // blocks
+    std::uint64_t turn = 0;
+    std::array<std::byte, block_size> block = {};
+};
+
+void create(Place &place, const std::string &name) {
+    const auto made = must(
+        place.volume->create({}, place.directory, name, {.mode = S_IFREG | 0644}, {.write = true}));
+    place.volume->release(made.attributes.number, made.open.handle);
+    place.volume->forget(made.attributes.number, 1);
 }
 
-// What the daemon's thread does now and then; its cost belongs to the operations.
-void housekeep(Volume &volume, std::uint64_t i) {
-    if (i % 1024 == 0)
-        benchmark::DoNotOptimize(must(volume.background_step()));
+void write(Place &place, const volume::Volume::Created &file, std::uint64_t block) {
+    benchmark::DoNotOptimize(must(place.volume->write(file.attributes.number, file.open.handle,
+                                                      block * block_size, place.block)));
 }
 
-void create_unlink(benchmark::State &state) {
-    Bench bench(static_cast<std::uint64_t>(state.range(0)));
-    std::uint64_t i = 0;
-    for (auto _ : state) {
-        const auto name = name_of(i);
-        bench.create(name);
-        must(bench.volume().unlink({}, Bench::root, name));
-        housekeep(bench.volume(), ++i);
+class Site {
+  public:
+    explicit Site(const Setting &setting) : setting_(setting) {
+        if (setting.files >= noteworthy)
+            std::fprintf(stderr, "making %llu files\n",
+                         static_cast<unsigned long long>(setting.files));
+        for (unsigned i = 0; i < threads_max; ++i) {
+            if (i == 0 || setting.apart)
+                volumes_.push_back(must(Volume::open(
+                    bench::open_formatted(device_bytes, setting.domain), system_env(), {})));
+            fill(places_[i], *volumes_.back(), i, setting.files / threads_max);
+        }
     }
-}
-BENCHMARK(create_unlink)->Arg(1000)->Arg(100'000)->Arg(1'000'000)->Unit(benchmark::kMicrosecond);
+    const Setting &setting() const { return setting_; }
+    Place &place(int thread) { return places_[static_cast<unsigned>(thread)]; }
 
-void rename_there_and_back(benchmark::State &state) {
-    Bench bench(static_cast<std::uint64_t>(state.range(0)));
-    bench.create("a");
-    std::uint64_t i = 0;
-    for (auto _ : state) {
-        must(bench.volume().rename({}, Bench::root, "a", Bench::root, "b",
-                                   volume::RenameMode::plain));
-        must(bench.volume().rename({}, Bench::root, "b", Bench::root, "a",
-                                   volume::RenameMode::plain));
-        housekeep(bench.volume(), ++i);
+  private:
+    static void fill(Place &place, Volume &volume, unsigned index, std::uint64_t files) {
+        place.volume = &volume;
+        place.files = files;
+        place.block.fill(std::byte{0x5a});
+        const InodeNumber root{format::root_inode};
+        place.directory =
+            must(volume.make_node({}, root, "d" + std::to_string(index), {.mode = S_IFDIR | 0755}))
+                .number; // referenced, as the kernel does with a directory that is worked in
+        for (std::uint64_t i = 0; i < files; ++i) {
+            create(place, "old" + std::to_string(i));
+            if (i % turns_between_looks == 0)
+                must(volume.background_step());
+        }
+        const auto open = [&](const std::string &name) {
+            return must(volume.create({}, place.directory, name, {.mode = S_IFREG | 0644},
+                                      {.write = true}));
+        };
+        place.hot = open("hot");
+        place.growing = open("growing");
+        create(place, "a");
+        for (std::uint64_t i = 0; i < hot_blocks; ++i)
+            write(place, place.hot, i);
     }
-}
-BENCHMARK(rename_there_and_back)
-    ->Arg(1000)
-    ->Arg(100'000)
-    ->Arg(1'000'000)
-    ->Unit(benchmark::kMicrosecond);
 
-void lookup(benchmark::State &state) {
-    const auto files = static_cast<std::uint64_t>(state.range(0));
-    Bench bench(files);
-    std::uint64_t i = 0;
-    for (auto _ : state) {
-        const auto found =
-            must(bench.volume().lookup(Bench::root, "old" + std::to_string(i++ * 7919 % files)));
-        bench.volume().forget(found.number, 1);
-    }
-}
-BENCHMARK(lookup)->Arg(1000)->Arg(100'000)->Arg(1'000'000)->Unit(benchmark::kMicrosecond);
+    Setting setting_;
+    std::vector<std::unique_ptr<Volume>> volumes_;
+    std::array<Place, threads_max> places_;
+};
 
-void write_4k(benchmark::State &state, bool append) {
-    Bench bench(1000);
-    const auto made =
-        must(bench.volume().create({}, Bench::root, "data", {.mode = 0100644}, {.write = true}));
-    const std::vector<std::byte> block(block_size, std::byte{0x5a});
-    std::uint64_t i = 0;
-    for (auto _ : state) {
-        const auto offset = append ? i % 100'000 * block_size : 0;
-        benchmark::DoNotOptimize(
-            must(bench.volume().write(made.attributes.number, made.open.handle, offset, block)));
-        housekeep(bench.volume(), ++i);
-    }
-    state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * block_size);
+void create_unlink(Place &place) {
+    const auto name = "new" + std::to_string(place.turn);
+    create(place, name);
+    must(place.volume->unlink({}, place.directory, name));
 }
-BENCHMARK_CAPTURE(write_4k, append, true)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(write_4k, overwrite, false)->Unit(benchmark::kMicrosecond);
+
+void rename_there_and_back(Place &place) {
+    const auto rename = [&](const char *from, const char *to) {
+        must(place.volume->rename({}, place.directory, from, place.directory, to,
+                                  volume::RenameMode::plain));
+    };
+    rename("a", "b");
+    rename("b", "a");
+}
+
+void lookup(Place &place) {
+    const auto name = "old" + std::to_string(scramble(place.turn) % place.files);
+    const auto found = must(place.volume->lookup(place.directory, name));
+    place.volume->forget(found.number, 1);
+}
+
+void append_4k(Place &place) {
+    write(place, place.growing, place.grown++);
+}
+
+void overwrite_4k(Place &place) {
+    write(place, place.hot, place.turn % hot_blocks);
+}
+
+void read_4k(Place &place) {
+    const auto reply = must(place.volume->read(place.hot.attributes.number, place.hot.open.handle,
+                                               place.turn % hot_blocks * block_size, block_size));
+    std::size_t at = 0;
+    for (const auto segment : reply.segments) {
+        std::memcpy(place.block.data() + at, segment.data(), segment.size());
+        at += segment.size();
+    }
+    benchmark::ClobberMemory();
+}
+
+void cut_what_has_grown(Place &place) {
+    volume::AttributeChange change;
+    change.size = 0;
+    must(place.volume->set_attributes({}, place.growing.attributes.number, change,
+                                      place.growing.open.handle));
+    while (must(place.volume->background_step()))
+        ;
+    place.grown = 0;
+}
+
+std::unique_ptr<Site> site; // thread 0 makes it, the others use it within the loop
+
+using Operation = void (*)(Place &);
+
+void run(benchmark::State &state, const Setting &setting, Operation operation) {
+    if (state.thread_index() == 0 && (!site || site->setting() != setting)) {
+        site.reset();
+        site = std::make_unique<Site>(setting);
+    }
+    for (auto _ : state) {
+        Place &place = site->place(state.thread_index());
+        operation(place);
+        // What the daemon's thread does now and then; its cost belongs to the operations.
+        if (++place.turn % turns_between_looks == 0)
+            benchmark::DoNotOptimize(must(place.volume->background_step()));
+        if (place.grown == appended_max) {
+            state.PauseTiming();
+            cut_what_has_grown(place);
+            state.ResumeTiming();
+        }
+    }
+    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()));
+}
+
+constexpr std::pair<const char *, Operation> operations[] = {
+    {"create_unlink", create_unlink},
+    {"rename_there_and_back", rename_there_and_back},
+    {"lookup", lookup},
+    {"append_4k", append_4k},
+    {"overwrite_4k", overwrite_4k},
+    {"read_4k", read_4k}};
+
+// Setting by setting, so that each is made once.
+constexpr Setting settings[] = {
+    {Domain::cache_line, 1000, false},      {Domain::cache_line, 100'000, false},
+    {Domain::cache_line, 100'000, true},    {Domain::byte, 100'000, false},
+    {Domain::cache_line, 1'000'000, false}, {Domain::cache_line, 10'000'000, false}};
+
+void register_all() {
+    for (const Setting &setting : settings)
+        for (const auto &[name, operation] : operations) {
+            const std::string full_name = std::string(name) + "/" +
+                                          device::to_string(setting.domain) +
+                                          (setting.apart ? "/apart" : "");
+            benchmark::RegisterBenchmark(
+                full_name.c_str(), [&setting, operation = operation](
+                                       benchmark::State &state) { run(state, setting, operation); })
+                ->ArgName("files")
+                ->Arg(static_cast<std::int64_t>(setting.files))
+                ->ThreadRange(1, threads_max)
+                ->UseRealTime()
+                ->Unit(benchmark::kMicrosecond);
+        }
+}
 
 } // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char **argv) {
+    register_all();
+    const int status = bench::run_registered(argc, argv);
+    site.reset();
+    return status;
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "medium.h"
+
+#include "device/label.h"
+#include "device/open.h"
+#include "volume/format.h"
+
+#include <algorithm>
+#include <benchmark/benchmark.h>
+#include <cstdio>
+#include <cstdlib>
+#include <fcntl.h>
+#include <string>
+#include <unistd.h>
+
+namespace daxpin::bench {
+
+namespace {
+
+constexpr const char *device_variable = "DAXPIN_BENCH_DEVICE";
+constexpr std::uint64_t touched_bytes = std::uint64_t{128} << 20; // holds the ring and the bitmaps
+
+std::string make_file(std::uint64_t bytes) {
+    static unsigned count = 0;
+    std::string path =
+        "/dev/shm/daxpin-bench-" + std::to_string(getpid()) + "-" + std::to_string(count++);
+    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+        std::perror(path.c_str());
+        std::exit(1);
+    }
+    close(fd);
+    return path;
+}
+
+} // namespace
+
+void fail(const Error &error) {
+    std::fprintf(stderr, "bench: %s\n", describe(error).c_str());
+    std::exit(1);
+}
+
+void must(Result<void> result) {
+    if (!result)
+        fail(result.error());
+}
+
+device::DeviceTable open_medium(std::uint64_t bytes, device::Domain domain) {
+    const char *const named = std::getenv(device_variable);
+    const std::string path = named != nullptr ? named : make_file(bytes);
+    device::OpenOptions options;
+    options.domain = domain;
+    std::vector<std::unique_ptr<device::Device>> devices;
+    auto opened = device::open_device(path, options);
+    if (named == nullptr)
+        unlink(path.c_str());
+    devices.push_back(must(std::move(opened)));
+    return device::DeviceTable(std::move(devices));
+}
+
+device::DeviceTable open_formatted(std::uint64_t bytes, device::Domain domain) {
+    auto devices = open_medium(bytes, domain);
+    // Page faults of the first lap through the ring are no part of any operation.
+    auto &device = devices.metadata();
+    must(device.set(0, std::byte{0}, std::min(touched_bytes, device.info().size),
+                    device::StoreKind::nontemporal));
+    must(volume::format_volume(devices, {}, system_env()));
+    return devices;
+}
+
+Layers::Layers(std::uint64_t bytes, device::Domain domain)
+    : devices_(open_formatted(bytes, domain)),
+      superblock_(must(device::read_superblock(devices_.metadata()))),
+      journal_(
+          must(journal::Journal::open(devices_, journal::geometry_of(superblock_), system_env()))),
+      allocator_(must(alloc::Allocator::open(*journal_, superblock_))),
+      tree_(std::make_unique<btree::Tree>(*journal_, MediaBlock::at(0, superblock_.root))) {}
+
+void Layers::housekeep() {
+    if (journal_->wants_checkpoint())
+        must(journal_->checkpoint());
+}
+
+int run_registered(int argc, char **argv) {
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv))
+        return 1;
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+    return 0;
+}
+
+} // namespace daxpin::bench

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the benchmarks of the engine share: a medium, the layers on it, a main function.
+//
+// The medium is a sparse file in /dev/shm that goes with the process, its domain is assumed;
+// DAXPIN_BENCH_DEVICE names another one, whose content is lost. A failure ends the program.
+#pragma once
+
+#include "alloc/allocator.h"
+#include "btree/tree.h"
+#include "device/device_table.h"
+#include "journal/journal.h"
+
+#include <memory>
+
+namespace daxpin::bench {
+
+[[noreturn]] void fail(const Error &error);
+
+template <typename T> T must(Result<T> result) {
+    if (!result)
+        fail(result.error());
+    return *std::move(result);
+}
+void must(Result<void> result);
+
+// DAXPIN_BENCH_DEVICE has the size that it has.
+device::DeviceTable open_medium(std::uint64_t bytes, device::Domain domain);
+// The same with a new volume on it.
+device::DeviceTable open_formatted(std::uint64_t bytes, device::Domain domain);
+
+// The layers below the volume, on a new one.
+class Layers {
+  public:
+    Layers(std::uint64_t bytes, device::Domain domain);
+
+    const format::Superblock &superblock() const { return superblock_; }
+    journal::Journal &journal() { return *journal_; }
+    alloc::Allocator &allocator() { return *allocator_; }
+    btree::Tree &tree() { return *tree_; }
+
+    // Runs `body(tx)` as one committed transaction.
+    template <typename Body> void transact(Body &&body) {
+        must(alloc::transact(*allocator_, alloc::Purpose::ordinary,
+                             [&](alloc::Transaction &tx) { return body(tx); }));
+    }
+    // What the daemon's thread does now and then; its cost belongs to the transactions.
+    void housekeep();
+
+  private:
+    device::DeviceTable devices_;
+    format::Superblock superblock_;
+    std::unique_ptr<journal::Journal> journal_;
+    std::unique_ptr<alloc::Allocator> allocator_;
+    std::unique_ptr<btree::Tree> tree_;
+};
+
+// A number that looks random, and is another one for each `i`.
+constexpr std::uint64_t scramble(std::uint64_t i) {
+    i = (i ^ (i >> 30)) * 0xbf58476d1ce4e5b9U;
+    i = (i ^ (i >> 27)) * 0x94d049bb133111ebU;
+    return i ^ (i >> 31);
+}
+
+// For main(): Google Benchmark's options.
+int run_registered(int argc, char **argv);
+
+} // namespace daxpin::bench
