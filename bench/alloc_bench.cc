@@ -50,6 +50,7 @@ class Site {
             take_all(free_blocks / 100 * 99);
         else if (wanted == Fill::fragmented)
             free_every_second(take_all(free_blocks));
+        free(allocate(1)); // takes back what waits
     }
     Fill fill() const { return fill_; }
     bench::Layers &layers() { return layers_; }
@@ -106,7 +107,7 @@ void allocate_free(benchmark::State &state, Fill fill) {
     std::uint64_t i = 0;
     for (auto _ : state) {
         site->free(site->allocate(blocks));
-        if (++i % turns_between_looks == 0)
+        if (bench::is_due(++i, turns_between_looks, state.thread_index()))
             site->layers().housekeep();
     }
     state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()));

@@ -50,6 +50,13 @@ struct Place {
     std::array<std::byte, block_size> block = {};
 };
 
+// What the daemon's thread does now and then: its cost belongs to the operations. More often than
+// the daemon, so that each run has its share.
+void look_after(Volume &volume) {
+    must(volume.checkpoint());
+    must(volume.background_step());
+}
+
 void create(Place &place, const std::string &name) {
     const auto made = must(
         place.volume->create({}, place.directory, name, {.mode = S_IFREG | 0644}, {.write = true}));
@@ -90,7 +97,7 @@ class Site {
         for (std::uint64_t i = 0; i < files; ++i) {
             create(place, "old" + std::to_string(i));
             if (i % turns_between_looks == 0)
-                must(volume.background_step());
+                look_after(volume);
         }
         const auto open = [&](const std::string &name) {
             return must(volume.create({}, place.directory, name, {.mode = S_IFREG | 0644},
@@ -170,9 +177,8 @@ void run(benchmark::State &state, const Setting &setting, Operation operation) {
     for (auto _ : state) {
         Place &place = site->place(state.thread_index());
         operation(place);
-        // What the daemon's thread does now and then; its cost belongs to the operations.
-        if (++place.turn % turns_between_looks == 0)
-            benchmark::DoNotOptimize(must(place.volume->background_step()));
+        if (bench::is_due(++place.turn, turns_between_looks, state.thread_index()))
+            look_after(*place.volume);
         if (place.grown == appended_max) {
             state.PauseTiming();
             cut_what_has_grown(place);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The journal: one transaction that changes so many bytes of checked units, from edit() to the end
-// of its home writes, checkpoints included. Each thread has units of its own, so what two threads
-// share is the ring.
+// of its home writes, with its share of a checkpoint (commit); and this share alone (checkpoint).
+// Each thread has units of its own, so what two threads share is the ring.
 //
 //   build/bench/journal-bench --benchmark_filter=cache_line
 #include "journal/transaction.h"
@@ -55,11 +55,30 @@ void commit(int thread, std::uint64_t bytes, std::uint8_t value) {
     must(tx.commit());
 }
 
-void commit_bytes(benchmark::State &state, Domain domain) {
-    if (state.thread_index() == 0 && (!site || site->domain != domain)) {
-        site.reset();
-        site.emplace(domain);
+void prepare(const benchmark::State &state, Domain domain) {
+    if (state.thread_index() != 0 || (site && site->domain == domain))
+        return;
+    site.reset();
+    site.emplace(domain);
+}
+
+// The part of a commit's cost that comes later: per record.
+void checkpoint(benchmark::State &state, Domain domain) {
+    prepare(state, domain);
+    const auto bytes = static_cast<std::uint64_t>(state.range(0));
+    std::uint8_t value = 0;
+    for (auto _ : state) {
+        for (unsigned i = 0; i < commits_between_looks; ++i)
+            commit(0, bytes, ++value);
+        const double start = bench::processor_seconds();
+        site->layers.housekeep();
+        state.SetIterationTime(bench::processor_seconds() - start);
     }
+    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * commits_between_looks));
+}
+
+void commit_bytes(benchmark::State &state, Domain domain) {
+    prepare(state, domain);
     const auto bytes = static_cast<std::uint64_t>(state.range(0));
     std::uint64_t i = 0;
     journal::Sequence before = 0;
@@ -67,7 +86,7 @@ void commit_bytes(benchmark::State &state, Domain domain) {
         if (i == 0)
             before = site->layers.journal().head();
         commit(state.thread_index(), bytes, static_cast<std::uint8_t>(++i));
-        if (i % commits_between_looks == 0)
+        if (bench::is_due(i, commits_between_looks, state.thread_index()))
             site->layers.housekeep();
     }
     if (state.threads() == 1)
@@ -80,10 +99,16 @@ void commit_bytes(benchmark::State &state, Domain domain) {
 
 void register_all() {
     for (const Domain domain : {Domain::cache_line, Domain::byte}) {
-        const auto name = "journal/" + std::string(device::to_string(domain)) + "/bytes";
+        const auto name = std::string("journal/") + device::to_string(domain);
         benchmark::RegisterBenchmark(
-            name.c_str(), [domain](benchmark::State &state) { commit_bytes(state, domain); })
-            ->ArgName("")
+            (name + "/checkpoint").c_str(),
+            [domain](benchmark::State &state) { checkpoint(state, domain); })
+            ->RangeMultiplier(4)
+            ->Range(64, bytes_max)
+            ->UseManualTime();
+        benchmark::RegisterBenchmark(
+            (name + "/commit").c_str(),
+            [domain](benchmark::State &state) { commit_bytes(state, domain); })
             ->RangeMultiplier(4)
             ->Range(64, bytes_max)
             ->ThreadRange(1, threads_max)

@@ -44,8 +44,9 @@ class Layers {
         must(alloc::transact(*allocator_, alloc::Purpose::ordinary,
                              [&](alloc::Transaction &tx) { return body(tx); }));
     }
-    // What the daemon's thread does now and then; its cost belongs to the transactions.
-    void housekeep();
+    // To be called now and then, for its cost belongs to the transactions; often, so that each run
+    // has its share.
+    void housekeep() { must(journal_->checkpoint()); }
 
   private:
     device::DeviceTable devices_;
@@ -60,6 +61,14 @@ constexpr std::uint64_t scramble(std::uint64_t i) {
     i = (i ^ (i >> 30)) * 0xbf58476d1ce4e5b9U;
     i = (i ^ (i >> 27)) * 0x94d049bb133111ebU;
     return i ^ (i >> 31);
+}
+
+// Of this thread: others may be busy.
+double processor_seconds();
+
+// Whether it is the turn of this thread to look after what all share; two do not at once.
+constexpr bool is_due(std::uint64_t turn, std::uint64_t period, int thread) {
+    return turn % period == (thread % 2 == 0 ? 0 : period / 2);
 }
 
 // For main(): Google Benchmark's options.

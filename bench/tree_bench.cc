@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <benchmark/benchmark.h>
 #include <cstdio>
-#include <ctime>
 #include <dirent.h>
 
 namespace {
@@ -193,13 +192,6 @@ void change_one_by_one(Collection &all, const std::vector<std::uint64_t> &which,
     all.layers().housekeep();
 }
 
-// Of this thread: others may be busy.
-double processor_seconds() {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
-}
-
 // Strangers come and go; one of both is timed.
 template <typename Kind> void change(benchmark::State &state, bool insertion) {
     Collection &all = prepare<Kind>(state);
@@ -211,11 +203,11 @@ template <typename Kind> void change(benchmark::State &state, bool insertion) {
         for (std::uint64_t i = 0; i < count; ++i)
             strangers[i] =
                 begin + i * (all.size() / count) + (turn << 32) / all.size() * all.size();
-        const double start = processor_seconds();
+        const double start = bench::processor_seconds();
         change_one_by_one(all, strangers, &Collection::insert);
-        const double middle = processor_seconds();
+        const double middle = bench::processor_seconds();
         change_one_by_one(all, strangers, &Collection::erase);
-        const double end = processor_seconds();
+        const double end = bench::processor_seconds();
         state.SetIterationTime(insertion ? middle - start : end - middle);
     }
     state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * count));
