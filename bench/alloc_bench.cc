@@ -95,6 +95,7 @@ class Site {
 std::optional<Site> site; // thread 0 makes it, the others use it within the loop
 
 void prepare(const benchmark::State &state, Fill fill) {
+    bench::bind_to_processor(state.thread_index());
     if (state.thread_index() != 0 || (site && site->fill() == fill))
         return;
     site.reset();

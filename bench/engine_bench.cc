@@ -94,11 +94,6 @@ class Site {
         place.directory =
             must(volume.make_node({}, root, "d" + std::to_string(index), {.mode = S_IFDIR | 0755}))
                 .number; // referenced, as the kernel does with a directory that is worked in
-        for (std::uint64_t i = 0; i < files; ++i) {
-            create(place, "old" + std::to_string(i));
-            if (i % turns_between_looks == 0)
-                look_after(volume);
-        }
         const auto open = [&](const std::string &name) {
             return must(volume.create({}, place.directory, name, {.mode = S_IFREG | 0644},
                                       {.write = true}));
@@ -108,6 +103,12 @@ class Site {
         create(place, "a");
         for (std::uint64_t i = 0; i < hot_blocks; ++i)
             write(place, place.hot, i);
+        // After these, so that no two threads' own files share a node of the tree.
+        for (std::uint64_t i = 0; i < files; ++i) {
+            create(place, "old" + std::to_string(i));
+            if (i % turns_between_looks == 0)
+                look_after(volume);
+        }
     }
 
     Setting setting_;
@@ -170,6 +171,7 @@ std::unique_ptr<Site> site; // thread 0 makes it, the others use it within the l
 using Operation = void (*)(Place &);
 
 void run(benchmark::State &state, const Setting &setting, Operation operation) {
+    bench::bind_to_processor(state.thread_index());
     if (state.thread_index() == 0 && (!site || site->setting() != setting)) {
         site.reset();
         site = std::make_unique<Site>(setting);

@@ -56,6 +56,7 @@ void commit(int thread, std::uint64_t bytes, std::uint8_t value) {
 }
 
 void prepare(const benchmark::State &state, Domain domain) {
+    bench::bind_to_processor(state.thread_index());
     if (state.thread_index() != 0 || (site && site->domain == domain))
         return;
     site.reset();

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <fcntl.h>
+#include <sched.h>
 #include <string>
 #include <unistd.h>
 
@@ -76,6 +77,24 @@ Layers::Layers(std::uint64_t bytes, device::Domain domain)
           must(journal::Journal::open(devices_, journal::geometry_of(superblock_), system_env()))),
       allocator_(must(alloc::Allocator::open(*journal_, superblock_))),
       tree_(std::make_unique<btree::Tree>(*journal_, MediaBlock::at(0, superblock_.root))) {}
+
+void bind_to_processor(int thread) {
+    static const cpu_set_t allowed = [] {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        sched_getaffinity(0, sizeof set, &set);
+        return set;
+    }();
+    const int count = CPU_COUNT(&allowed);
+    int left = count > 0 ? thread % count : 0;
+    for (std::size_t processor = 0; processor < CPU_SETSIZE; ++processor)
+        if (CPU_ISSET(processor, &allowed) && left-- == 0) {
+            cpu_set_t own;
+            CPU_ZERO(&own);
+            CPU_SET(processor, &own);
+            sched_setaffinity(0, sizeof own, &own);
+        }
+}
 
 double processor_seconds() {
     timespec time{};

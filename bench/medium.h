@@ -63,6 +63,10 @@ constexpr std::uint64_t scramble(std::uint64_t i) {
     return i ^ (i >> 31);
 }
 
+// Binds the calling thread to a processor of its own, as far as there are some. Two threads on one
+// processor wait for each other by the time slice.
+void bind_to_processor(int thread);
+
 // Of this thread: others may be busy.
 double processor_seconds();
 
