@@ -28,6 +28,7 @@ constexpr std::uint64_t device_bytes = std::uint64_t{16} << 30;
 constexpr unsigned threads_max = 2;
 constexpr std::uint64_t hot_blocks = 256;       // of the file that is overwritten and read
 constexpr std::uint64_t appended_max = 1 << 16; // blocks; then the file is cut to nothing
+constexpr unsigned spacers = 256;
 constexpr std::uint64_t turns_between_looks = 1024;
 constexpr std::uint64_t noteworthy = 1'000'000; // so many files take some seconds
 
@@ -91,6 +92,10 @@ class Site {
         place.files = files;
         place.block.fill(std::byte{0x5a});
         const InodeNumber root{format::root_inode};
+        // Between the threads' own files, so that these share no node of the tree.
+        for (unsigned i = 0; i < spacers; ++i)
+            must(volume.make_node({}, root, "s" + std::to_string(index) + "-" + std::to_string(i),
+                                  {.mode = S_IFREG | 0644}));
         place.directory =
             must(volume.make_node({}, root, "d" + std::to_string(index), {.mode = S_IFDIR | 0755}))
                 .number; // referenced, as the kernel does with a directory that is worked in
@@ -103,7 +108,6 @@ class Site {
         create(place, "a");
         for (std::uint64_t i = 0; i < hot_blocks; ++i)
             write(place, place.hot, i);
-        // After these, so that no two threads' own files share a node of the tree.
         for (std::uint64_t i = 0; i < files; ++i) {
             create(place, "old" + std::to_string(i));
             if (i % turns_between_looks == 0)
