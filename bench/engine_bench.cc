@@ -170,6 +170,14 @@ void cut_what_has_grown(Place &place) {
     place.grown = 0;
 }
 
+// How scattered the file is that has grown, a mean over the threads.
+void count_extents(benchmark::State &state, Place &place) {
+    const auto extents = must(place.volume->show_extents(place.growing.attributes.number)).size();
+    state.counters["blocks_per_extent"] =
+        benchmark::Counter(static_cast<double>(place.grown) / static_cast<double>(extents),
+                           benchmark::Counter::kAvgThreads);
+}
+
 std::unique_ptr<Site> site; // thread 0 makes it, the others use it within the loop
 
 using Operation = void (*)(Place &);
@@ -190,6 +198,10 @@ void run(benchmark::State &state, const Setting &setting, Operation operation) {
             cut_what_has_grown(place);
             state.ResumeTiming();
         }
+    }
+    if (Place &place = site->place(state.thread_index()); place.grown > 0) {
+        count_extents(state, place);
+        cut_what_has_grown(place);
     }
     state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()));
 }
