@@ -155,7 +155,7 @@ struct daxpin_broker_reply {
 /* struct daxpin_bad_block.source: who found it */
 #define DAXPIN_BAD_SOURCE_ACCESS 1u /* the daemon, by an access that failed */
 #define DAXPIN_BAD_SOURCE_REPLY 2u  /* the kernel, by a copy that failed */
-#define DAXPIN_BAD_SOURCE_DEVICE 3u /* the device's own list */
+#define DAXPIN_BAD_SOURCE_DEVICE 3u /* the device's own list, or the kernel's report */
 
 struct daxpin_bad_block {        /* 4096 bytes of a device that cannot be read */
     __aligned_u64 device_offset; /* bytes */
