@@ -39,6 +39,7 @@ struct DataRequest {
     BlockCount count;              // wanted; the run returned may be shorter, never empty
     std::uint64_t align_bytes = 0; // > 4096: the run starts so aligned and is a multiple of it
     MediaBlock goal{};             // near here, if not zero: e.g. the end of the last extent
+    bool grows = false;            // more will follow: if the goal is taken, where there is room
 };
 
 // Blocks set aside in DRAM so that a sequence of steps cannot run out half way.

@@ -11,6 +11,7 @@ namespace daxpin::alloc {
 
 Group::Group(std::span<const std::byte> bitmap) {
     DAXPIN_ASSERT(bitmap.size() == sizeof words_);
+    longest_.fill(unit_blocks);
     for (std::size_t i = 0; i < words_.size(); ++i) {
         le64 word;
         std::memcpy(&word, bitmap.data() + i * sizeof word, sizeof word);
@@ -42,7 +43,7 @@ bool Group::is_free(GroupRun run) const {
     return free_length(run.start, run.count) == run.count;
 }
 
-std::optional<GroupRun> Group::find_in_unit(std::uint32_t unit, std::uint32_t wanted) const {
+std::optional<GroupRun> Group::find_in_unit(std::uint32_t unit, std::uint32_t wanted) {
     std::optional<GroupRun> longest;
     const auto end = (unit + 1) * unit_blocks;
     for (auto at = unit * unit_blocks; at < end;) {
@@ -61,14 +62,15 @@ std::optional<GroupRun> Group::find_in_unit(std::uint32_t unit, std::uint32_t wa
             longest = run;
         at += run.count;
     }
+    longest_[unit] = static_cast<std::uint16_t>(longest ? longest->count : 0);
     return longest;
 }
 
-std::optional<GroupRun> Group::find_hole(std::uint32_t wanted) const {
+std::optional<GroupRun> Group::find_hole(std::uint32_t wanted) {
     std::optional<GroupRun> longest;
     for (std::uint32_t unit = 0; unit < units_per_group; ++unit) {
         if (unit_free_[unit] == 0 || unit_free_[unit] == unit_blocks ||
-            (longest && unit_free_[unit] <= longest->count))
+            (longest && std::min(unit_free_[unit], longest_[unit]) <= longest->count))
             continue;
         const auto run = find_in_unit(unit, wanted);
         if (run && run->count == wanted)
@@ -100,6 +102,8 @@ void Group::change(GroupRun run, bool to_busy) {
         words_[at / 64] ^= std::uint64_t{1} << (at % 64);
         auto &unit = unit_free_[at / unit_blocks];
         unit = static_cast<std::uint16_t>(to_busy ? unit - 1 : unit + 1);
+        if (!to_busy)
+            longest_[at / unit_blocks] = unit_blocks;
     }
     free_ = to_busy ? free_ - run.count : free_ + run.count;
 }

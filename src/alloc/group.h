@@ -38,7 +38,7 @@ class Group {
 
     // The first free run of `wanted` blocks inside partly used units, else the longest there;
     // nothing if those units have no free block.
-    std::optional<GroupRun> find_hole(std::uint32_t wanted) const;
+    std::optional<GroupRun> find_hole(std::uint32_t wanted);
     // The start of the first wholly free unit at or behind block `from`.
     std::optional<std::uint32_t> find_free_unit(std::uint32_t from = 0) const;
     // The first free block at or behind `from`; blocks_per_group if there is none.
@@ -49,11 +49,13 @@ class Group {
 
   private:
     bool busy(std::uint32_t block) const { return (words_[block / 64] >> (block % 64) & 1) != 0; }
-    std::optional<GroupRun> find_in_unit(std::uint32_t unit, std::uint32_t wanted) const;
+    std::optional<GroupRun> find_in_unit(std::uint32_t unit, std::uint32_t wanted);
     void change(GroupRun run, bool to_busy);
 
     std::array<std::uint64_t, format::blocks_per_group / 64> words_{};
     std::array<std::uint16_t, units_per_group> unit_free_{};
+    // No free run of the unit is longer: what the last search found, or as long as may be.
+    std::array<std::uint16_t, units_per_group> longest_{};
     std::uint32_t free_ = 0;
 };
 

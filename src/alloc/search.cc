@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Where a new run comes from. Small requests fill holes in partly used mapping units, so that
-// whole units stay for files that will be mapped; large and aligned ones take whole units.
+// whole units stay for files that will be mapped; large and aligned ones take whole units. So does
+// a file that grows and whose next block is somebody else's: two that grow at a time would take
+// each other's next block again and again.
 #include "alloc/allocator_state.h"
 #include "base/assert.h"
 
@@ -73,7 +75,7 @@ Result<MediaRun> Allocator::State::take_filling(unsigned device, std::uint64_t w
     DAXPIN_FOR_GROUPS(space, index) {
         if (!space.groups[index] && space.clear_counts[index] == 0)
             continue;
-        DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
+        DAXPIN_TRY_ASSIGN(auto *group, this->group(device, index));
         if (group->free_count() == 0)
             continue;
         const auto hole = group->find_hole(
@@ -178,7 +180,7 @@ Result<MediaRun> Allocator::State::take_data(const DataRequest &request, std::ui
         }
         using Search = Result<MediaRun> (State::*)(unsigned, std::uint64_t);
         Search first = &State::take_filling, second = &State::take_from_free_unit;
-        if (wanted >= unit_blocks)
+        if (wanted >= unit_blocks || (request.grows && request.goal.value != 0))
             std::swap(first, second);
         for (const auto search : {first, second}) {
             DAXPIN_TRY_ASSIGN(const auto run, (this->*search)(device, wanted));

@@ -114,6 +114,9 @@ std::uint64_t hinted_align(const Engine &engine, const Attributes &attributes) {
     return (attributes.flags & format::inode_flag_dax) ? std::max(hint, engine.mapping_unit) : hint;
 }
 
+// A file of so many blocks is likely to get more.
+static constexpr FileBlock growing_from{16};
+
 Result<MediaBlock> goal_for(Engine &engine, CachedInode &inode, Transaction &tx, FileBlock first) {
     if (first.value == 0)
         return MediaBlock{};
@@ -156,7 +159,8 @@ Result<Extent> allocate_hole(Engine &engine, CachedInode &inode, Transaction &tx
     const std::uint64_t left = unit > 1 ? unit - before.value : hole.count.value;
     DAXPIN_TRY_ASSIGN(const auto goal, goal_for(engine, inode, tx, hole.first));
     const BlockCount wanted{std::min(hole.count.value, left)};
-    return allocate_run(tx, hole.first, {wanted, 0, goal}, hole.content);
+    const bool grows = hole.first >= growing_from;
+    return allocate_run(tx, hole.first, {wanted, 0, goal, grows}, hole.content);
 }
 
 Result<void> insert_run(Engine &engine, Transaction &tx, Attributes &attributes, const Extent &run,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "alloc/group.h"
 #include "alloc/transaction.h"
 #include "support/catch.h"
 #include "support/engine_fixture.h"
 
 #include <algorithm>
+#include <random>
 #include <set>
 
 using namespace daxpin;
@@ -138,6 +140,80 @@ TEST_CASE("allocator: a goal is honoured when it is free", "[alloc]") {
     const auto first = take(engine, {.count = {4}});
     const auto second = take(engine, {.count = {4}, .goal = first.start + first.count});
     CHECK(second.start == first.start + first.count);
+}
+
+TEST_CASE("allocator: two that grow at a time do not take each other's next block", "[alloc]") {
+    test::EngineFixture engine({.device_bytes = std::uint64_t{16} << 20});
+    MediaBlock ends[2] = {take(engine, {.count = {1}}).start, take(engine, {.count = {1}}).start};
+    unsigned runs = 0;
+    for (unsigned i = 0; i < 2 * 600; ++i) {
+        auto &end = ends[i % 2];
+        const MediaBlock goal = end + BlockCount{1};
+        end = take(engine, {.count = {1}, .goal = goal, .grows = true}).start;
+        runs += end != goal;
+    }
+    CHECK(runs <= 4); // one mapping unit holds 512 blocks
+}
+
+TEST_CASE("allocator: where no unit is free who grows fills holes", "[alloc]") {
+    test::EngineFixture engine({.device_bytes = std::uint64_t{4} << 20});
+    const auto runs = take_all(engine);
+    REQUIRE(give(engine, {runs.front().start, {1}}));
+    REQUIRE(give(engine, {runs.front().start + BlockCount{2}, {1}}));
+    const auto first = take(engine, {.count = {1}, .goal = runs.front().start, .grows = true});
+    CHECK(first.start == runs.front().start);
+    const auto goal = first.start + BlockCount{1};
+    CHECK(take(engine, {.count = {1}, .goal = goal, .grows = true}).start != goal);
+}
+
+namespace {
+
+// The first run of `wanted` free blocks within a partly used unit, else the longest: block by
+// block.
+std::optional<alloc::GroupRun> hole_by_hand(const alloc::Group &group, std::uint32_t wanted) {
+    std::optional<alloc::GroupRun> longest;
+    for (std::uint32_t unit = 0; unit < alloc::units_per_group; ++unit) {
+        if (group.free_in_unit(unit) == alloc::unit_blocks)
+            continue;
+        const auto end = (unit + 1) * alloc::unit_blocks;
+        for (auto at = unit * alloc::unit_blocks; at < end;) {
+            const auto length = group.free_length(at, std::min(wanted, end - at));
+            if (length > 0 && (!longest || length > longest->count))
+                longest = {at, length};
+            at += std::max(length, 1U);
+        }
+    }
+    return longest;
+}
+
+} // namespace
+
+TEST_CASE("group: what searches remember does not change what they find", "[alloc]") {
+    std::vector<std::byte> bitmap(format::blocks_per_group / 8);
+    alloc::Group group(bitmap);
+    std::mt19937 random(7);
+    const auto below = [&](std::uint32_t end) {
+        return static_cast<std::uint32_t>(random() % end);
+    };
+    std::vector<alloc::GroupRun> taken;
+    for (unsigned round = 0; round < 3000; ++round) {
+        const alloc::GroupRun run{below(format::blocks_per_group - 40), 1 + below(40)};
+        if (group.is_free(run)) {
+            group.take(run);
+            taken.push_back(run);
+        } else if (!taken.empty()) {
+            std::swap(taken[below(static_cast<std::uint32_t>(taken.size()))], taken.back());
+            group.give(taken.back());
+            taken.pop_back();
+        }
+        const auto wanted = 1 + below(round % 3 == 0 ? 512 : 20);
+        const auto found = group.find_hole(wanted), expected = hole_by_hand(group, wanted);
+        REQUIRE(found.has_value() == expected.has_value());
+        if (!found)
+            continue;
+        REQUIRE(found->start == expected->start);
+        REQUIRE(found->count == expected->count);
+    }
 }
 
 TEST_CASE("allocator: a freed block waits for readers from before", "[alloc]") {
