@@ -35,6 +35,10 @@ class Died(Exception):
     """The guest ended or went silent."""
 
 
+class NotUp(Died):
+    """It did before anything was run in it."""
+
+
 def check_tools():
     missing = sorted({package for name, package in TOOLS.items()
                       if not shutil.which(name)})
@@ -158,7 +162,10 @@ class Machine:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=open(folder / "qemu.log", "wb"))
         started = time.monotonic()
-        self.release = self.receive(BOOT_SECONDS)["ready"]
+        try:
+            self.release = self.receive(BOOT_SECONDS)["ready"]
+        except Died as reason:
+            raise NotUp(str(reason)) from None
         self.boot_seconds = time.monotonic() - started
 
     def receive(self, seconds):

@@ -26,6 +26,8 @@ FSDAX = {"ext4-dax": "ext4", "xfs-dax": "xfs"}  # the filesystem's name
 SUITE = ("tour", "pins", "flags", "restart", "leases", "conformance")
 APPS = ("tar", "rsync", "sqlite")
 CLIENTS = 2
+BOOTS = 3  # are tried
+SILENT_SECONDS = 1800  # of a test script; the conformance suite tells at its end
 BLOCK = 4096
 LABEL_MAGIC = b"DXPINLB1"
 FLUSH = re.compile(r"0x([0-9a-f]+):.*\b((?:clwb|clflushopt|clflush)\b.*?)\s*$")
@@ -51,10 +53,7 @@ class Bed:
     def boot(self, emulated=False):
         """A machine whose devices are there; made at the first boot, found at each later one.
         emulated: KVM is not used, though it may work."""
-        guest = machine.Machine(self.kernel, self.initramfs, self.nvdimms, self.folder,
-                                persistence=self.persistence,
-                                parameters=PARAMETERS.get(self.kind, ""),
-                                kvm=not emulated and machine.kvm_works())
+        guest = self.power_on(emulated)
         try:
             lines = succeed(guest, "python3", "/tests/guest/devices.py",
                             "find" if self.made else "make", self.kind)
@@ -64,6 +63,20 @@ class Bed:
         self.made = True
         self.found = json.loads(lines[-1])
         return guest
+
+    def power_on(self, emulated):
+        """Again if the kernel does not come up: on a busy host an emulated processor may find
+        itself locked up. Nothing of daxpin has run by then."""
+        for left in range(BOOTS - 1, -1, -1):
+            try:
+                return machine.Machine(self.kernel, self.initramfs, self.nvdimms, self.folder,
+                                       persistence=self.persistence,
+                                       parameters=PARAMETERS.get(self.kind, ""),
+                                       kvm=not emulated and machine.kvm_works())
+            except machine.NotUp as reason:
+                if left == 0:
+                    raise
+                print(f"    the kernel did not come up, again: {reason}", flush=True)
 
     @property
     def domain(self):
@@ -104,7 +117,7 @@ def succeed(guest, *command, **environment):
 
 def run_script(guest, bed, *command):
     """A test script that ends with its counts; its output is shown as it comes."""
-    counts, lines = None, guest.lines(900)
+    counts, lines = None, guest.lines(SILENT_SECONDS)
     guest.start("python3", *command, **bed.environment())
     while True:
         try:
