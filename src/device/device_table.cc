@@ -117,20 +117,23 @@ void DeviceTable::note_unreadable(std::span<const std::byte> viewed,
 // Without memory they stay where they are, until the next page is lost or this one touched.
 void DeviceTable::note_lost_pages() const {
     try {
-        for (unsigned i = 0; i < count(); ++i) {
-            const auto view = at(i).view();
-            for (const std::byte *address : take_lost_pages(view)) {
-                const auto block = static_cast<std::uint64_t>(address - view.data()) / block_size;
-                const BadBlock bad{.block = MediaBlock::at(i, block),
-                                   .source = format::BadBlockSource::device};
-                bad_blocks_->note(bad, fmt::format("{}: the block at byte {} is lost (the kernel "
-                                                   "reports a memory error)",
-                                                   at(i).info().path, block * block_size));
-            }
-        }
+        for (unsigned i = 0; i < count(); ++i)
+            for (const LostPage &page : take_lost_pages(at(i).view()))
+                note_lost(i, static_cast<std::uint64_t>(page.begin - at(i).view().data()),
+                          page.bytes);
     } catch (const std::bad_alloc &) {
         return;
     }
+}
+
+void DeviceTable::note_lost(unsigned device, std::uint64_t offset, std::uint64_t bytes) const {
+    constexpr auto source = format::BadBlockSource::device;
+    if (bytes > block_size) // which of its blocks has to be found out
+        return note_each(MediaBlock::at(device, 0), offset, bytes, source);
+    const BadBlock bad{.block = MediaBlock::at(device, offset / block_size), .source = source};
+    bad_blocks_->note(bad, fmt::format("{}: the block at byte {} is lost (the kernel reports a "
+                                       "memory error)",
+                                       at(device).info().path, offset));
 }
 
 // Every device is drained even after one failed: its lines are this thread's duty too.

@@ -49,12 +49,14 @@ class DeviceTable {
                          format::BadBlockSource source = format::BadBlockSource::access) const;
     // The same for an address that view() gave; others are none of ours.
     void note_unreadable(std::span<const std::byte> viewed, format::BadBlockSource source) const;
-    // What the kernel has said is lost (lost_pages.h) counts as unreadable, whatever a read gives.
+    // A block that the kernel has said is lost (lost_pages.h) counts as unreadable, whatever a read
+    // gives; if it named a larger page, each block of that is read.
     void note_lost_pages() const;
     // Device::rewrite() of one block.
     Result<void> rewrite(MediaBlock block, std::span<const std::byte> content) const;
 
   private:
+    void note_lost(unsigned device, std::uint64_t offset, std::uint64_t bytes) const;
     void note_each(MediaBlock block, std::uint64_t offset, std::uint64_t length,
                    format::BadBlockSource source) const;
 

@@ -18,13 +18,20 @@ namespace daxpin::device {
 // who touches the page. Threads inherit it.
 void ask_for_lost_pages();
 
-// For the signal handler. What finds no room is met when it is touched.
-void put_lost_page(const std::byte *address) noexcept;
+// For the signal handler: si_addr and si_addr_lsb. What finds no room is met when it is touched.
+void put_lost_page(const std::byte *address, unsigned size_shift) noexcept;
 
 // How often it was called: whether there is something to take costs one load.
 std::uint64_t lost_pages_told() noexcept;
 
-// Takes the addresses that lie in `memory`. ERRORS: std::bad_alloc, with nothing taken.
-std::vector<const std::byte *> take_lost_pages(std::span<const std::byte> memory);
+// A page of 4 KiB that is lost, or a larger one in which something is: the kernel tells no more.
+struct LostPage {
+    const std::byte *begin;
+    std::size_t bytes;
+    bool operator==(const LostPage &) const = default;
+};
+
+// Takes those that lie in `memory`, as far as they do. ERRORS: std::bad_alloc, with nothing taken.
+std::vector<LostPage> take_lost_pages(std::span<const std::byte> memory);
 
 } // namespace daxpin::device

@@ -50,7 +50,7 @@ void handle_sigbus(int signal, siginfo_t *info, void *context) {
         siglongjmp(guard->back, 1);
     }
     if (info->si_code == BUS_MCEERR_AO) // nobody has touched that page yet
-        put_lost_page(address);
+        put_lost_page(address, static_cast<unsigned>(info->si_addr_lsb));
     else
         pass_on(signal, info, context);
 }

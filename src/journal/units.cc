@@ -71,6 +71,11 @@ void KeepUnitBuffer::operator()(UnitBytes *bytes) const noexcept {
         kept.buffers[kept.count++] = std::move(owned);
 }
 
+void drop_unit_buffers() noexcept {
+    while (kept_buffers.count > 0)
+        kept_buffers.buffers[--kept_buffers.count].reset();
+}
+
 bool is_intact(const UnitBytes &unit) {
     le32 stored;
     std::memcpy(&stored, unit.data(), sizeof stored);

@@ -33,6 +33,7 @@ struct KeepUnitBuffer {
 };
 using UnitBuffer = std::unique_ptr<UnitBytes, KeepUnitBuffer>;
 UnitBuffer make_unit_buffer();
+void drop_unit_buffers() noexcept; // frees what the calling thread keeps, for who counts
 
 class Units {
   public:

@@ -9,6 +9,7 @@
 #include "base/unique_fd.h"
 #include "device/open.h"
 #include "faults/shortage.h"
+#include "journal/units.h"
 #include "volume/format.h"
 
 #include <cstdio>
@@ -164,6 +165,7 @@ class NoMemory final : public Shortage {
 
   private:
     template <typename Body> std::optional<Outcome> with_little(Body body) {
+        journal::drop_unit_buffers(); // or none would be asked for
         left = allowed_;
         armed = true;
         std::optional<Outcome> outcome;
@@ -216,8 +218,10 @@ int main(int argc, char **argv) {
         if (workload.name == crash::format_workload || (argc > 1 && workload.name != argv[1]))
             continue;
         for (const auto &[where, suffix] : places) {
+            journal::drop_unit_buffers();
             const std::int64_t live_before = live;
             NoMemory(where, workload.name + suffix, workload, counts).run();
+            journal::drop_unit_buffers();
             if (live > live_before + 1) { // a table of the library is kept
                 ++counts.wrong;
                 std::printf("FAILED %s: %lld allocations were not freed\n", workload.name.c_str(),

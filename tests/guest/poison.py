@@ -23,7 +23,11 @@ from harness import (Volume, case, expect, expect_equal, expect_errno, program, 
 
 BLOCK = 4096
 MADV_HWPOISON = 100
+EARLY_KILL = "/proc/sys/vm/memory_failure_early_kill"
 PAGE = int(os.environ["DAXPIN_TEST_PAGE"])  # bytes of a page of the device
+# Of a larger page the kernel tells that something in it is lost, not what, and here all of it can
+# still be read. Pages of files on a filesystem may be mapped as large ones, too.
+TELLS_BLOCK = os.environ["DAXPIN_TEST_KIND"] == "devdax-4k"
 
 
 def poison(device, offset):
@@ -107,16 +111,18 @@ def data():
         for path in hit:
             first = extents(path)[0]
             poison(volume.devices[first["device"]], first["device_offset"])
+        told = bool(bad_blocks(volume))
+        expect(told or not TELLS_BLOCK, "the list is empty")
         for number in range(200):
             path = volume.path(f"name-{number}")
-            if path in hit:
+            if told and path in hit:
                 with expect_errno(errno.EIO):
                     read_block(path, 0)
             else:
                 expect_equal(path.read_bytes(), HELD, path.name)
             expect_equal(read_block(path, 1), HELD[BLOCK:2 * BLOCK], f"{path.name}, its next block")
         listed = sorted(name for block in bad_blocks(volume) for name in block["paths"])
-        expect_equal(listed, sorted(map(str, hit)), "files on the list")
+        expect_equal(listed, sorted(map(str, hit)) if told else [], "files on the list")
         for path in hit:
             with open(path, "r+b") as file:
                 file.write(HELD[:BLOCK])
@@ -134,7 +140,8 @@ def metadata():
             path = volume.path(f"name-{number}")
             expect_equal(path.read_bytes(), HELD, path.name)
         expect(volume.process.poll() is None, "the daemon has died")
-        expect_equal({block["use"] for block in bad_blocks(volume)}, {"metadata"}, "the list")
+        uses = {block["use"] for block in bad_blocks(volume)}
+        expect(uses == {"metadata"} or not (uses or TELLS_BLOCK), f"the list: {uses}")
 
 
 @case("a page of a mapped file is taken away: its client gets SIGBUS, the daemon lives", bare=True)
@@ -158,4 +165,6 @@ def client():
 
 
 if __name__ == "__main__":
+    with open(EARLY_KILL, "w", encoding="ascii") as switch:
+        switch.write("1")  # for clients; the daemon asks for itself
     sys.exit(run())

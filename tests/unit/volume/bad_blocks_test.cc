@@ -161,6 +161,22 @@ TEST_CASE("bad block: what the kernel says is lost is bad, though it can be read
     CHECK(fixture.read(file, block, 1).has_value());
 }
 
+TEST_CASE("bad block: of a larger page that the kernel says is lost, what cannot be read",
+          "[bad]") {
+    device::install_sigbus_handler();
+    BadFixture fixture;
+    const auto file = fixture.file("f", 3);
+    const auto at = fixture.place(file, block);
+    auto &volume = fixture.volume();
+    fixture.media().poison(at, block);
+    REQUIRE(tell_lost_page(volume.devices().at(0).view().data() + at + block, 21));
+    volume.note_lost_pages();
+    CHECK(volume.bad_blocks(true).size() == 1);
+    CHECK(fails(fixture.read(file, block, 1), Errc::io));
+    CHECK(fixture.read(file, 2 * block, block).has_value());
+    fixture.media().poison(0, 0);
+}
+
 TEST_CASE("bad block: rewriting all of it takes it off the list", "[bad]") {
     BadFixture fixture;
     const auto number = fixture.file("f", 4);
