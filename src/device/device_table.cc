@@ -114,7 +114,7 @@ void DeviceTable::note_unreadable(std::span<const std::byte> viewed,
     }
 }
 
-// Without memory they stay where they are, until the next page is lost or this one touched.
+// Without memory nothing more is noted: who touches such a page notes it.
 void DeviceTable::note_lost_pages() const {
     try {
         for (unsigned i = 0; i < count(); ++i)
