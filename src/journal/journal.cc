@@ -122,8 +122,9 @@ Result<void> Journal::checkpoint() {
 
 Result<void> Journal::flush_homes(Sequence from, Sequence to) {
     const Ring ring(devices_, geometry_, epoch_);
+    std::vector<std::byte> buffer;
     for (auto position = from; position < to;) {
-        const auto found = ring.record_after(position);
+        const auto found = ring.record_after(position, buffer);
         if (!found && found.code() == Errc::io)
             return Error{Errc::corrupt, "the journal cannot be read (media error)"};
         DAXPIN_TRY(found);

@@ -45,7 +45,6 @@ enum class Writing {
 
 struct RecoveryReport {
     std::uint64_t records_replayed = 0;
-    std::uint64_t bytes_replayed = 0;
     bool tail_cell_restored = false;
 };
 

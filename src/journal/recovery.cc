@@ -2,18 +2,21 @@
 //
 // Journal::open: verify everything, replay, make the homes durable, begin a new epoch.
 #include "journal/journal.h"
+#include "journal/outcomes.h"
 #include "journal/ring.h"
 #include "journal/tail_cell.h"
 
-#include <algorithm>
-#include <map>
+#include <bit>
 
 namespace daxpin::journal {
 
 namespace {
 
+constexpr std::size_t line_bytes = 64;
+
 struct Found {
-    std::vector<Ring::Record> records;
+    Outcomes outcomes;
+    std::uint64_t records;
     Sequence stop;
 };
 
@@ -25,22 +28,39 @@ Error damaged(const std::string &what) {
                                "run fsck.daxpinfs -n to see what is wrong, -y to repair it"};
 }
 
+Result<void> add_outcomes(const Ring::Record &record, const Geometry &geometry,
+                          Outcomes &outcomes) {
+    return for_each_outcome(
+        record.bytes,
+        [&](MediaBlock block, std::uint64_t offset,
+            std::span<const std::byte> bytes) -> Result<void> {
+            if (block.device() != 0 || !geometry.may_be_unit(block.block()))
+                return damaged("a record names a block that holds no metadata");
+            const auto within = static_cast<std::uint64_t>(bytes.data() - record.bytes.data());
+            outcomes.add({block, record.position + within, static_cast<std::uint16_t>(offset),
+                          static_cast<std::uint16_t>(bytes.size())});
+            return {};
+        });
+}
+
 // Every record from the tail to the first that does not verify. Beyond it none may verify:
 // a record is durable before the next begins, so a valid one there means one was lost.
 Result<Found> find_records(const Ring &ring, const Geometry &geometry, Sequence tail) {
-    Found found{{}, tail};
+    Found found{{}, 0, tail};
+    std::vector<std::byte> buffer;
     const auto end = tail + geometry.ring_bytes();
     while (found.stop < end) {
-        auto record = ring.record_after(found.stop);
+        const auto record = ring.record_after(found.stop, buffer);
         if (!record && record.code() == Errc::io)
             return damaged("unreadable at position " + std::to_string(found.stop));
-        if (!record)
-            return std::move(record).error();
+        DAXPIN_TRY(record);
         if (!*record || (*record)->end() > end)
             break;
+        DAXPIN_TRY(add_outcomes(**record, geometry, found.outcomes));
         found.stop = (*record)->end();
-        found.records.push_back(std::move(**record));
+        ++found.records;
     }
+    found.outcomes.compact();
     const auto beyond = ring.any_header_beyond(found.stop, end);
     if (!beyond)
         return damaged("unreadable beyond position " + std::to_string(found.stop));
@@ -49,49 +69,53 @@ Result<Found> find_records(const Ring &ring, const Geometry &geometry, Sequence 
     return found;
 }
 
-// The units that records touch, as they will be.
-using Overlay = std::map<MediaBlock, UnitBytes>;
-
-// Applies the records in memory and verifies the outcome, so that damage is found before anything
-// is written: a newest record that does not verify any more may have gone home already, and
-// replaying those before it would put homes back that it had changed.
-Result<Overlay> apply(const Found &found, const device::DeviceTable &devices,
-                      const Geometry &geometry) {
-    Overlay overlay;
-    for (const auto &record : found.records)
-        DAXPIN_TRY(for_each_outcome(
-            record.bytes,
-            [&](MediaBlock block, std::uint64_t offset,
-                std::span<const std::byte> bytes) -> Result<void> {
-                if (block.device() != 0 || !geometry.may_be_unit(block.block()))
-                    return damaged("a record names a block that holds no metadata");
-                const auto [unit, fresh] = overlay.try_emplace(block);
-                if (fresh)
-                    DAXPIN_TRY(devices.read(block, 0, unit->second));
-                std::ranges::copy(bytes, unit->second.begin() + static_cast<long>(offset));
-                return {};
-            }));
-    for (const auto &[block, unit] : overlay)
-        if (!is_intact(unit))
-            return damaged("metadata block " + std::to_string(block.block()) +
-                           " would have a wrong checksum");
-    return overlay;
+// Copies the bytes of an outcome to their place in `unit`.
+Result<std::span<const std::byte>> fetch(const Ring &ring, const device::DeviceTable &devices,
+                                         const Outcome &outcome, UnitBytes &unit) {
+    const auto bytes = std::span(unit).subspan(outcome.offset, outcome.length);
+    DAXPIN_TRY(devices.read(ring.block_of(outcome.stands_at),
+                            ring.seat(outcome.stands_at) % block_size, bytes));
+    return bytes;
 }
 
-Result<void> replay(const Found &found, const device::DeviceTable &devices,
-                    RecoveryReport &report) {
-    for (const auto &record : found.records) {
-        DAXPIN_TRY(for_each_outcome(record.bytes,
-                                    [&](MediaBlock block, std::uint64_t offset,
-                                        std::span<const std::byte> bytes) -> Result<void> {
-                                        DAXPIN_TRY(devices.copy(block, offset, bytes,
-                                                                device::StoreKind::cached));
-                                        devices.flush(block, offset, bytes.size());
-                                        report.bytes_replayed += bytes.size();
-                                        return {};
-                                    }));
-        ++report.records_replayed;
-    }
+// Verifies the units that records touch as they will be, so that damage is found before anything
+// is written: a newest record that does not verify any more may have gone home already, and
+// replaying those before it would put homes back that it had changed.
+Result<void> verify(const Outcomes &outcomes, const Ring &ring,
+                    const device::DeviceTable &devices) {
+    UnitBytes unit;
+    return outcomes.for_each_unit([&](std::span<const Outcome> of_unit) -> Result<void> {
+        DAXPIN_TRY(devices.read(of_unit.front().unit, 0, unit));
+        for (const auto &outcome : of_unit)
+            DAXPIN_TRY(fetch(ring, devices, outcome, unit));
+        if (!is_intact(unit))
+            return damaged("metadata block " + std::to_string(of_unit.front().unit.block()) +
+                           " would have a wrong checksum");
+        return {};
+    });
+}
+
+// Home, durably. Units need no order among them: until the tail moves all of it can be repeated.
+Result<void> replay(const Outcomes &outcomes, const Ring &ring, const device::DeviceTable &devices,
+                    Units &units) {
+    UnitBytes unit;
+    DAXPIN_TRY(outcomes.for_each_unit([&](std::span<const Outcome> of_unit) -> Result<void> {
+        const auto block = of_unit.front().unit;
+        std::uint64_t lines = 0; // a bit for each that is stored to
+        static_assert(block_size == 64 * line_bytes);
+        for (const auto &outcome : of_unit) {
+            DAXPIN_TRY_ASSIGN(const auto bytes, fetch(ring, devices, outcome, unit));
+            DAXPIN_TRY(devices.copy(block, outcome.offset, bytes, device::StoreKind::cached));
+            for (std::size_t line = outcome.offset / line_bytes;
+                 line * line_bytes < std::size_t{outcome.offset} + outcome.length; ++line)
+                lines |= std::uint64_t{1} << line;
+        }
+        for (; lines != 0; lines &= lines - 1)
+            devices.flush(block, static_cast<unsigned>(std::countr_zero(lines)) * line_bytes,
+                          line_bytes);
+        units.set_verified(block, true);
+        return {};
+    }));
     return devices.metadata().drain();
 }
 
@@ -109,27 +133,26 @@ Result<void> Journal::recover(Writing writing) {
     epoch_ = cells.ruling.epoch;
     const Ring ring(devices_, geometry_, epoch_);
     DAXPIN_TRY_ASSIGN(const auto found, find_records(ring, geometry_, cells.ruling.tail));
-    DAXPIN_TRY_ASSIGN(const auto overlay, apply(found, devices_, geometry_));
+    DAXPIN_TRY(verify(found.outcomes, ring, devices_));
     durable_tail_ = cells.ruling.tail;
     head_ = found.stop;
     cell_counter_ = cells.ruling.counter;
     if (writing == Writing::nothing) {
-        if (!found.records.empty())
+        if (found.records != 0)
             return Error{Errc::read_only,
                          "the journal must be replayed and nothing may be written: "
                          "mount it once writable"};
         return {};
     }
-    const bool orderly = found.records.empty() && cells.both_agree;
+    const bool orderly = found.records == 0 && cells.both_agree;
     if (writing == Writing::recovery && orderly)
         return {};
     if (!cells.both_agree) {
         DAXPIN_TRY(write_tail_cell_copies(devices_, geometry_, cells.ruling));
         report_.tail_cell_restored = true;
     }
-    DAXPIN_TRY(replay(found, devices_, report_));
-    for (const auto &[block, unit] : overlay)
-        units_.set_verified(block, true);
+    DAXPIN_TRY(replay(found.outcomes, ring, devices_, units_));
+    report_.records_replayed = found.records;
     return begin_epoch();
 }
 

@@ -43,28 +43,31 @@ Result<std::optional<RecordHeader>> Ring::header_at(Sequence position) const {
     return header_in(bytes, position);
 }
 
-Result<std::optional<Ring::Record>> Ring::record_at(Sequence position,
-                                                    Sequence previous_end) const {
+Result<std::optional<Ring::Record>> Ring::record_at(Sequence position, Sequence previous_end,
+                                                    std::vector<std::byte> &buffer) const {
     DAXPIN_TRY_ASSIGN(const auto header, header_at(position));
     if (!header || header->previous_end != previous_end)
         return std::optional<Record>{};
-    Record record{position, std::vector<std::byte>(header->length)};
-    DAXPIN_TRY(devices_.read(block_of(position), seat(position) % block_size, record.bytes));
-    const auto payload = std::span<const std::byte>(record.bytes).subspan(sizeof *header);
-    if (crc32c(payload) != header->payload_crc)
+    if (buffer.size() < header->length)
+        buffer.resize(header->length);
+    const auto bytes = std::span(buffer).first(header->length);
+    DAXPIN_TRY(devices_.read(block_of(position), seat(position) % block_size, bytes));
+    if (crc32c(bytes.subspan(sizeof *header)) != header->payload_crc)
         return std::optional<Record>{};
     if (header->type != format::record_outcome)
         return Error{Errc::unsupported, "the journal holds a record of unknown type " +
                                             std::to_string(header->type) +
                                             ": use a newer daxpinfs"};
-    return std::optional(std::move(record));
+    return std::optional(Record{position, bytes});
 }
 
-Result<std::optional<Ring::Record>> Ring::record_after(Sequence end) const {
-    DAXPIN_TRY_ASSIGN(auto record, record_at(end, end));
+Result<std::optional<Ring::Record>> Ring::record_after(Sequence end,
+                                                       std::vector<std::byte> &buffer) const {
+    DAXPIN_TRY_ASSIGN(const auto record, record_at(end, end, buffer));
     if (record || seat(end) == 0)
         return record;
-    return record_at(next_lap(end), end); // the writer may have skipped the ring's last bytes
+    return record_at(next_lap(end), end,
+                     buffer); // the writer may have skipped the ring's last bytes
 }
 
 Result<bool> Ring::any_header_beyond(Sequence stop, Sequence to) const {

@@ -37,10 +37,10 @@ class Ring {
     // The record that follows one that ended at `end`: whole, or nothing if none verifies.
     struct Record {
         Sequence position;
-        std::vector<std::byte> bytes; // header and payload
+        std::span<const std::byte> bytes; // header and payload, in `buffer`
         Sequence end() const { return position + bytes.size(); }
     };
-    Result<std::optional<Record>> record_after(Sequence end) const;
+    Result<std::optional<Record>> record_after(Sequence end, std::vector<std::byte> &buffer) const;
 
     // True if a header that counts stands somewhere in (stop, to), other than that of a torn
     // record which would follow one that ended at `stop`.
@@ -49,7 +49,8 @@ class Ring {
   private:
     std::optional<format::RecordHeader> header_in(std::span<const std::byte> bytes,
                                                   Sequence position) const;
-    Result<std::optional<Record>> record_at(Sequence position, Sequence previous_end) const;
+    Result<std::optional<Record>> record_at(Sequence position, Sequence previous_end,
+                                            std::vector<std::byte> &buffer) const;
 
     const device::DeviceTable &devices_;
     const Geometry &geometry_;

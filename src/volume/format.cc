@@ -177,7 +177,7 @@ std::uint64_t device_bytes_min() {
 }
 
 std::uint64_t default_journal_bytes(std::uint64_t device_bytes) {
-    const std::uint64_t wanted = std::clamp(device_bytes / 64, 256 * kib, 64 * mib);
+    const std::uint64_t wanted = std::clamp(device_bytes / 128, 256 * kib, 64 * mib);
     const std::uint64_t bytes = std::min(wanted, device_bytes / 4);
     return std::max(bytes / block_size * block_size, format::ring_bytes_min);
 }
