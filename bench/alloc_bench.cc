@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <benchmark/benchmark.h>
-#include <optional>
 
 namespace {
 
@@ -42,7 +41,7 @@ Result<std::vector<MediaRun>> take(Transaction &tx, std::uint64_t blocks) {
 
 class Site {
   public:
-    explicit Site(Fill wanted) : fill_(wanted), layers_(device_bytes, device::Domain::cache_line) {
+    explicit Site(Fill wanted) : layers_(device_bytes, device::Domain::cache_line) {
         const auto free_blocks = layers_.allocator().space().free_blocks;
         if (wanted == Fill::half)
             take_all(free_blocks / 2);
@@ -52,7 +51,6 @@ class Site {
             free_every_second(take_all(free_blocks));
         free(allocate(1)); // takes back what waits
     }
-    Fill fill() const { return fill_; }
     bench::Layers &layers() { return layers_; }
 
     std::vector<MediaRun> allocate(std::uint64_t blocks) {
@@ -88,22 +86,13 @@ class Site {
         }
     }
 
-    Fill fill_;
     bench::Layers layers_;
 };
 
-std::optional<Site> site; // thread 0 makes it, the others use it within the loop
-
-void prepare(const benchmark::State &state, Fill fill) {
-    bench::bind_to_processor(state.thread_index());
-    if (state.thread_index() != 0 || (site && site->fill() == fill))
-        return;
-    site.reset();
-    site.emplace(fill);
-}
+bench::Shared<Fill, Site> site;
 
 void allocate_free(benchmark::State &state, Fill fill) {
-    prepare(state, fill);
+    site.prepare(state.thread_index(), fill);
     const auto blocks = static_cast<std::uint64_t>(state.range(0));
     std::uint64_t i = 0;
     for (auto _ : state) {
@@ -115,7 +104,7 @@ void allocate_free(benchmark::State &state, Fill fill) {
 }
 
 void search(benchmark::State &state, Fill fill) {
-    prepare(state, fill);
+    site.prepare(state.thread_index(), fill);
     const auto blocks = static_cast<std::uint64_t>(state.range(0));
     for (auto _ : state) {
         Transaction tx(site->layers().allocator());

@@ -72,7 +72,7 @@ void write(Place &place, const volume::Volume::Created &file, std::uint64_t bloc
 
 class Site {
   public:
-    explicit Site(const Setting &setting) : setting_(setting) {
+    explicit Site(const Setting &setting) {
         if (setting.files >= noteworthy)
             std::fprintf(stderr, "making %llu files\n",
                          static_cast<unsigned long long>(setting.files));
@@ -83,7 +83,6 @@ class Site {
             fill(places_[i], *volumes_.back(), i, setting.files / threads_max);
         }
     }
-    const Setting &setting() const { return setting_; }
     Place &place(int thread) { return places_[static_cast<unsigned>(thread)]; }
 
   private:
@@ -115,7 +114,6 @@ class Site {
         }
     }
 
-    Setting setting_;
     std::vector<std::unique_ptr<Volume>> volumes_;
     std::array<Place, threads_max> places_;
 };
@@ -178,16 +176,12 @@ void count_extents(benchmark::State &state, Place &place) {
                            benchmark::Counter::kAvgThreads);
 }
 
-std::unique_ptr<Site> site; // thread 0 makes it, the others use it within the loop
+bench::Shared<Setting, Site> site;
 
 using Operation = void (*)(Place &);
 
 void run(benchmark::State &state, const Setting &setting, Operation operation) {
-    bench::bind_to_processor(state.thread_index());
-    if (state.thread_index() == 0 && (!site || site->setting() != setting)) {
-        site.reset();
-        site = std::make_unique<Site>(setting);
-    }
+    site.prepare(state.thread_index(), setting);
     for (auto _ : state) {
         Place &place = site->place(state.thread_index());
         operation(place);

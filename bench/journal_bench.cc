@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <benchmark/benchmark.h>
 #include <cstring>
-#include <optional>
 
 namespace {
 
@@ -27,7 +26,7 @@ constexpr std::uint64_t units_each = bytes_max / (block_size - unit_header) + 1;
 constexpr unsigned commits_between_looks = 64;
 
 struct Site {
-    explicit Site(Domain wanted) : domain(wanted), layers(device_bytes, wanted) {
+    explicit Site(Domain domain) : layers(device_bytes, domain) {
         journal::Transaction tx(layers.journal());
         for (std::uint64_t i = 0; i < threads_max * units_each; ++i)
             must(tx.create(unit(0, i)));
@@ -38,11 +37,10 @@ struct Site {
         const auto first = layers.superblock().devices[0].block_count / 2;
         return MediaBlock::at(0, first + static_cast<std::uint64_t>(thread) * units_each + i);
     }
-    Domain domain;
     bench::Layers layers;
 };
 
-std::optional<Site> site; // thread 0 makes it, the others use it within the loop
+bench::Shared<Domain, Site> site;
 
 void commit(int thread, std::uint64_t bytes, std::uint8_t value) {
     journal::Transaction tx(site->layers.journal());
@@ -55,17 +53,9 @@ void commit(int thread, std::uint64_t bytes, std::uint8_t value) {
     must(tx.commit());
 }
 
-void prepare(const benchmark::State &state, Domain domain) {
-    bench::bind_to_processor(state.thread_index());
-    if (state.thread_index() != 0 || (site && site->domain == domain))
-        return;
-    site.reset();
-    site.emplace(domain);
-}
-
 // The part of a commit's cost that comes later: per record.
 void checkpoint(benchmark::State &state, Domain domain) {
-    prepare(state, domain);
+    site.prepare(state.thread_index(), domain);
     const auto bytes = static_cast<std::uint64_t>(state.range(0));
     std::uint8_t value = 0;
     for (auto _ : state) {
@@ -79,7 +69,7 @@ void checkpoint(benchmark::State &state, Domain domain) {
 }
 
 void commit_bytes(benchmark::State &state, Domain domain) {
-    prepare(state, domain);
+    site.prepare(state.thread_index(), domain);
     const auto bytes = static_cast<std::uint64_t>(state.range(0));
     std::uint64_t i = 0;
     journal::Sequence before = 0;

@@ -12,6 +12,7 @@
 #include "journal/journal.h"
 
 #include <memory>
+#include <optional>
 
 namespace daxpin::bench {
 
@@ -66,6 +67,27 @@ constexpr std::uint64_t scramble(std::uint64_t i) {
 // Binds the calling thread to a processor of its own, as far as there are some. Two threads on one
 // processor wait for each other by the time slice.
 void bind_to_processor(int thread);
+
+// What the threads of a benchmark share: made by thread 0, anew when another one is wanted; the
+// others use it within the loop, not before.
+template <typename Wanted, typename Site> class Shared {
+  public:
+    // At the beginning of each benchmark.
+    void prepare(int thread, const Wanted &wanted) {
+        bind_to_processor(thread);
+        if (thread != 0 || (site_ && wanted_ == wanted))
+            return;
+        site_.reset();
+        site_.emplace(wanted);
+        wanted_ = wanted;
+    }
+    Site *operator->() { return &*site_; }
+    void reset() { site_.reset(); } // at the end of main()
+
+  private:
+    Wanted wanted_{};
+    std::optional<Site> site_;
+};
 
 // Of this thread: others may be busy.
 double processor_seconds();

@@ -33,11 +33,6 @@ Result<void> Journal::format(device::DeviceTable &devices, const Geometry &geome
     return write_tail_cell_copies(devices, geometry, state);
 }
 
-Sequence Journal::head() const {
-    MutexLock lock(append_mutex_);
-    return head_;
-}
-
 bool Journal::wants_checkpoint() const {
     return head() - durable_tail() > geometry_.ring_bytes() / 2;
 }
@@ -48,35 +43,40 @@ Result<void> Journal::reserve(std::uint64_t length) {
     for (;;) {
         if (failed())
             return Errc::io;
-        {
-            MutexLock lock(append_mutex_);
-            // Twice the length: the wrap may waste as much as the record takes.
-            if (head_ - durable_tail() + reserved_ + 2 * length <= geometry_.ring_bytes()) {
-                reserved_ += 2 * length;
+        // Twice the length: the wrap may waste as much as the record takes.
+        auto claimed = claimed_.load(std::memory_order_relaxed);
+        while (claimed + 2 * length <= durable_tail() + geometry_.ring_bytes())
+            if (claimed_.compare_exchange_weak(claimed, claimed + 2 * length,
+                                               std::memory_order_relaxed))
                 return {};
-            }
-        }
         DAXPIN_TRY(checkpoint());
     }
 }
 
 void Journal::unreserve(std::uint64_t length) {
-    MutexLock lock(append_mutex_);
-    DAXPIN_ASSERT(reserved_ >= 2 * length);
-    reserved_ -= 2 * length;
+    claimed_.fetch_sub(2 * length, std::memory_order_relaxed);
 }
 
-Result<Sequence> Journal::append(std::span<std::byte> record, std::uint32_t entry_count) {
+void Journal::take_home(std::list<Unfinished> &home) {
+    const auto end = std::ranges::find_if(unfinished_, [](const Unfinished &record) {
+        return !record.is_home.load(std::memory_order_acquire);
+    });
+    home.splice(home.end(), unfinished_, unfinished_.begin(), end);
+}
+
+Result<Journal::Unfinished *> Journal::append(std::span<std::byte> record,
+                                              std::uint32_t entry_count) {
     const Ring ring(devices_, geometry_, epoch_);
     std::list<Unfinished> entry(1); // memory comes first: once the record is durable nothing fails
+    std::list<Unfinished> home;     // freed without the lock
     MutexLock lock(append_mutex_);
-    DAXPIN_ASSERT(reserved_ >= 2 * record.size());
-    reserved_ -= 2 * record.size();
     if (failed())
         return Errc::io;
-    const auto position = ring.place(head_, record.size());
+    take_home(home);
+    const Sequence previous_end = head();
+    const auto position = ring.place(previous_end, record.size());
     DAXPIN_ASSERT(position + record.size() - durable_tail() <= geometry_.ring_bytes());
-    seal_record(record, entry_count, position, head_, epoch_);
+    seal_record(record, entry_count, position, previous_end, epoch_);
     auto stored = devices_.copy(ring.block_of(position), ring.seat(position) % block_size, record,
                                 device::StoreKind::nontemporal);
     if (stored)
@@ -85,27 +85,25 @@ Result<Sequence> Journal::append(std::span<std::byte> record, std::uint32_t entr
         fail();
         return std::move(stored).error();
     }
-    entry.front() = {position, head_};
+    const Sequence end = position + record.size();
+    entry.front().sequence = position;
+    entry.front().previous_end = previous_end;
     unfinished_.splice(unfinished_.end(), entry);
-    head_ = position + record.size();
-    return position;
-}
-
-void Journal::home_written(Sequence sequence) {
-    MutexLock lock(append_mutex_);
-    const auto found = std::ranges::find(unfinished_, sequence, &Unfinished::sequence);
-    DAXPIN_ASSERT(found != unfinished_.end());
-    unfinished_.erase(found);
+    head_.store(end, std::memory_order_release);
+    claimed_.fetch_sub(2 * record.size() - (end - previous_end), std::memory_order_relaxed);
+    return &unfinished_.back();
 }
 
 Result<void> Journal::checkpoint() {
     MutexLock one_at_a_time(checkpoint_mutex_);
     if (failed())
         return Errc::io;
+    std::list<Unfinished> home;
     Sequence target;
     {
         MutexLock lock(append_mutex_);
-        target = unfinished_.empty() ? head_ : unfinished_.front().previous_end;
+        take_home(home);
+        target = unfinished_.empty() ? head() : unfinished_.front().previous_end;
     }
     if (target == durable_tail())
         return {};

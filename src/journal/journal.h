@@ -77,7 +77,7 @@ class Journal {
 
     // Every record before this sequence is home, durably, in both tail cells.
     Sequence durable_tail() const { return durable_tail_.load(std::memory_order_acquire); }
-    Sequence head() const;
+    Sequence head() const { return head_.load(std::memory_order_acquire); }
     // True if more than half of the ring is in use: time for checkpoint().
     bool wants_checkpoint() const;
 
@@ -92,8 +92,16 @@ class Journal {
     void unreserve(std::uint64_t length);
     // Writes the record (header space first; header is filled in here) and makes it durable.
     // Its homes count as unfinished until home_written(). REQUIRES: reserve(record.size()).
-    Result<Sequence> append(std::span<std::byte> record, std::uint32_t entry_count);
-    void home_written(Sequence sequence);
+    struct Unfinished {
+        Sequence sequence;
+        Sequence previous_end; // where the record before ends
+        std::atomic<bool> is_home{false};
+    };
+    Result<Unfinished *> append(std::span<std::byte> record, std::uint32_t entry_count);
+    // The record may be gone from then on.
+    static void home_written(Unfinished &record) {
+        record.is_home.store(true, std::memory_order_release);
+    }
 
     // Held by the one transaction that runs again after Errc::retry: below inode locks, above
     // units.
@@ -106,6 +114,8 @@ class Journal {
     recover(Writing writing) NO_THREAD_SAFETY_ANALYSIS; // no other thread has the journal yet
     Result<void> write_tail_cells(Sequence tail) REQUIRES(checkpoint_mutex_);
     Result<void> flush_homes(Sequence from, Sequence to);
+    // Moves the oldest records to `home`, up to the first that is not.
+    void take_home(std::list<Unfinished> &home) REQUIRES(append_mutex_);
 
     device::DeviceTable &devices_;
     const Geometry geometry_;
@@ -115,15 +125,12 @@ class Journal {
     std::atomic<Sequence> durable_tail_{0};
     std::atomic<bool> failed_{false};
 
-    mutable Mutex append_mutex_; // order of records; held over the record's drain
-    Sequence head_ GUARDED_BY(append_mutex_) = 0;
-    std::uint64_t reserved_ GUARDED_BY(append_mutex_) = 0;
-    // Records whose homes are being written, with the end of the record before each.
-    struct Unfinished {
-        Sequence sequence;
-        Sequence previous_end;
-    };
+    mutable Mutex append_mutex_;    // order of records; held over the record's drain
+    std::atomic<Sequence> head_{0}; // stored under append_mutex_
+    // Not taken off before the next append() or checkpoint(): finishing one takes no lock.
     std::list<Unfinished> unfinished_ GUARDED_BY(append_mutex_); // in order
+    // What head() would be if every reserved record took all its room.
+    std::atomic<Sequence> claimed_{0};
 
     Mutex retry_mutex_;
     Mutex checkpoint_mutex_; // one checkpoint at a time; taken before append_mutex_

@@ -135,7 +135,7 @@ Result<void> Journal::recover(Writing writing) {
     DAXPIN_TRY_ASSIGN(const auto found, find_records(ring, geometry_, cells.ruling.tail));
     DAXPIN_TRY(verify(found.outcomes, ring, devices_));
     durable_tail_ = cells.ruling.tail;
-    head_ = found.stop;
+    head_ = claimed_ = found.stop;
     cell_counter_ = cells.ruling.counter;
     if (writing == Writing::nothing) {
         if (found.records != 0)

@@ -79,7 +79,7 @@ class Reserved {
     }
     Reserved(const Reserved &) = delete;
     Reserved &operator=(const Reserved &) = delete;
-    Result<Sequence> append(std::span<std::byte> record, std::uint32_t entry_count) {
+    Result<Journal::Unfinished *> append(std::span<std::byte> record, std::uint32_t entry_count) {
         auto appended = journal_.append(record, entry_count);
         length_ = 0; // whatever came of it; but not if memory ran out before
         return appended;
@@ -258,7 +258,7 @@ Result<Sequence> Transaction::append_and_write_home(const std::vector<Range> &ra
     DAXPIN_TRY(journal_.reserve(record.size()));
     Reserved reserved(journal_, record.size());
     DAXPIN_TRY(drain_stores());
-    DAXPIN_TRY_ASSIGN(const auto sequence,
+    DAXPIN_TRY_ASSIGN(auto *const unfinished,
                       reserved.append(record, static_cast<std::uint32_t>(ranges.size())));
     // From here on nothing may fail but the device itself.
     if (auto written = write_homes(ranges); !written) {
@@ -267,7 +267,8 @@ Result<Sequence> Transaction::append_and_write_home(const std::vector<Range> &ra
     }
     for (const auto &shadow : shadows_)
         journal_.units().set_verified(shadow.unit, !shadow.discarded);
-    journal_.home_written(sequence);
+    const Sequence sequence = unfinished->sequence;
+    Journal::home_written(*unfinished);
     return sequence;
 }
 
