@@ -34,13 +34,15 @@ Result<void> Journal::format(device::DeviceTable &devices, const Geometry &geome
 }
 
 bool Journal::wants_checkpoint() const {
-    return head() - durable_tail() > geometry_.ring_bytes() / 2;
+    const Sequence tail = durable_tail(); // first: the head is never before it
+    return head() - tail > geometry_.ring_bytes() / 2;
 }
 
 Result<void> Journal::reserve(std::uint64_t length) {
     if (length > geometry_.record_bytes_max())
         return Error{Errc::too_big, "the change does not fit a journal record"};
     for (;;) {
+        may_interleave();
         if (failed())
             return Errc::io;
         // Twice the length: the wrap may waste as much as the record takes.
@@ -54,7 +56,14 @@ Result<void> Journal::reserve(std::uint64_t length) {
 }
 
 void Journal::unreserve(std::uint64_t length) {
-    claimed_.fetch_sub(2 * length, std::memory_order_relaxed);
+    const Sequence seen = head();
+    const Sequence before = claimed_.fetch_sub(2 * length, std::memory_order_relaxed);
+    DAXPIN_ASSERT(before >= seen + 2 * length);
+}
+
+void Journal::home_written(Unfinished &record) {
+    may_interleave();
+    record.is_home.store(true, std::memory_order_release);
 }
 
 void Journal::take_home(std::list<Unfinished> &home) {
@@ -90,7 +99,9 @@ Result<Journal::Unfinished *> Journal::append(std::span<std::byte> record,
     entry.front().previous_end = previous_end;
     unfinished_.splice(unfinished_.end(), entry);
     head_.store(end, std::memory_order_release);
-    claimed_.fetch_sub(2 * record.size() - (end - previous_end), std::memory_order_relaxed);
+    const Sequence before =
+        claimed_.fetch_sub(2 * record.size() - (end - previous_end), std::memory_order_relaxed);
+    DAXPIN_ASSERT(before >= previous_end + 2 * record.size());
     return &unfinished_.back();
 }
 

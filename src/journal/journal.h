@@ -86,22 +86,21 @@ class Journal {
     void fail() { failed_.store(true, std::memory_order_release); }
 
     // --- for Transaction ---
-    // Makes room for a record of `length` bytes (checkpoints if the ring is full). The room
-    // counts as used until append() or unreserve().
-    Result<void> reserve(std::uint64_t length);
-    void unreserve(std::uint64_t length);
-    // Writes the record (header space first; header is filled in here) and makes it durable.
-    // Its homes count as unfinished until home_written(). REQUIRES: reserve(record.size()).
+    // A record that is durable and may not be home.
     struct Unfinished {
         Sequence sequence;
         Sequence previous_end; // where the record before ends
         std::atomic<bool> is_home{false};
     };
+    // Makes room for a record of `length` bytes (checkpoints if the ring is full). The room
+    // counts as used until append() or unreserve(); if append() fails, for good, as the journal
+    // has.
+    Result<void> reserve(std::uint64_t length);
+    void unreserve(std::uint64_t length);
+    // Writes the record (header space first; header is filled in here) and makes it durable.
+    // The tail stays before it until home_written(). REQUIRES: reserve(record.size()).
     Result<Unfinished *> append(std::span<std::byte> record, std::uint32_t entry_count);
-    // The record may be gone from then on.
-    static void home_written(Unfinished &record) {
-        record.is_home.store(true, std::memory_order_release);
-    }
+    static void home_written(Unfinished &record); // which may be gone from then on
 
     // Held by the one transaction that runs again after Errc::retry: below inode locks, above
     // units.
@@ -125,10 +124,10 @@ class Journal {
     std::atomic<Sequence> durable_tail_{0};
     std::atomic<bool> failed_{false};
 
-    mutable Mutex append_mutex_;    // order of records; held over the record's drain
+    Mutex append_mutex_;            // order of records; held over the record's drain
     std::atomic<Sequence> head_{0}; // stored under append_mutex_
-    // Not taken off before the next append() or checkpoint(): finishing one takes no lock.
-    std::list<Unfinished> unfinished_ GUARDED_BY(append_mutex_); // in order
+    // In order. What is home leaves at the next append() or checkpoint(): saying so takes no lock.
+    std::list<Unfinished> unfinished_ GUARDED_BY(append_mutex_);
     // What head() would be if every reserved record took all its room.
     std::atomic<Sequence> claimed_{0};
 

@@ -31,6 +31,11 @@ class Covered {
 
 } // namespace
 
+void Outcomes::finish() {
+    compact();
+    sorted_ = {};
+}
+
 void Outcomes::compact() {
     sort_by_unit();
     drop_overwritten();

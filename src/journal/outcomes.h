@@ -3,8 +3,9 @@
 // Outcomes: what the records of a ring make of each unit, for recovery.
 //
 // Of an outcome only its place is kept; its bytes stay in the ring. What later ones overwrite is
-// dropped time and again, so memory is bounded by what the units hold, not by how often it was
-// written: a full ring has a million outcomes, of a busy unit all but the newest are overwritten.
+// dropped time and again, so memory is bounded by the words of the units, not by how often they
+// were written: a full ring has a million outcomes, of a busy unit all but the newest are
+// overwritten. (Outcomes that fill no word are kept; the writer makes none.)
 #pragma once
 
 #include "journal/journal.h"
@@ -31,11 +32,11 @@ class Outcomes {
         all_.push_back(outcome);
     }
 
-    // Puts those of each unit side by side, oldest first, without what is overwritten whole.
     // After the last add(), before for_each_unit().
-    void compact();
+    void finish();
 
-    // Calls visit(std::span<const Outcome>) for each unit, in ascending order: none is empty.
+    // Calls visit(std::span<const Outcome>) for each unit, in ascending order: its outcomes, oldest
+    // first, without what is overwritten whole; at least one.
     template <typename Visit> Result<void> for_each_unit(Visit visit) const {
         for (auto begin = all_.begin(); begin != all_.end();) {
             const auto end = std::find_if(
@@ -49,6 +50,7 @@ class Outcomes {
     std::size_t size() const { return all_.size(); }
 
   private:
+    void compact(); // sorts, drops
     void sort_by_unit();
     void drop_overwritten();
 

@@ -60,7 +60,7 @@ Result<Found> find_records(const Ring &ring, const Geometry &geometry, Sequence 
         found.stop = (*record)->end();
         ++found.records;
     }
-    found.outcomes.compact();
+    found.outcomes.finish();
     const auto beyond = ring.any_header_beyond(found.stop, end);
     if (!beyond)
         return damaged("unreadable beyond position " + std::to_string(found.stop));
@@ -69,12 +69,16 @@ Result<Found> find_records(const Ring &ring, const Geometry &geometry, Sequence 
     return found;
 }
 
-// Copies the bytes of an outcome to their place in `unit`.
+// Copies the bytes of an outcome to their place in `unit`. What find_records() has read a moment
+// ago may be lost since.
 Result<std::span<const std::byte>> fetch(const Ring &ring, const device::DeviceTable &devices,
                                          const Outcome &outcome, UnitBytes &unit) {
     const auto bytes = std::span(unit).subspan(outcome.offset, outcome.length);
-    DAXPIN_TRY(devices.read(ring.block_of(outcome.stands_at),
-                            ring.seat(outcome.stands_at) % block_size, bytes));
+    if (!devices.read(ring.block_of(outcome.stands_at), ring.seat(outcome.stands_at) % block_size,
+                      bytes))
+        return Error{Errc::corrupt, "the journal has become unreadable at position " +
+                                        std::to_string(outcome.stands_at) +
+                                        ": run fsck.daxpinfs -n to see what is wrong"};
     return bytes;
 }
 
@@ -96,8 +100,9 @@ Result<void> verify(const Outcomes &outcomes, const Ring &ring,
 }
 
 // Home, durably. Units need no order among them: until the tail moves all of it can be repeated.
-Result<void> replay(const Outcomes &outcomes, const Ring &ring, const device::DeviceTable &devices,
-                    Units &units) {
+// They are not marked as verified: the bytes were read once more for this.
+Result<void> replay(const Outcomes &outcomes, const Ring &ring,
+                    const device::DeviceTable &devices) {
     UnitBytes unit;
     DAXPIN_TRY(outcomes.for_each_unit([&](std::span<const Outcome> of_unit) -> Result<void> {
         const auto block = of_unit.front().unit;
@@ -113,7 +118,6 @@ Result<void> replay(const Outcomes &outcomes, const Ring &ring, const device::De
         for (; lines != 0; lines &= lines - 1)
             devices.flush(block, static_cast<unsigned>(std::countr_zero(lines)) * line_bytes,
                           line_bytes);
-        units.set_verified(block, true);
         return {};
     }));
     return devices.metadata().drain();
@@ -151,7 +155,7 @@ Result<void> Journal::recover(Writing writing) {
         DAXPIN_TRY(write_tail_cell_copies(devices_, geometry_, cells.ruling));
         report_.tail_cell_restored = true;
     }
-    DAXPIN_TRY(replay(found.outcomes, ring, devices_, units_));
+    DAXPIN_TRY(replay(found.outcomes, ring, devices_));
     report_.records_replayed = found.records;
     return begin_epoch();
 }

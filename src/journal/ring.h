@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace daxpin::journal {
@@ -37,7 +38,7 @@ class Ring {
     // The record that follows one that ended at `end`: whole, or nothing if none verifies.
     struct Record {
         Sequence position;
-        std::span<const std::byte> bytes; // header and payload, in `buffer`
+        std::span<const std::byte> bytes; // header and payload; until `buffer` is used again
         Sequence end() const { return position + bytes.size(); }
     };
     Result<std::optional<Record>> record_after(Sequence end, std::vector<std::byte> &buffer) const;

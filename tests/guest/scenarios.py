@@ -345,6 +345,14 @@ def check_image(bed, number, volumes):
             raise Failed(f"crash image {number}: {command[0]}: {done.stdout[-2000:]}")
 
 
+def wait_for(condition, what_else, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise Failed(what_else())
+        time.sleep(0.5)
+
+
 def reboot_with_leases(bed):
     """Leases and quarantine do not outlive a boot, and the space comes back exactly."""
     guest = bed.boot()
@@ -364,19 +372,20 @@ def reboot_with_leases(bed):
         guest.cut()
         guest = bed.boot()
         bed.mount(guest)
-        said = succeed(guest, "/build/daxpin", "leases", "--json", MOUNTPOINT)
-        left = json.loads("\n".join(said))
-        if left["leases"] or left["quarantine"]:
-            raise Failed(f"after the new boot: {left}")
+
+        def held():
+            said = json.loads("\n".join(succeed(guest, "/build/daxpin", "leases", "--json",
+                                                MOUNTPOINT)))
+            return said["leases"] + said["quarantine"]
+
+        wait_for(lambda: not held(), lambda: f"after the new boot: {held()}")
         succeed(guest, "rm", "-r", MOUNTPOINT + "/leased")
-        end = time.monotonic() + 60
-        while True:
-            after = succeed(guest, "stat", "-f", "-c", "%f", MOUNTPOINT)[-1]
-            if after == before:
-                break
-            if time.monotonic() > end:
-                raise Failed(f"{before} blocks were free before, {after} after the new boot")
-            time.sleep(0.5)
+
+        def free():
+            return succeed(guest, "stat", "-f", "-c", "%f", MOUNTPOINT)[-1]
+
+        wait_for(lambda: free() == before,
+                 lambda: f"{before} blocks were free before, {free()} after the new boot")
         succeed(guest, "umount", MOUNTPOINT)
         bed.fsck(guest)
     finally:

@@ -43,7 +43,7 @@ Origins origins_of(const Outcomes &outcomes) {
 
 } // namespace
 
-TEST_CASE("outcomes: compacted, they give the same bytes as all in order", "[journal]") {
+TEST_CASE("outcomes: finished, they give the same bytes as all in order", "[journal]") {
     std::mt19937 random(1122);
     const auto below = [&](unsigned bound) { return static_cast<unsigned>(random() % bound); };
     for (unsigned round = 0; round < 200; ++round) {
@@ -59,9 +59,9 @@ TEST_CASE("outcomes: compacted, they give the same bytes as all in order", "[jou
             outcomes.add(outcome);
             apply(outcome, expected);
             if (below(50) == 0)
-                outcomes.compact();
+                outcomes.finish();
         }
-        outcomes.compact();
+        outcomes.finish();
         REQUIRE(origins_of(outcomes) == expected);
     }
 }
@@ -76,7 +76,7 @@ TEST_CASE("outcomes: what is overwritten takes no room", "[journal]") {
         most = std::max(most, outcomes.size());
     }
     CHECK(most < units * times / 4);
-    outcomes.compact();
+    outcomes.finish();
     CHECK(outcomes.size() <= 3 * units);
 }
 
@@ -84,9 +84,9 @@ TEST_CASE("outcomes: a word that is filled in part only keeps what it had", "[jo
     Outcomes outcomes;
     outcomes.add(outcome_at(7, 64, 16, 8));
     outcomes.add(outcome_at(7, 128, 16, 7));
-    outcomes.compact();
+    outcomes.finish();
     CHECK(outcomes.size() == 2);
     outcomes.add(outcome_at(7, 192, 16, 8));
-    outcomes.compact();
+    outcomes.finish();
     CHECK(outcomes.size() == 1);
 }

@@ -23,8 +23,9 @@ Result<format::Superblock> format_on(std::uint64_t bytes, const volume::FormatOp
 TEST_CASE("format: the journal's size follows the device's", "[volume]") {
     constexpr std::uint64_t kib = 1024, mib = 1024 * kib, gib = 1024 * mib;
     CHECK(volume::default_journal_bytes(mib) == 256 * kib);
-    CHECK(volume::default_journal_bytes(64 * mib) == mib);
-    CHECK(volume::default_journal_bytes(4 * gib) == 64 * mib);
+    CHECK(volume::default_journal_bytes(64 * mib) == 512 * kib);
+    CHECK(volume::default_journal_bytes(4 * gib) == 32 * mib);
+    CHECK(volume::default_journal_bytes(8 * gib) == 64 * mib);
     CHECK(volume::default_journal_bytes(400 * gib) == 64 * mib);
 }
 
