@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "journal/outcomes.h"
 
-#include <catch2/catch.hpp>
+#include "support/catch.h"
 #include <map>
 #include <random>
 
