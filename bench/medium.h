@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the benchmarks of the engine share: a medium, the layers on it, a main function.
+// What the benchmarks of the engine share: a medium, the layers on it, what threads share, a main
+// function.
 //
 // The medium is a sparse file in /dev/shm that goes with the process, its domain is assumed;
 // DAXPIN_BENCH_DEVICE names another one, whose content is lost. A failure ends the program.

@@ -66,8 +66,8 @@ Result<std::optional<Ring::Record>> Ring::record_after(Sequence end,
     DAXPIN_TRY_ASSIGN(const auto record, record_at(end, end, buffer));
     if (record || seat(end) == 0)
         return record;
-    return record_at(next_lap(end), end,
-                     buffer); // the writer may have skipped the ring's last bytes
+    // The writer may have skipped the ring's last bytes.
+    return record_at(next_lap(end), end, buffer);
 }
 
 Result<bool> Ring::any_header_beyond(Sequence stop, Sequence to) const {

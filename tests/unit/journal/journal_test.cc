@@ -344,6 +344,30 @@ TEST_CASE("journal: the tail stays before a record whose homes are not written",
     CHECK(ring.journal().durable_tail() == ring.journal().head());
 }
 
+TEST_CASE("journal: a ring that is full is checkpointed before it takes more", "[journal]") {
+    RingFixture ring;
+    const auto ring_bytes = RingFixture::geometry.ring_bytes();
+    for (std::uint64_t i = 1; i <= 500; ++i) {
+        REQUIRE(ring.change(i % 3, i, 1 + static_cast<unsigned>(i % 400)));
+        REQUIRE(ring.journal().head() - ring.journal().durable_tail() <= ring_bytes);
+    }
+    CHECK(ring.journal().head() > 4 * ring_bytes);
+    REQUIRE(ring.open());
+    CHECK(ring.value(500 % 3) == 500);
+}
+
+TEST_CASE("journal: room that is given back can be reserved again", "[journal]") {
+    RingFixture ring;
+    const auto most = RingFixture::geometry.record_bytes_max();
+    for (unsigned round = 0; round < 100; ++round) {
+        for (unsigned i = 0; i < 4; ++i) // all the room there is, as the wrap may waste half
+            REQUIRE(ring.journal().reserve(most));
+        for (unsigned i = 0; i < 4; ++i)
+            ring.journal().unreserve(most);
+    }
+    REQUIRE(ring.change(0, 1));
+}
+
 TEST_CASE("journal: tail cells that contradict each other are damage", "[journal]") {
     RingFixture ring;
     REQUIRE(ring.change(0, 1));
