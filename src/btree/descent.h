@@ -2,9 +2,9 @@
 //
 // Descent: one way down the tree to the leaf that may hold a key.
 //
-// Locks shared, the parent held until the child is locked, and works on a copy; units that the
-// transaction has already changed are read in its own copies, and a leaf among them is found
-// without a way down. docs/locking.md has the rules.
+// Locks shared, the parent held until the child is locked. Inner nodes are searched in place on the
+// medium, leaves in a copy; units that the transaction has already changed are read in its own
+// copies, and a leaf among them is found without a way down. docs/locking.md has the rules.
 #pragma once
 
 #include "btree/node.h"
@@ -39,14 +39,10 @@ class Descent {
     using KnownLeaf = alloc::Transaction::KnownLeaf;
     const KnownLeaf *find_known(Key key);
     void remember(MediaBlock leaf);
-    struct Node {
-        const std::byte *bytes;
-        unsigned level;
-    };
-    Result<Node> enter_root();
-    Result<Node> enter(MediaBlock unit, unsigned level);
-    Result<Node> read(MediaBlock unit, std::optional<unsigned> level);
-    MediaBlock step_to_child(const std::byte *inner, Key key);
+    struct Turn;
+    Result<MediaBlock> find_leaf(Key key);
+    Result<Turn> turn_at(MediaBlock unit, std::optional<unsigned> level, Key key);
+    void look_around(const std::byte *node, MediaBlock unit, Key key, Turn &turn) noexcept;
     Result<void> hold(MediaBlock unit); // locks it, then lets the one before go
     void release();
 

@@ -47,10 +47,6 @@ unsigned first_not_below(unsigned first, unsigned count, IsBelow is_below) {
     return first;
 }
 
-Error damaged_node(MediaBlock unit) {
-    return {Errc::corrupt, "tree node " + std::to_string(unit.block()) + " is damaged"};
-}
-
 std::size_t slots_end(unsigned count) {
     return sizeof(NodeHeader) + count * sizeof(LeafSlot);
 }
@@ -72,16 +68,23 @@ format::NodeHeader header_of(const std::byte *node) {
     return header;
 }
 
-Result<void> check_node(const std::byte *node, MediaBlock unit, unsigned level) {
+Error damaged_node(MediaBlock unit) {
+    return {Errc::corrupt, "tree node " + std::to_string(unit.block()) + " is damaged"};
+}
+
+bool is_sound(const std::byte *node, MediaBlock unit, unsigned level) noexcept {
     const auto header = header_of(node);
     if (header.magic != format::node_magic || header.self != unit.value || header.level != level ||
         level > level_max)
-        return damaged_node(unit);
-    const bool sound = level == 0 ? slots_end(header.count) <= header.heap_start &&
-                                        header.heap_start <= block_size &&
-                                        header.heap_dead <= block_size - header.heap_start
-                                  : header.count > 0 && header.count <= InnerView::capacity;
-    return sound ? Result<void>{} : damaged_node(unit);
+        return false;
+    return level == 0
+               ? slots_end(header.count) <= header.heap_start && header.heap_start <= block_size &&
+                     header.heap_dead <= block_size - header.heap_start
+               : header.count > 0 && header.count <= InnerView::capacity;
+}
+
+Result<void> check_node(const std::byte *node, MediaBlock unit, unsigned level) {
+    return is_sound(node, unit, level) ? Result<void>{} : damaged_node(unit);
 }
 
 // ---- leaves ----

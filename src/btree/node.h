@@ -25,6 +25,8 @@ inline std::size_t item_bytes(std::size_t value_bytes) { // in the heap, padded
 format::NodeHeader header_of(const std::byte *node);
 
 // Magic, own address and level; counts and heap within the node.
+bool is_sound(const std::byte *node, MediaBlock unit, unsigned level) noexcept;
+Error damaged_node(MediaBlock unit);
 Result<void> check_node(const std::byte *node, MediaBlock unit, unsigned level);
 
 struct ItemView {

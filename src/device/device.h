@@ -65,13 +65,30 @@ class Device {
     virtual const DeviceInfo &info() const = 0;
 
     // The media, read-only. Touching it may raise SIGBUS on a poisoned page: metadata is read
-    // with read() and equals(), data through read_guarded-by-kernel paths (a write(2) from here
+    // with read() and look(), data through read_guarded-by-kernel paths (a write(2) from here
     // gives EFAULT) or read().
     virtual std::span<const std::byte> view() const = 0;
 
     // Copies [offset, offset + out.size()) out.
     // ERRORS: io if the media is poisoned there.
     virtual Result<void> read(std::uint64_t offset, std::span<std::byte> out) const = 0;
+
+    // Calls access(const std::byte *) with those bytes in place, for who needs few of them. A
+    // poisoned page ends the call in its middle (sigbus.h): `access` touches no other media, holds
+    // no lock, throws nothing and owns nothing that needs a destructor.
+    // ERRORS: io if the media is poisoned there.
+    template <typename Access>
+    Result<void> look(std::uint64_t offset, std::size_t length, const Access &access) const {
+        return look_at(
+            offset, length,
+            [](const void *context, const std::byte *bytes) {
+                (*static_cast<const Access *>(context))(bytes);
+            },
+            &access);
+    }
+    using LookAccess = void (*)(const void *context, const std::byte *bytes);
+    virtual Result<void> look_at(std::uint64_t offset, std::size_t length, LookAccess access,
+                                 const void *context) const = 0;
 
     // Stores of the engine. A non-temporal store of bytes that do not fill their 8-byte words is
     // done cached and flushed; durable after drain() either way. Bytes outside the range are not

@@ -30,6 +30,15 @@ class DeviceTable {
     // Byte-addressed forms: `offset` counts from the start of `block` and may exceed a block.
     // What cannot be accessed is noted in bad_blocks(). REQUIRES: contains() the bytes named.
     Result<void> read(MediaBlock block, std::uint64_t offset, std::span<std::byte> out) const;
+    template <typename Access> // Device::look()
+    Result<void> look(MediaBlock block, std::uint64_t offset, std::size_t length,
+                      const Access &access) const {
+        const std::uint64_t from = block.block() * block_size + offset;
+        auto done = at(block.device()).look(from, length, access);
+        if (!done) [[unlikely]]
+            note_unreadable(block, offset, length);
+        return done;
+    }
     Result<void> copy(MediaBlock block, std::uint64_t offset, std::span<const std::byte> in,
                       StoreKind kind) const;
     Result<void> set(MediaBlock block, std::uint64_t offset, std::byte value, std::uint64_t length,

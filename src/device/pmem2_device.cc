@@ -72,6 +72,15 @@ Result<void> Pmem2Device::read(std::uint64_t offset, std::span<std::byte> out) c
     return {};
 }
 
+Result<void> Pmem2Device::look_at(std::uint64_t offset, std::size_t length, LookAccess access,
+                                  const void *context) const {
+    DAXPIN_ASSERT(offset <= info_.size && length <= info_.size - offset);
+    const std::byte *from = base_ + offset;
+    if (!guarded(from, length, [&] { access(context, from); }))
+        return Errc::io;
+    return {};
+}
+
 Result<void> Pmem2Device::finish(bool stored, std::uint64_t offset, std::uint64_t length,
                                  StoreKind kind) {
     if (!stored)

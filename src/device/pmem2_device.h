@@ -29,6 +29,8 @@ class Pmem2Device final : public Device {
     const DeviceInfo &info() const override { return info_; }
     std::span<const std::byte> view() const override { return {base_, info_.size}; }
     Result<void> read(std::uint64_t offset, std::span<std::byte> out) const override;
+    Result<void> look_at(std::uint64_t offset, std::size_t length, LookAccess access,
+                         const void *context) const override;
     Result<void> store8(std::uint64_t offset, std::uint64_t value) override;
     Result<void> copy(std::uint64_t offset, std::span<const std::byte> in, StoreKind kind) override;
     Result<void> set(std::uint64_t offset, std::byte value, std::uint64_t length,

@@ -5,6 +5,7 @@
 #include "base/checksum.h"
 
 #include <algorithm>
+#include <array>
 
 namespace daxpin::journal {
 
@@ -42,28 +43,52 @@ bool is_same_line(const std::byte *one, const std::byte *other) {
             differing(5) | differing(6) | differing(7)) == 0;
 }
 
-// Calls found(offset, length) for each range of words in which the two differ, near ones merged.
-template <typename Found>
-void compare_units(const UnitBytes &was, const UnitBytes &is, Found found) {
-    std::size_t start = 0, end = 0; // end == 0: no range open
-    const auto compare_word = [&](std::size_t at) {
-        if (std::memcmp(was.data() + at, is.data() + at, word) == 0)
-            return;
-        if (end != 0 && at - end > merge_gap) {
-            found(start, end - start);
-            end = 0;
-        }
-        if (end == 0)
-            start = at;
-        end = at + word;
+// Where a unit's bytes differ.
+class Differences {
+  public:
+    struct Range {
+        std::uint16_t offset;
+        std::uint16_t length;
     };
-    for (std::size_t line = 0; line < block_size; line += line_bytes)
-        if (!is_same_line(was.data() + line, is.data() + line))
-            for (std::size_t at = line; at < line + line_bytes; at += word)
-                compare_word(at);
-    if (end != 0)
-        found(start, end - start);
-}
+
+    // Of the bytes on the medium: in place, under the conditions of Units::look().
+    void compare(const std::byte *was, const std::byte *is) noexcept {
+        differ_ =
+            std::memcmp(was + checksum_bytes, is + checksum_bytes, word - checksum_bytes) != 0;
+        for (std::size_t line = 0; line < block_size; line += line_bytes)
+            if (!is_same_line(was + line, is + line))
+                for (std::size_t at = line; at < line + line_bytes; at += word)
+                    if (at > 0 && std::memcmp(was + at, is + at, word) != 0)
+                        add_word(at);
+        close_range();
+    }
+
+    // Whole words, near ones merged. The first range holds the checksum, which is not compared: it
+    // changes if anything does.
+    std::span<const Range> ranges() const { return {ranges_.data(), differ_ ? count_ : 0}; }
+
+  private:
+    void add_word(std::size_t at) noexcept {
+        differ_ = true;
+        if (at - end_ > merge_gap) {
+            close_range();
+            start_ = at;
+        }
+        end_ = at + word;
+    }
+    void close_range() noexcept {
+        ranges_[count_++] = {static_cast<std::uint16_t>(start_),
+                             static_cast<std::uint16_t>(end_ - start_)};
+    }
+
+    // A range is a word at least, and more than merge_gap from the next one.
+    static constexpr std::size_t count_max = block_size / (2 * word + merge_gap) + 1;
+    std::array<Range, count_max> ranges_;
+    std::size_t count_ = 0;
+    std::size_t start_ = 0;
+    std::size_t end_ = word;
+    bool differ_ = false;
+};
 
 } // namespace
 
@@ -171,20 +196,19 @@ void Transaction::discard(MediaBlock unit) {
 
 Result<std::vector<Transaction::Range>> Transaction::differences() const {
     std::vector<Range> ranges;
-    UnitBytes media;
     for (std::size_t i = 0; i < shadows_.size(); ++i) {
         const auto &shadow = shadows_[i];
         if (shadow.fresh || shadow.discarded)
             continue;
-        DAXPIN_TRY(journal_.units().read(shadow.unit, media));
-        // The old checksum still stands in the copy: any difference is a real one.
-        if (std::memcmp(media.data(), shadow.bytes->data(), block_size) == 0)
+        Differences found;
+        DAXPIN_TRY(journal_.units().look(shadow.unit, [&](const std::byte *media) {
+            found.compare(media, shadow.bytes->data());
+        }));
+        if (found.ranges().empty())
             continue;
         seal_unit(*shadow.bytes);
-        compare_units(media, *shadow.bytes, [&](std::size_t offset, std::size_t length) {
-            ranges.push_back(
-                {i, static_cast<std::uint16_t>(offset), static_cast<std::uint16_t>(length)});
-        });
+        for (const auto &range : found.ranges())
+            ranges.push_back({i, range.offset, range.length});
     }
     return ranges;
 }

@@ -137,24 +137,31 @@ void Units::wait_until_free(MediaBlock unit) {
 }
 
 // A media error in metadata is damage like any other.
-Result<void> Units::read(MediaBlock unit, UnitBytes &out) const {
-    auto done = devices_.read(unit, 0, out);
-    if (!done && done.code() == Errc::io)
-        return Error{Errc::corrupt, "metadata block " + std::to_string(unit.block()) +
-                                        " cannot be read (media error)"};
-    return done;
+Error Units::damage_of(MediaBlock unit, Error error) {
+    if (error.code != Errc::io)
+        return error;
+    return {Errc::corrupt,
+            "metadata block " + std::to_string(unit.block()) + " cannot be read (media error)"};
 }
 
 Result<void> Units::load(MediaBlock unit, UnitBytes &out) {
-    DAXPIN_TRY(read(unit, out));
-    auto &state = word(unit);
-    if ((state.load(std::memory_order_relaxed) & verified_bit) != 0)
+    if (auto done = devices_.read(unit, 0, out); !done)
+        return damage_of(unit, std::move(done).error());
+    if (is_verified(unit))
         return {};
     if (!is_intact(out))
         return Error{Errc::corrupt,
                      "metadata block " + std::to_string(unit.block()) + " has a wrong checksum"};
-    state.fetch_or(verified_bit, std::memory_order_relaxed);
+    set_verified(unit, true);
     return {};
+}
+
+Result<void> Units::verify(MediaBlock unit) {
+    return load(unit, *make_unit_buffer());
+}
+
+bool Units::is_verified(MediaBlock unit) {
+    return (word(unit).load(std::memory_order_relaxed) & verified_bit) != 0;
 }
 
 Result<void> Units::check_address(MediaBlock unit) const {

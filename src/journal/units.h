@@ -53,8 +53,15 @@ class Units {
     // Copies the unit out. REQUIRES: locked by the caller, shared or exclusive.
     // ERRORS: corrupt if it cannot be read, or its checksum does not hold at first use.
     Result<void> load(MediaBlock unit, UnitBytes &out);
-    // The same of one that was loaded before.
-    Result<void> read(MediaBlock unit, UnitBytes &out) const;
+    // Calls access(const std::byte *) with the unit's bytes in place, as Device::look() does, whose
+    // conditions hold. REQUIRES and ERRORS: those of load().
+    template <typename Access> Result<void> look(MediaBlock unit, const Access &access) {
+        if (!is_verified(unit))
+            DAXPIN_TRY(verify(unit));
+        if (auto done = devices_.look(unit, 0, block_size, access); !done) [[unlikely]]
+            return damage_of(unit, std::move(done).error());
+        return {};
+    }
 
     // A unit outside device 0's range: Errc::corrupt. Pointers from media go through this.
     Result<void> check_address(MediaBlock unit) const;
@@ -69,6 +76,9 @@ class Units {
         std::array<Word, chunk_words> words{};
     };
     Word &word(MediaBlock unit);
+    bool is_verified(MediaBlock unit);
+    Result<void> verify(MediaBlock unit);
+    static Error damage_of(MediaBlock unit, Error error);
 
     const device::DeviceTable &devices_;
     std::uint64_t unit_count_;

@@ -181,6 +181,14 @@ Result<void> SimDevice::read(std::uint64_t offset, std::span<std::byte> out) con
     return {};
 }
 
+Result<void> SimDevice::look_at(std::uint64_t offset, std::size_t length, LookAccess access,
+                                const void *context) const {
+    DAXPIN_TRY(media_->check(offset, length));
+    may_interleave();
+    access(context, media_->readable_ + offset);
+    return {};
+}
+
 // Stores bytes of one kind. An aligned word goes in one piece, as readers of it may run.
 void SimDevice::store(std::uint64_t offset, std::span<const std::byte> in, StoreKind kind) {
     if (in.empty())

@@ -52,6 +52,10 @@ class StoppingDevice final : public Device {
     Result<void> read(std::uint64_t offset, std::span<std::byte> out) const override {
         return inner_.read(offset, out);
     }
+    Result<void> look_at(std::uint64_t offset, std::size_t length, LookAccess access,
+                         const void *context) const override {
+        return inner_.look_at(offset, length, access, context);
+    }
     Result<void> store8(std::uint64_t offset, std::uint64_t value) override {
         return spend() ? inner_.store8(offset, value) : Result<void>(Errc::io);
     }
