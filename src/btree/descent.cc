@@ -5,6 +5,9 @@
 
 namespace daxpin::btree {
 
+// A transaction starts again once it has gone down so often in vain.
+static constexpr unsigned attempts_max = 8;
+
 void Descent::release() {
     if (held_)
         journal_.units().unlock_shared(*held_);
@@ -15,13 +18,34 @@ Result<void> Descent::hold(MediaBlock unit) {
     if (held_ == unit)
         return {}; // a second lock would wait for a writer who waits for the first
     DAXPIN_TRY(journal_.units().check_address(unit));
-    if (tx_ != nullptr)
+    if (tx_ != nullptr) {
         DAXPIN_TRY(tx_->units().lock_shared(unit));
-    else
+    } else if (!held_) {
         journal_.units().lock_shared(unit);
+    } else if (!journal_.units().try_lock_shared(unit)) {
+        contended_ = unit;
+        return Errc::retry;
+    }
     release();
     held_ = unit;
     return {};
+}
+
+// Who has the unit that is wanted may want the one above it, which is held here: that is let go,
+// and the way down begun again. Whoever has units exclusively does so a few times only.
+template <typename Attempt> auto Descent::patiently(const Attempt &attempt) -> decltype(attempt()) {
+    for (unsigned round = 1;; ++round) {
+        auto done = attempt();
+        release();
+        if (done || done.code() != Errc::retry)
+            return done;
+        if (tx_ == nullptr) {
+            journal_.units().lock_shared(contended_);
+            journal_.units().unlock_shared(contended_);
+        } else if (round == attempts_max || !tx_->units().await_contended()) {
+            return done;
+        }
+    }
 }
 
 // Where the way goes on from a node.
@@ -62,16 +86,16 @@ Result<Descent::Turn> Descent::turn_at(MediaBlock unit, std::optional<unsigned> 
     return turn;
 }
 
-// The leaf that `key` leads to. Its parent is held, or the leaf itself if it is the root, unless
-// they are the transaction's own.
-Result<MediaBlock> Descent::find_leaf(Key key) {
+// The node of that level that `key` leads to, or the root if that is no higher. Its parent is held,
+// or the root itself, unless they are the transaction's own.
+Result<MediaBlock> Descent::find_node(Key key, unsigned level) {
     lower_.reset();
     upper_.reset();
     MediaBlock unit = root_;
     DAXPIN_TRY_ASSIGN(Turn turn, turn_at(unit, std::nullopt, key));
-    while (*turn.level > 0) {
+    while (*turn.level > level) {
         unit = turn.child;
-        if (turn.level == 1U)
+        if (turn.level == level + 1)
             break;
         DAXPIN_TRY_ASSIGN(turn, turn_at(unit, *turn.level - 1, key));
     }
@@ -109,14 +133,17 @@ void Descent::remember(MediaBlock leaf) {
 Result<const std::byte *> Descent::leaf_for(Key key) {
     if (const KnownLeaf *known = find_known(key))
         return tx_->units().find(known->unit);
-    DAXPIN_TRY_ASSIGN(const auto unit, find_leaf(key));
+    return patiently([&] { return read_leaf(key); });
+}
+
+Result<const std::byte *> Descent::read_leaf(Key key) {
+    DAXPIN_TRY_ASSIGN(const auto unit, find_node(key, 0));
     const std::byte *bytes = tx_ != nullptr ? tx_->units().find(unit) : nullptr;
     if (bytes == nullptr) {
         DAXPIN_TRY(hold(unit));
         DAXPIN_TRY(journal_.units().load(unit, buffer_));
         bytes = buffer_.data();
     }
-    release();
     DAXPIN_TRY(check_node(bytes, unit, 0));
     return bytes;
 }
@@ -125,17 +152,34 @@ Result<Descent::EditableLeaf> Descent::edit_leaf_for(Key key) {
     DAXPIN_ASSERT(tx_ != nullptr);
     if (const KnownLeaf *known = find_known(key))
         return EditableLeaf{tx_->units().find(known->unit), known->unit};
-    DAXPIN_TRY_ASSIGN(auto unit, find_leaf(key));
+    DAXPIN_TRY_ASSIGN(const auto leaf, patiently([&] { return edit_leaf(key); }));
+    remember(leaf.unit);
+    return leaf;
+}
+
+Result<Descent::EditableLeaf> Descent::edit_leaf(Key key) {
+    DAXPIN_TRY_ASSIGN(auto unit, find_node(key, 0));
     if (held_ == unit) {
         release(); // a shared lock cannot be made exclusive: the root may grow meanwhile
         DAXPIN_TRY(tx_->units().edit(root_));
-        DAXPIN_TRY_ASSIGN(unit, find_leaf(key));
+        DAXPIN_TRY_ASSIGN(unit, find_node(key, 0));
     }
     DAXPIN_TRY_ASSIGN(auto *bytes, tx_->units().edit(unit)); // the parent is still held
-    release();
     DAXPIN_TRY(check_node(bytes, unit, 0));
-    remember(unit);
     return EditableLeaf{bytes, unit};
+}
+
+Result<MediaBlock> Descent::edit_parent_for(Key key) {
+    DAXPIN_ASSERT(tx_ != nullptr);
+    return patiently([&] { return edit_parent(key); });
+}
+
+Result<MediaBlock> Descent::edit_parent(Key key) {
+    DAXPIN_TRY_ASSIGN(const auto unit, find_node(key, 1));
+    if (unit == root_)
+        release(); // a shared lock cannot be made exclusive
+    DAXPIN_TRY(tx_->units().edit(unit));
+    return unit;
 }
 
 } // namespace daxpin::btree

@@ -31,6 +31,10 @@ class Descent {
     };
     Result<EditableLeaf> edit_leaf_for(Key key);
 
+    // The inner node above that leaf, or the root if there is none but that: to be changed, too.
+    // REQUIRES: a transaction.
+    Result<MediaBlock> edit_parent_for(Key key);
+
     // Keys of the leaf last reached are in [lower, upper); nothing = no bound.
     const std::optional<Key> &lower() const { return lower_; }
     const std::optional<Key> &upper() const { return upper_; }
@@ -40,9 +44,13 @@ class Descent {
     const KnownLeaf *find_known(Key key);
     void remember(MediaBlock leaf);
     struct Turn;
-    Result<MediaBlock> find_leaf(Key key);
+    Result<MediaBlock> find_node(Key key, unsigned level);
     Result<Turn> turn_at(MediaBlock unit, std::optional<unsigned> level, Key key);
     void look_around(const std::byte *node, MediaBlock unit, Key key, Turn &turn) noexcept;
+    template <typename Attempt> auto patiently(const Attempt &attempt) -> decltype(attempt());
+    Result<const std::byte *> read_leaf(Key key);
+    Result<EditableLeaf> edit_leaf(Key key);
+    Result<MediaBlock> edit_parent(Key key);
     Result<void> hold(MediaBlock unit); // locks it, then lets the one before go
     void release();
 
@@ -50,6 +58,7 @@ class Descent {
     MediaBlock root_;
     alloc::Transaction *tx_;
     std::optional<MediaBlock> held_;
+    MediaBlock contended_{}; // of a reader without a transaction
     std::optional<Key> lower_, upper_;
     journal::UnitBytes buffer_;
 };

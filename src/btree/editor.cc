@@ -19,6 +19,13 @@ bool crossed(std::size_t before, std::size_t after) {
 
 } // namespace
 
+Result<bool> Editor::begins_run(const LeafView &leaf, unsigned at, Key key) {
+    if (at == 0 || at != leaf.count())
+        return false;
+    DAXPIN_TRY_ASSIGN(const auto last, leaf.item(at - 1));
+    return last.key.inode / inodes_of_a_run != key.inode / inodes_of_a_run;
+}
+
 Result<void> Editor::put(Key key, std::span<const std::byte> value, Mode mode) {
     DAXPIN_ASSERT(value.size() <= value_bytes_max);
     Descent descent(journal_, root_, &tx_);
@@ -34,7 +41,8 @@ Result<void> Editor::put(Key key, std::span<const std::byte> value, Mode mode) {
         if (item.key == key)
             leaf.erase(index);
     }
-    if (!leaf.fits(value.size()))
+    DAXPIN_TRY_ASSIGN(const bool apart, begins_run(leaf, index, key));
+    if (apart || !leaf.fits(value.size()))
         return insert_structural(key, value);
     leaf.insert(index, key, value);
     return {};
@@ -60,11 +68,21 @@ Result<void> Editor::erase(Key key) {
     return shrunk;
 }
 
-Result<Editor::Path> Editor::edit_path(Key key) {
+Result<Editor::Path> Editor::edit_path(Key key, Change change) {
+    DAXPIN_TRY_ASSIGN(auto unit, Descent(journal_, root_, &tx_).edit_parent_for(key));
+    const std::byte *const parent = tx_.units().find(unit);
+    if (unit != root_) {
+        DAXPIN_TRY(check_node(parent, unit, 1));
+        const auto children = InnerView(parent).count();
+        const bool stops_here = change == Change::one_child_more
+                                    ? children < InnerView::capacity
+                                    : children > InnerView::small_below;
+        if (!stops_here)
+            unit = root_;
+    }
     Path path;
-    DAXPIN_TRY_ASSIGN(auto *bytes, tx_.units().edit(root_));
-    auto level = unsigned{header_of(bytes).level};
-    for (auto unit = root_;;) {
+    DAXPIN_TRY_ASSIGN(auto *bytes, tx_.units().edit(unit));
+    for (auto level = unsigned{header_of(bytes).level};;) {
         DAXPIN_TRY(check_node(bytes, unit, level));
         path.push_back({bytes, unit});
         if (level == 0)

@@ -3,8 +3,9 @@
 // Editor: changes the tree through one transaction.
 //
 // A change that fits its leaf locks that leaf alone. One that does not (split, rebuild, merge)
-// locks the whole path exclusively. A full leaf is never rearranged in place, which would log
-// all of it: its items go to fresh units, and the record holds only the parent's new pointers.
+// locks the node above exclusively, too, or the whole path if the change may go further up. A full
+// leaf is never rearranged in place, which would log all of it: its items go to fresh units, and
+// the record holds only the parent's new pointers.
 #pragma once
 
 #include "btree/descent.h"
@@ -28,15 +29,20 @@ class Editor {
         MediaBlock unit;
         unsigned index = 0; // of the child taken; leaves: unused
     };
-    using Path = std::vector<Step>; // root first
+    using Path = std::vector<Step>; // downwards
     struct OwnedItem {
         Key key;
         std::span<const std::byte> value; // into the old leaf's copy, or the caller's value
     };
 
-    Result<Path> edit_path(Key key);
+    enum class Change { one_child_more, one_child_less };
+    // Down from the node above the leaf if no other one can be concerned, else from the root.
+    Result<Path> edit_path(Key key, Change change);
     Result<Step> create_unit();
     static unsigned level_of(const Step &step) { return header_of(step.bytes).level; }
+
+    // Whether an item that comes in there is the first of a run, behind all others of the leaf.
+    static Result<bool> begins_run(const LeafView &leaf, unsigned at, Key key);
 
     // Growing.
     Result<void> insert_structural(Key key, std::span<const std::byte> value);

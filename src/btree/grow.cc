@@ -85,17 +85,18 @@ Result<void> Editor::push_root_down(Path &path) {
 
 Result<void> Editor::insert_structural(Key key, std::span<const std::byte> value) {
     tx_.known_leaves().clear();
-    DAXPIN_TRY_ASSIGN(auto path, edit_path(key));
+    DAXPIN_TRY_ASSIGN(auto path, edit_path(key, Change::one_child_more));
     if (path.size() == 1)
         DAXPIN_TRY(push_root_down(path));
     LeafEditor leaf(path.back().bytes);
     DAXPIN_TRY_ASSIGN(const auto at, leaf.lower_bound(key));
-    if (leaf.fits(value.size())) { // moving it down took the holes out
+    DAXPIN_TRY_ASSIGN(const bool apart, begins_run(leaf, at, key));
+    if (!apart && leaf.fits(value.size())) { // moving it down took the holes out
         leaf.insert(at, key, value);
         return {};
     }
     const OwnedItem added{key, value};
-    if (at == leaf.count() && leaf.used() >= append_min) {
+    if (at == leaf.count() && (apart || leaf.used() >= append_min)) {
         DAXPIN_TRY_ASSIGN(const auto fresh, write_leaf({&added, 1}));
         return insert_child(path, path.size() - 2, path[path.size() - 2].index + 1,
                             {key, fresh.unit});

@@ -84,6 +84,8 @@ class InnerView {
     static constexpr unsigned capacity =
         (block_size - sizeof(format::NodeHeader)) / sizeof(format::InnerEntry);
 
+    static constexpr unsigned small_below = capacity / 4; // children: then it looks for a neighbour
+
     unsigned count() const { return header_.count; }
     Child child(unsigned index) const;
     unsigned index_for(Key key) const; // of the child that holds `key`

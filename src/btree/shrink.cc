@@ -9,7 +9,7 @@ namespace daxpin::btree {
 
 Result<void> Editor::shrink(Key key) {
     tx_.known_leaves().clear();
-    DAXPIN_TRY_ASSIGN(auto path, edit_path(key));
+    DAXPIN_TRY_ASSIGN(auto path, edit_path(key, Change::one_child_less));
     if (path.size() == 1)
         return {};
     if (LeafView(path.back().bytes).count() == 0) {
@@ -69,7 +69,7 @@ Result<bool> Editor::merge_leaf(Path &path) {
 // Moves the children of a small inner node to its left neighbour if that has room.
 Result<void> Editor::merge_inner(Path &path, std::size_t depth) {
     const InnerView node(path[depth].bytes);
-    if (depth == 0 || node.count() >= InnerView::capacity / 4)
+    if (depth == 0 || node.count() >= InnerView::small_below)
         return {};
     InnerEditor parent(path[depth - 1].bytes);
     const auto index = path[depth - 1].index;
@@ -92,6 +92,8 @@ Result<void> Editor::merge_inner(Path &path, std::size_t depth) {
 
 // A root with one child takes the child's place.
 Result<void> Editor::collapse_root(Path &path) {
+    if (path[0].unit != root_)
+        return {};
     auto *root = path[0].bytes;
     while (header_of(root).level > 0 && InnerView(root).count() == 1) {
         const auto unit = InnerView(root).child(0).unit;

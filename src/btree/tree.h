@@ -21,6 +21,11 @@ namespace daxpin::btree {
 
 inline constexpr std::size_t value_bytes_max = 1400;
 
+// Inode numbers come in runs of so many, aligned, and a run's items begin a leaf of their own when
+// they are added in ascending order: whoever takes numbers from a run of his own changes leaves of
+// his own.
+inline constexpr std::uint64_t inodes_of_a_run = 1024;
+
 struct Key {
     std::uint64_t inode = 0;
     std::uint64_t place = 0;

@@ -139,10 +139,21 @@ Result<std::unique_ptr<InodeTable>> InodeTable::open(btree::Tree &tree, Env &env
     return std::unique_ptr<InodeTable>(new InodeTable(tree, env, next, std::move(damage)));
 }
 
-Result<InodeTable::Identity> InodeTable::new_identity() {
+Result<InodeTable::Identity> InodeTable::new_identity(InodeNumber parent) {
     if (damage_)
         return *damage_;
-    const std::uint64_t number = next_.fetch_add(1, std::memory_order_relaxed);
+    Run &run = runs_[parent.value % runs_.size()];
+    std::uint64_t number;
+    {
+        const MutexLock lock(run.mutex);
+        if (run.next == run.end) {
+            run.next = next_.load(std::memory_order_relaxed);
+            do
+                run.end = (run.next / btree::inodes_of_a_run + 1) * btree::inodes_of_a_run;
+            while (!next_.compare_exchange_weak(run.next, run.end, std::memory_order_relaxed));
+        }
+        number = run.next++;
+    }
     if (number > format::inode_max)
         return Errc::no_space;
     const std::uint64_t generation = keyed_hash(generation_key_, btree::bytes_of(number));

@@ -8,8 +8,10 @@
 #pragma once
 
 #include "base/env.h"
+#include "base/sync.h"
 #include "btree/tree.h"
 
+#include <array>
 #include <atomic>
 
 namespace daxpin::inode {
@@ -46,13 +48,15 @@ class InodeTable {
     // Finds the highest number in use. If damage hides it no inode can be made: see damage().
     static Result<std::unique_ptr<InodeTable>> open(btree::Tree &tree, Env &env);
 
-    // A number nobody has, and a generation nobody can guess.
+    // A number nobody has, near those of others made in the directory `parent` and, mostly, far
+    // from those made elsewhere, so that threads with directories of their own do not meet in
+    // leaves of the tree; and a generation nobody can guess.
     struct Identity {
         InodeNumber number;
         std::uint64_t generation;
     };
     // ERRORS: corrupt if the numbers in use are not known; no_space if all are.
-    Result<Identity> new_identity();
+    Result<Identity> new_identity(InodeNumber parent);
     // What open() met, or null.
     const Error *damage() const { return damage_ ? &*damage_ : nullptr; }
 
@@ -64,10 +68,18 @@ class InodeTable {
     Result<void> erase(Transaction &tx, InodeNumber number);
 
   private:
+    // Numbers to give: what was left of a run (btree/tree.h) when it was taken from next_.
+    struct alignas(64) Run {
+        Mutex mutex;
+        std::uint64_t next GUARDED_BY(mutex) = 0;
+        std::uint64_t end GUARDED_BY(mutex) = 0;
+    };
+
     InodeTable(btree::Tree &tree, Env &env, std::uint64_t next, std::optional<Error> damage);
     btree::Tree &tree_;
     HashKey generation_key_; // of this mount, as a number may be given again in a later one
     std::atomic<std::uint64_t> next_;
+    std::array<Run, 64> runs_; // by the directory
     std::optional<Error> damage_;
 };
 

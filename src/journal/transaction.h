@@ -37,6 +37,10 @@ class Transaction {
     // Reading with this transaction's rules: a bounded wait, then Errc::retry.
     Result<void> lock_shared(MediaBlock unit);
 
+    // After Errc::retry: waits a bounded time for the unit that caused it, locks held. False if it
+    // did not become free.
+    bool await_contended() { return journal_.units().is_free_soon(contended_); }
+
     // The copy that edit() or create() made, or null.
     std::byte *find(MediaBlock unit);
 

@@ -15,7 +15,8 @@ constexpr std::uint32_t writer_waits_bit = 1U << 30;
 constexpr std::uint32_t verified_bit = 1U << 29;
 constexpr std::uint32_t reader_mask = (1U << 24) - 1;
 
-constexpr unsigned bounded_rounds = 256;
+constexpr unsigned bounded_rounds = 64; // without giving the processor up: spin_wait()
+constexpr unsigned soon_rounds = 256;
 constexpr unsigned unbounded = ~0U;
 
 bool acquire_shared(std::atomic<std::uint32_t> &word, unsigned rounds) {
@@ -45,6 +46,15 @@ bool acquire_exclusive(std::atomic<std::uint32_t> &word, unsigned rounds) {
         spin_wait(round);
     }
     word.fetch_and(~writer_waits_bit, std::memory_order_relaxed);
+    return false;
+}
+
+bool await_free(const std::atomic<std::uint32_t> &word, unsigned rounds) {
+    for (unsigned round = 0; round < rounds || rounds == unbounded; ++round) {
+        if ((word.load(std::memory_order_acquire) & (exclusive_bit | reader_mask)) == 0)
+            return true;
+        spin_wait(round);
+    }
     return false;
 }
 
@@ -130,10 +140,11 @@ void Units::unlock(MediaBlock unit) {
 }
 
 void Units::wait_until_free(MediaBlock unit) {
-    auto &state = word(unit);
-    for (unsigned round = 0;
-         (state.load(std::memory_order_acquire) & (exclusive_bit | reader_mask)) != 0; ++round)
-        spin_wait(round);
+    await_free(word(unit), unbounded);
+}
+
+bool Units::is_free_soon(MediaBlock unit) {
+    return await_free(word(unit), soon_rounds);
 }
 
 // A media error in metadata is damage like any other.

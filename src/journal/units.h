@@ -49,6 +49,8 @@ class Units {
 
     // Waits until `unit` could be locked, holding nothing: the start of a retry.
     void wait_until_free(MediaBlock unit);
+    // The same for a bounded time; false if it could not.
+    bool is_free_soon(MediaBlock unit);
 
     // Copies the unit out. REQUIRES: locked by the caller, shared or exclusive.
     // ERRORS: corrupt if it cannot be read, or its checksum does not hold at first use.

@@ -43,7 +43,7 @@ bool is_device(std::uint32_t mode) {
 // The attributes of a new inode below `parent`, with one name.
 Result<Attributes> new_attributes(Engine &engine, const Caller &caller, const Attributes &parent,
                                   const NewNode &node, std::uint32_t mode) {
-    DAXPIN_TRY_ASSIGN(const auto identity, engine.table->new_identity());
+    DAXPIN_TRY_ASSIGN(const auto identity, engine.table->new_identity(parent.number));
     Attributes made;
     made.number = identity.number;
     made.generation = identity.generation;

@@ -208,8 +208,8 @@ Result<void> enter_source(Engine &engine, Transaction &tx, AttributeEdits &edits
 }
 
 // A whiteout is a character device 0:0; overlayfs leaves one where a lower name is hidden.
-Result<Attributes> whiteout(Engine &engine, const Caller &caller) {
-    DAXPIN_TRY_ASSIGN(const auto identity, engine.table->new_identity());
+Result<Attributes> whiteout(Engine &engine, const Caller &caller, InodeNumber parent) {
+    DAXPIN_TRY_ASSIGN(const auto identity, engine.table->new_identity(parent));
     Attributes made;
     made.number = identity.number;
     made.generation = identity.generation;
@@ -229,7 +229,7 @@ Result<void> leave_source(Engine &engine, Transaction &tx, AttributeEdits &edits
         --edits.of(*rename.from).size;
         return from.erase(tx, rename.from_name);
     }
-    DAXPIN_TRY_ASSIGN(const Attributes made, whiteout(engine, rename.caller));
+    DAXPIN_TRY_ASSIGN(const Attributes made, whiteout(engine, rename.caller, rename.from->number));
     DAXPIN_TRY(engine.table->store(tx, made));
     return from.replace(tx, rename.from_name, entry_of(made));
 }

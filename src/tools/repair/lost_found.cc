@@ -65,7 +65,7 @@ class LostFound {
     }
 
     Result<Attributes> make(const std::string &name) {
-        DAXPIN_TRY_ASSIGN(const auto identity, table_.new_identity());
+        DAXPIN_TRY_ASSIGN(const auto identity, table_.new_identity(root));
         Attributes folder;
         folder.number = identity.number;
         folder.generation = identity.generation;

@@ -26,7 +26,7 @@ Value value_of(std::size_t length, std::uint64_t seed) {
 // A key space with runs of neighbours and wide gaps.
 Key random_key(std::uint64_t &random, std::uint64_t inodes) {
     const auto draw = test::split_mix(random);
-    return Key::of({16 + draw % inodes}, format::ItemType::extent, draw >> 32 & 0x3f);
+    return Key::of({16 + draw % inodes * 97}, format::ItemType::extent, draw >> 32 & 0x3f);
 }
 
 Model read_all(test::EngineFixture &engine) {
@@ -143,6 +143,52 @@ TEST_CASE("tree: ascending keys fill leaves whole", "[btree]") {
         }));
     const auto used = before - engine.allocator().space().free_blocks;
     CHECK(used * block_size < 3300 * 130 * 115 / 100); // 124 bytes an item and its slot
+}
+
+TEST_CASE("tree: runs of inodes that grow have leaves of their own", "[btree]") {
+    test::EngineFixture engine;
+    const auto value = value_of(100, 1);
+    const auto insert = [&](alloc::Transaction &tx, std::uint64_t run, std::uint64_t i) {
+        return engine.tree().insert(tx, Key{run * btree::inodes_of_a_run + i, 0}, value);
+    };
+    for (std::uint64_t i = 0; i < 100; ++i)
+        REQUIRE(engine.transact([&](auto &tx) { return insert(tx, 0, i); }));
+    const std::uint64_t first_run = GENERATE(1, 5); // the others come behind, or before
+    for (const std::uint64_t run : {first_run, std::uint64_t{2}, std::uint64_t{3}})
+        REQUIRE(engine.transact([&](auto &tx) { return insert(tx, run, 0); }));
+    alloc::Transaction one(engine.allocator()), another(engine.allocator());
+    REQUIRE(insert(one, 2, 1));
+    REQUIRE(insert(another, 3, 1)); // and not Errc::retry
+    REQUIRE(insert(one, 2, 2));
+    REQUIRE(another.commit());
+    REQUIRE(one.commit());
+    CHECK(read_all(engine).size() == 106);
+}
+
+TEST_CASE("tree: who waits for a leaf keeps nobody from splitting it", "[btree]") {
+    test::EngineFixture engine;
+    const auto value = value_of(500, 1);
+    const auto insert = [&](alloc::Transaction &tx, std::uint64_t i) {
+        return engine.tree().insert(tx, Key{16, i}, value);
+    };
+    for (std::uint64_t i = 0; i < 1000; ++i)
+        REQUIRE(engine.transact([&](auto &tx) { return insert(tx, 2 * i); }));
+    std::atomic<bool> found{false};
+    std::thread reader;
+    {
+        alloc::Transaction tx(engine.allocator());
+        REQUIRE(engine.tree().replace(tx, Key{16, 1000}, value)); // holds the leaf, and no more
+        reader = std::thread([&] {
+            Item item;
+            found = engine.tree().find(nullptr, Key{16, 1000}, item).value_or(false);
+        });
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        CHECK_FALSE(found);
+        CHECK(insert(tx, 1001)); // the leaf is full
+        CHECK(tx.commit());
+    }
+    reader.join();
+    CHECK(found);
 }
 
 TEST_CASE("tree: a transaction that is dropped leaves nothing", "[btree]") {

@@ -4,6 +4,8 @@
 #include "support/catch.h"
 #include "support/engine_fixture.h"
 
+#include <array>
+#include <map>
 #include <sys/stat.h>
 
 using namespace daxpin;
@@ -13,6 +15,8 @@ using format::ItemType;
 using test::EngineFixture;
 
 namespace {
+
+constexpr InodeNumber directory{format::root_inode};
 
 std::unique_ptr<InodeTable> open_table_of(EngineFixture &engine) {
     return InodeTable::open(engine.tree(), engine.env()).value();
@@ -96,15 +100,15 @@ TEST_CASE("inode table: new numbers are above all that were found at open", "[in
     EngineFixture engine;
     {
         const auto table = open_table_of(engine);
-        const auto first = table->new_identity().value();
-        const auto second = table->new_identity().value();
+        const auto first = table->new_identity(directory).value();
+        const auto second = table->new_identity(directory).value();
         REQUIRE(first.number == InodeNumber{format::first_free_inode});
         REQUIRE(second.number == InodeNumber{format::first_free_inode + 1});
         REQUIRE(first.generation != second.generation);
     }
     REQUIRE(store(engine, example(1000)));
     engine.reopen();
-    REQUIRE(open_table_of(engine)->new_identity()->number == InodeNumber{1001});
+    REQUIRE(open_table_of(engine)->new_identity(directory)->number == InodeNumber{1001});
 
     // Items of an inode without attributes count too: nobody may inherit them.
     REQUIRE(engine.transact([&](auto &tx) {
@@ -112,7 +116,24 @@ TEST_CASE("inode table: new numbers are above all that were found at open", "[in
         return engine.tree().insert(tx, Key::of({2000}, ItemType::pin), btree::bytes_of(item));
     }));
     engine.reopen();
-    REQUIRE(open_table_of(engine)->new_identity()->number == InodeNumber{2001});
+    REQUIRE(open_table_of(engine)->new_identity(directory)->number == InodeNumber{2001});
+}
+
+TEST_CASE("inode table: directories take numbers from runs of their own", "[inode]") {
+    EngineFixture engine;
+    const auto table = open_table_of(engine);
+    std::map<std::uint64_t, std::size_t> owners; // of runs
+    std::array<std::uint64_t, 2> last{};
+    std::uint64_t jumps = 0;
+    for (std::uint64_t round = 0; round < 3 * btree::inodes_of_a_run; ++round)
+        for (const std::size_t turn : {0U, 1U}) {
+            const auto number = table->new_identity({turn + 100})->number.value;
+            REQUIRE(number > last[turn]);
+            REQUIRE(owners.emplace(number / btree::inodes_of_a_run, turn).first->second == turn);
+            jumps += number == last[turn] + 1 ? 0 : 1;
+            last[turn] = number;
+        }
+    REQUIRE(jumps == owners.size());
 }
 
 TEST_CASE("inode table: a key beyond all inode numbers is corrupt", "[inode]") {
@@ -123,7 +144,7 @@ TEST_CASE("inode table: a key beyond all inode numbers is corrupt", "[inode]") {
     }));
     const auto table = open_table_of(engine);
     REQUIRE(table->damage() != nullptr);
-    REQUIRE(table->new_identity().code() == Errc::corrupt);
+    REQUIRE(table->new_identity(directory).code() == Errc::corrupt);
 }
 
 TEST_CASE("inode table: impossible attributes are corrupt", "[inode]") {
