@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Unfinished work: files without a name are freed, truncations finished, in steps of bounded
-// size. Small files go in one transaction, at once; of large ones the rest is left to
+// size. Small files go some at a time in one transaction, soon; of large ones the rest is left to
 // background_step(), as is everything that an earlier mount left behind.
 #include "volume/quarantine.h"
 
@@ -34,49 +34,56 @@ void Engine::post_work() {
     work_posted_.fetch_add(1);
 }
 
-// One removal at a time works on an inode: reap() and background_step() may meet.
-class Engine::Claim {
+// One removal at a time works on an inode: reap_all() and background_step() may meet.
+class Engine::Claims {
   public:
-    Claim(Engine &engine, InodeNumber number) : engine_(engine), number_(number) {
+    // Takes those of `numbers` that are nobody else's.
+    Claims(Engine &engine, std::span<const InodeNumber> numbers) : engine_(engine) {
+        owned_.reserve(numbers.size());
         const MutexLock lock(engine_.claims_mutex_);
-        owned_ = engine_.claims_.insert(number).second;
+        for (const InodeNumber number : numbers)
+            if (engine_.claims_.insert(number).second)
+                owned_.push_back(number);
     }
-    ~Claim() {
-        if (!owned_)
-            return;
+    ~Claims() {
         const MutexLock lock(engine_.claims_mutex_);
-        engine_.claims_.erase(number_);
+        for (const InodeNumber number : owned_)
+            engine_.claims_.erase(number);
     }
-    Claim(const Claim &) = delete;
-    Claim &operator=(const Claim &) = delete;
-    bool owned() const { return owned_; }
+    Claims(const Claims &) = delete;
+    Claims &operator=(const Claims &) = delete;
+    bool own(InodeNumber number) const { return std::ranges::find(owned_, number) != owned_.end(); }
 
   private:
     Engine &engine_;
-    InodeNumber number_;
-    bool owned_;
+    std::vector<InodeNumber> owned_;
 };
 
+bool Engine::is_full(Transaction &tx) const {
+    return tx.units().exceeds(record_budget(*journal));
+}
+
 // Takes a part of the orphan away in `tx`. True if something is left of it.
-Result<bool> Engine::remove_part(Transaction &tx, Attributes orphan) {
+Result<bool> Engine::remove_part(Transaction &tx, Attributes orphan, StepLimit &limit) {
     bool more = false;
     if (orphan.is_regular()) {
         Freeing freeing(*this);
-        DAXPIN_TRY_ASSIGN(more, free_blocks_step(tx, orphan, FileBlock{0}, step_limit(), freeing));
+        DAXPIN_TRY_ASSIGN(more, free_blocks_step(tx, orphan, FileBlock{0}, limit, freeing));
     }
-    const auto full = [&] { return more || tx.units().exceeds(record_budget(*journal)); };
     auto set = xattrs(orphan.number);
-    for (bool left = true; left && !full();) {
+    for (bool left = true; left && !more && !is_full(tx);) {
         DAXPIN_TRY_ASSIGN(left, set.remove_some(tx, xattrs_per_step));
-        if (!left)
-            return remove_inode(tx, orphan);
+        if (!left) {
+            DAXPIN_TRY(remove_inode(tx, orphan));
+            return false;
+        }
     }
     DAXPIN_TRY(table->store(tx, orphan));
     return true;
 }
 
 // The last part: what has no blocks of its own but a symbolic link's target.
-Result<bool> Engine::remove_inode(Transaction &tx, const Attributes &orphan) {
+Result<void> Engine::remove_inode(Transaction &tx, const Attributes &orphan) {
     if (orphan.is_symlink()) {
         const auto key = btree::Key::of(orphan.number, format::ItemType::symlink);
         btree::Item item;
@@ -86,55 +93,99 @@ Result<bool> Engine::remove_inode(Transaction &tx, const Attributes &orphan) {
         DAXPIN_TRY(inode::free_blob(tx, item.value()));
         DAXPIN_TRY(tree->erase(tx, key));
     }
-    DAXPIN_TRY(table->erase(tx, orphan.number));
-    DAXPIN_TRY(unfinished->erase(tx, orphan.number));
-    return false;
+    return table->erase(tx, orphan.number);
 }
 
-Result<Engine::Step> Engine::removal_step(InodeNumber number) {
+// Takes inodes away in `tx`, in order, as many and as much as goes in.
+Result<Engine::Removal> Engine::remove_some(Transaction &tx, std::span<const InodeNumber> numbers,
+                                            const Claims &claims,
+                                            std::vector<InodeNumber> &removed) {
+    StepLimit limit = step_limit();
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+        const InodeNumber number = numbers[i];
+        if (!claims.own(number) || cache->in_use(number))
+            continue; // whoever has it sees to it
+        if (limit.items == 0 || limit.blocks == 0 || is_full(tx))
+            return Removal{i, false};
+        const auto orphan = table->load_to_change(tx, number);
+        if (!orphan && orphan.code() == Errc::stale)
+            continue; // was never committed, or is gone already
+        DAXPIN_TRY(orphan);
+        if (orphan->link_count != 0)
+            return Error{Errc::corrupt, "an inode that is to be removed has names"};
+        DAXPIN_TRY_ASSIGN(const bool more, remove_part(tx, *orphan, limit));
+        if (more)
+            return Removal{i, true};
+        removed.push_back(number);
+    }
+    return Removal{numbers.size(), false};
+}
+
+Result<Engine::Removal> Engine::removal_step(std::span<const InodeNumber> numbers) {
     DAXPIN_TRY_ASSIGN(const auto change, begin_change());
-    const Claim claim(*this, number);
-    if (!claim.owned() || cache->in_use(number))
-        return Step::skipped; // whoever has it sees to it
+    const Claims claims(*this, numbers);
+    std::vector<InodeNumber> removed;
     return transact(
-        [&](Transaction &tx) -> Result<Step> {
-            const auto orphan = table->load_to_change(tx, number);
-            if (!orphan && orphan.code() == Errc::stale)
-                return Step::skipped; // was never committed, or is gone already
-            DAXPIN_TRY(orphan);
-            if (orphan->link_count != 0)
-                return Error{Errc::corrupt, "an inode that is to be removed has names"};
-            DAXPIN_TRY_ASSIGN(const bool more, remove_part(tx, *orphan));
-            return more ? Step::more : Step::done;
+        [&](Transaction &tx) -> Result<Removal> {
+            removed.clear();
+            DAXPIN_TRY_ASSIGN(const Removal removal, remove_some(tx, numbers, claims, removed));
+            // Behind all inodes, as AttributeEdits::store() does.
+            for (const InodeNumber number : removed)
+                DAXPIN_TRY(unfinished->erase(tx, number));
+            return removal;
         },
         alloc::Purpose::release);
 }
 
-Result<Engine::Step> Engine::truncation_step(InodeNumber number) {
+// Of those of which a transaction takes no more than a part the rest is posted.
+Result<void> Engine::remove_all(std::span<const InodeNumber> numbers) {
+    while (!numbers.empty()) {
+        DAXPIN_TRY_ASSIGN(const Removal step, removal_step(numbers));
+        numbers = numbers.subspan(step.done);
+        if (step.begun) {
+            post_work();
+            numbers = numbers.subspan(1);
+        }
+    }
+    return {};
+}
+
+Result<bool> Engine::truncation_step(InodeNumber number) {
     DAXPIN_TRY_ASSIGN(const auto change, begin_change());
     const auto inode = get(number);
     if (!inode && inode.code() == Errc::stale)
-        return Step::skipped;
+        return false;
     if (!inode)
         return inode.error();
     const ExclusiveLock lock((*inode)->mutex);
     DAXPIN_TRY_ASSIGN(const auto work, unfinished->find(nullptr, number));
     if (!work || work->kind != format::UnfinishedKind::truncate)
-        return Step::skipped; // finished or replaced since it was listed
+        return false; // finished or replaced since it was listed
     DAXPIN_TRY_ASSIGN(const bool more, truncate_step(**inode, *work));
-    return more ? Step::more : Step::done;
+    return more;
 }
 
 void Engine::reap() {
-    for (auto orphan = cache->take_orphans(); orphan; orphan = std::move(orphan->next_orphan)) {
-        try {
-            const auto step = removal_step(orphan->number);
-            if (!step || *step == Step::more)
-                post_work();
-        } catch (const std::bad_alloc &) {
-            post_work(); // whatever made it an orphan is done and has not failed
-        }
+    if (cache->orphans_due())
+        reap_all();
+}
+
+bool Engine::reap_all() {
+    auto orphan = cache->take_orphans();
+    if (!orphan)
+        return false;
+    // Whatever made them orphans is done and has not failed: what fails here is posted.
+    try {
+        std::vector<InodeNumber> numbers;
+        for (; orphan; orphan = std::move(orphan->next_orphan))
+            numbers.push_back(orphan->number);
+        std::ranges::sort(numbers); // those of a leaf together
+        if (!remove_all(numbers))
+            post_work();
+    } catch (const std::bad_alloc &) {
+        post_work();
     }
+    return true;
 }
 
 Result<bool> Engine::background_step() {
@@ -142,6 +193,7 @@ Result<bool> Engine::background_step() {
         return false;
     if (journal->wants_checkpoint())
         DAXPIN_TRY(journal->checkpoint());
+    reap_all();
     const MutexLock lock(background_mutex_);
     DAXPIN_TRY_ASSIGN(const bool listed, bad_blocks_step());
     DAXPIN_TRY_ASSIGN(const bool returned, quarantine_step());
@@ -162,10 +214,14 @@ Result<bool> Engine::background_step() {
     const inode::Unfinished &work = next.front();
     // Moved on before the step: damage in one place does not keep the rest from being done.
     background_cursor_ = {work.inode.value + 1};
-    DAXPIN_TRY_ASSIGN(const Step step, work.kind == format::UnfinishedKind::remove
-                                           ? removal_step(work.inode)
-                                           : truncation_step(work.inode));
-    if (step == Step::more)
+    bool more = false;
+    if (work.kind == format::UnfinishedKind::truncate) {
+        DAXPIN_TRY_ASSIGN(more, truncation_step(work.inode));
+    } else {
+        DAXPIN_TRY_ASSIGN(const Removal removal, removal_step({&work.inode, 1}));
+        more = removal.begun;
+    }
+    if (more)
         background_cursor_ = work.inode;
     return true;
 }

@@ -86,7 +86,7 @@ Result<void> allocate_range(Engine &engine, CachedInode &inode, BlockRange range
     DAXPIN_TRY_ASSIGN(const auto *pins, engine.pins(inode));
     for (const BlockRange &hole : holes)
         DAXPIN_TRY(immutable::check_map_change(state, *pins, inode.leases, hole));
-    DAXPIN_TRY_ASSIGN(auto reservation, engine.allocator->reserve(total(holes)));
+    DAXPIN_TRY_ASSIGN(auto reservation, engine.reserve(total(holes)));
     std::uint64_t align = hinted_align(engine, inode.attributes);
     for (const BlockRange &hole : holes) {
         FileBlock at = hole.first;

@@ -57,7 +57,7 @@ Result<std::uint64_t> copy_pieces(Engine &engine, const CopyRequest &copy) {
     DAXPIN_TRY_ASSIGN(const BlockCount missing, blocks_missing(engine, copy));
     alloc::Reservation reservation;
     if (missing.value > 0) {
-        DAXPIN_TRY_ASSIGN(reservation, engine.allocator->reserve(missing));
+        DAXPIN_TRY_ASSIGN(reservation, engine.reserve(missing));
     }
     std::vector<std::byte> buffer(std::min(copy.length, piece_bytes));
     std::uint64_t done = 0;

@@ -40,25 +40,22 @@ bool has_entry_of_its_own(const Attributes &attributes) {
 } // namespace
 
 Result<bool> Engine::free_blocks_step(Transaction &tx, Attributes &attributes, FileBlock from,
-                                      const StepLimit &limit, Freeing &freeing) {
+                                      StepLimit &limit, Freeing &freeing) {
     auto map = extents(attributes.number);
-    std::size_t items = 0;
-    std::uint64_t blocks = 0;
-    while (items < limit.items && blocks < limit.blocks) {
+    while (limit.items > 0 && limit.blocks > 0) {
         DAXPIN_TRY_ASSIGN(const auto extent, map.at_or_after(&tx, from));
         if (!extent)
             return false;
-        DAXPIN_TRY_ASSIGN(const auto removed,
-                          map.remove(tx, std::max(extent->first, from), {limit.blocks - blocks},
-                                     limit.items - items));
+        DAXPIN_TRY_ASSIGN(const auto removed, map.remove(tx, std::max(extent->first, from),
+                                                         {limit.blocks}, limit.items));
         // A damaged tree may find an item from one side and not from the other.
         if (removed.extents.empty())
             return Errc::corrupt;
         for (const Extent &gone : removed.extents) {
-            blocks += gone.count.value;
+            limit.blocks -= gone.count.value;
             DAXPIN_TRY(freeing.free(tx, attributes, gone));
         }
-        items += removed.extents.size();
+        limit.items -= std::min(limit.items, removed.extents.size());
     }
     DAXPIN_TRY_ASSIGN(const auto left, map.at_or_after(&tx, from));
     return left.has_value();
@@ -72,8 +69,9 @@ Result<bool> Engine::truncate_step(CachedInode &inode, const inode::Unfinished &
                           [&](Transaction &tx) -> Result<Attributes> {
                               freeing.restart();
                               Attributes attributes = inode.attributes;
+                              StepLimit limit = step_limit();
                               DAXPIN_TRY_ASSIGN(more, free_blocks_step(tx, attributes, work.from,
-                                                                       step_limit(), freeing));
+                                                                       limit, freeing));
                               if (!more && has_entry_of_its_own(attributes))
                                   DAXPIN_TRY(unfinished->erase(tx, inode.number));
                               DAXPIN_TRY(table->store(tx, attributes));
@@ -100,9 +98,9 @@ Result<void> shrink(Engine &engine, CachedInode &inode, Attributes changed,
                           [&](Transaction &tx) -> Result<Attributes> {
                               freeing.restart();
                               Attributes attributes = changed;
+                              StepLimit limit = engine.step_limit();
                               DAXPIN_TRY_ASSIGN(more, engine.free_blocks_step(tx, attributes, from,
-                                                                              engine.step_limit(),
-                                                                              freeing));
+                                                                              limit, freeing));
                               const inode::Unfinished work{inode.number, attributes.generation,
                                                            format::UnfinishedKind::truncate, from};
                               const bool entry = has_entry_of_its_own(attributes);

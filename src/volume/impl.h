@@ -104,7 +104,12 @@ class Engine {
     template <typename Body> auto transact(Body &&body,
                                            alloc::Purpose purpose = alloc::Purpose::ordinary,
                                            alloc::Reservation *reservation = nullptr) {
-        return alloc::transact(*allocator, purpose, std::forward<Body>(body), reservation);
+        return with_all_space(
+            [&] { return alloc::transact(*allocator, purpose, body, reservation); });
+    }
+    // Sets data blocks aside. ERRORS: no_space.
+    Result<alloc::Reservation> reserve(BlockCount blocks) {
+        return with_all_space([&] { return allocator->reserve(blocks); });
     }
 
     // ---- inodes ----
@@ -133,9 +138,11 @@ class Engine {
     // ---- unfinished work (background.cc) ----
     StepLimit step_limit() const;
     void post_work(); // there is something for background_step()
-    // Frees inodes without name and users, small ones now, large ones by background_step().
-    // REQUIRES: no inode lock held.
+    // Frees inodes without name and users once there are enough of them for a transaction, or one
+    // has many blocks; what is more than a transaction's worth is left to background_step().
     void reap();
+    // The same whatever there is. True if there was something.
+    bool reap_all();
     // One transaction's worth of unfinished work. True if there is more that could be done.
     Result<bool> background_step();
 
@@ -188,9 +195,9 @@ class Engine {
                              Handle handle);
 
     // Frees data blocks of the file from `from` on within `limit` and takes them off
-    // attributes.block_count, which the caller stores. True if extents are left.
+    // attributes.block_count, which the caller stores; off `limit`, too. True if extents are left.
     Result<bool> free_blocks_step(Transaction &tx, Attributes &attributes, FileBlock from,
-                                  const StepLimit &limit, Freeing &freeing);
+                                  StepLimit &limit, Freeing &freeing);
 
     // Goes on with the inode's unfinished truncate: one transaction. True if there is more.
     // REQUIRES: begin_change() held, inode locked exclusively.
@@ -210,12 +217,28 @@ class Engine {
     Mutex rename_mutex; // of renames that move a directory; the first lock of all
 
   private:
-    enum class Step { skipped, more, done };
-    class Claim;
-    Result<Step> removal_step(InodeNumber number);
-    Result<Step> truncation_step(InodeNumber number);
-    Result<bool> remove_part(Transaction &tx, Attributes orphan);
-    Result<bool> remove_inode(Transaction &tx, const Attributes &orphan);
+    // Runs the action once more if it finds no space while there are files to be freed.
+    template <typename Action> auto with_all_space(const Action &action) -> decltype(action()) {
+        auto result = action();
+        if (!result && result.code() == Errc::no_space && reap_all()) [[unlikely]]
+            return action();
+        return result;
+    }
+
+    class Claims;
+    // How far one transaction came with inodes that are to be removed.
+    struct Removal {
+        std::size_t done; // so many of them need no more work
+        bool begun;       // the next one is gone in part
+    };
+    Result<Removal> removal_step(std::span<const InodeNumber> numbers);
+    Result<Removal> remove_some(Transaction &tx, std::span<const InodeNumber> numbers,
+                                const Claims &claims, std::vector<InodeNumber> &removed);
+    Result<void> remove_all(std::span<const InodeNumber> numbers);
+    bool is_full(Transaction &tx) const;
+    Result<bool> remove_part(Transaction &tx, Attributes orphan, StepLimit &limit);
+    Result<void> remove_inode(Transaction &tx, const Attributes &orphan);
+    Result<bool> truncation_step(InodeNumber number); // true if there is more
     Result<bool> list_bad_block(device::BadBlock bad) REQUIRES(bad_list_mutex);
     Result<void> reclaim_bad_block(MediaBlock block) REQUIRES(bad_list_mutex);
     // A run on its way out of quarantine, and how much of it goes in this step.

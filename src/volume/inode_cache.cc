@@ -130,14 +130,21 @@ bool InodeCache::in_use(InodeNumber number) const {
     return found != home.inodes.end() && found->second->loaded.load(std::memory_order_acquire);
 }
 
+// So many orphans are worth a transaction, or one with more than so many blocks.
+static constexpr std::size_t many_orphans = 16;
+static constexpr std::uint64_t blocks_of_small_orphan = 64;
+
 void InodeCache::note_orphan(std::unique_ptr<CachedInode> dropped) {
     if (!dropped || !dropped->loaded.load(std::memory_order_acquire) ||
         dropped->attributes.link_count != 0)
         return;
+    const bool large = dropped->attributes.block_count > blocks_of_small_orphan;
     const MutexLock lock(orphans_mutex_);
     dropped->next_orphan = std::move(orphans_);
     orphans_ = std::move(dropped);
     any_orphan_.store(true, std::memory_order_release);
+    if (++orphan_count_ >= many_orphans || large)
+        orphans_due_.store(true, std::memory_order_release);
 }
 
 std::unique_ptr<CachedInode> InodeCache::take_orphans() {
@@ -145,6 +152,8 @@ std::unique_ptr<CachedInode> InodeCache::take_orphans() {
         return {};
     const MutexLock lock(orphans_mutex_);
     any_orphan_.store(false, std::memory_order_release);
+    orphans_due_.store(false, std::memory_order_release);
+    orphan_count_ = 0;
     return std::move(orphans_);
 }
 

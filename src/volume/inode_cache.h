@@ -121,6 +121,8 @@ class InodeCache {
     // Takes the inodes without a name that came out of use since the last call, as a chain by
     // next_orphan.
     std::unique_ptr<CachedInode> take_orphans();
+    // Whether it is time to: there are many of them, or one has many blocks.
+    bool orphans_due() const { return orphans_due_.load(std::memory_order_acquire); }
 
   private:
     friend class InodeRef;
@@ -143,7 +145,9 @@ class InodeCache {
     mutable std::array<Shard, shard_count> shards_;
     Mutex orphans_mutex_;
     std::unique_ptr<CachedInode> orphans_ GUARDED_BY(orphans_mutex_);
+    std::size_t orphan_count_ GUARDED_BY(orphans_mutex_) = 0;
     std::atomic<bool> any_orphan_{false};
+    std::atomic<bool> orphans_due_{false};
 };
 
 // Exclusive locks on several inodes, taken in ascending order of their numbers; null pointers

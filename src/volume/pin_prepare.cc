@@ -248,7 +248,7 @@ Result<alloc::Reservation> reserve_for(Engine &engine, CachedInode &inode, Block
     DAXPIN_TRY_ASSIGN(const bool fits, fits_mapping(engine, inode, range, align));
     // What moves needs its new place before the old one comes back.
     const BlockCount in_transit{unit > 1 && !fits && !extents.empty() ? unit : 0};
-    return engine.allocator->reserve(fits ? BlockCount{} : missing + in_transit);
+    return engine.reserve(fits ? BlockCount{} : missing + in_transit);
 }
 
 } // namespace daxpin::volume

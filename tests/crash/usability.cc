@@ -100,10 +100,12 @@ std::string remove(volume::Volume &volume, const std::string &path, const Dump &
     return text_of(removed, "deleting \"" + path + "\" after recovery");
 }
 
-// Blocks that one new file can get; nothing is left of it.
+// Blocks that one new file can get, its metadata included: its number decides where in the tree it
+// comes in, and so how many nodes it takes. Nothing is left of it.
 Result<std::uint64_t> room_on(volume::Volume &volume) {
     const InodeNumber root{format::root_inode};
     const std::string name = "~room";
+    DAXPIN_TRY_ASSIGN(const auto before, volume.statistics());
     const auto made =
         volume.create(caller(), root, name, {.mode = 0100600, .rdev = 0}, {.write = true});
     if (is_no_space(made))
@@ -122,12 +124,13 @@ Result<std::uint64_t> room_on(volume::Volume &volume) {
             blocks += step;
         }
     }
+    DAXPIN_TRY_ASSIGN(const auto full, volume.statistics());
     volume.release(number, made->open.handle);
     DAXPIN_TRY(volume.unlink(caller(), root, name));
     volume.forget(number, 1);
     if (auto text = finish(volume); !text.empty())
         return Error{Errc::io, text};
-    return blocks;
+    return before.free_blocks - full.free_blocks;
 }
 
 } // namespace

@@ -88,6 +88,94 @@ TEST_CASE("removal: every block comes back, of small files and large ones", "[vo
     CHECK(fsck_findings(fixture) == "");
 }
 
+TEST_CASE("removal: small files wait until there are enough for a transaction", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    constexpr unsigned enough = 16;
+    const auto add_orphan = [&](int blocks) {
+        const auto file = open_new(volume, "file");
+        write_scattered(volume, file, blocks);
+        volume.release(file.attributes.number, file.open.handle);
+        unlink(volume, root_dir, "file");
+        volume.forget(file.attributes.number, 1);
+        CHECK(fails(volume.attributes(file.attributes.number), Errc::stale));
+    };
+    for (unsigned i = 1; i < enough; ++i) {
+        add_orphan(1);
+        CHECK(contents_of(fixture).unfinished == i);
+    }
+    SECTION("until the last one of them") {
+        add_orphan(1);
+    }
+    SECTION("or until there is a large one") {
+        add_orphan(65);
+        finish_background(volume);
+    }
+    SECTION("or until there is time") {
+        CHECK(must(volume.background_step()) == false);
+    }
+    SECTION("or until somebody asks for the space that there is") {
+        must(volume.statistics());
+    }
+    SECTION("or until the volume takes no changes") {
+        must(volume.set_read_only(true));
+    }
+    SECTION("or until it is unmounted") {
+        fixture.unmount();
+    }
+    CHECK(contents_of(fixture).unfinished == 0);
+    CHECK(fsck_findings(fixture) == "");
+}
+
+TEST_CASE("removal: a kill before it leaves the files to the next mount", "[volume]") {
+    VolumeFixture fixture;
+    const auto before = free_blocks(fixture.volume());
+    for (const auto *name : {"one", "another"}) {
+        const auto file = open_new(fixture.volume(), name);
+        write_scattered(fixture.volume(), file, 3);
+        fixture->release(file.attributes.number, file.open.handle);
+        unlink(fixture.volume(), root_dir, name);
+        fixture->forget(file.attributes.number, 1);
+    }
+    must(fixture.kill_and_mount());
+    CHECK(contents_of(fixture).unfinished == 2);
+    finish_background(fixture.volume());
+    CHECK(contents_of(fixture).unfinished == 0);
+    CHECK(free_blocks(fixture.volume()) == before);
+}
+
+TEST_CASE("space: what unlinked files hold is there for the next one", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const std::vector<std::byte> large(50 * block_size, std::byte{1});
+    const auto fill = [&](const volume::Volume::Created &file) {
+        for (std::uint64_t at = 0;; at += large.size()) {
+            const auto written = volume.write(file.attributes.number, file.open.handle, at, large);
+            if (!written || *written < large.size())
+                break;
+        }
+    };
+    const auto victim = open_new(volume, "victim");
+    must(volume.write(victim.attributes.number, victim.open.handle, 0, large));
+    const auto hog = open_new(volume, "hog");
+    fill(hog);
+    const auto file = open_new(volume, "file");
+    volume.release(victim.attributes.number, victim.open.handle);
+    unlink(volume, root_dir, "victim");
+    volume.forget(victim.attributes.number, 1);
+    CHECK(contents_of(fixture).unfinished == 1);
+    SECTION("to be written") {
+        const std::span some(large.data(), 45 * block_size);
+        CHECK(must(volume.write(file.attributes.number, file.open.handle, 0, some)) == some.size());
+    }
+    SECTION("to be set aside") {
+        must(volume.fallocate(file.attributes.number, file.open.handle,
+                              volume::FallocateMode::allocate, 0, 45 * block_size));
+    }
+    CHECK(contents_of(fixture).unfinished == 0);
+    CHECK(fsck_findings(fixture) == "");
+}
+
 TEST_CASE("removal: what the last mount left undone is done after the next", "[volume]") {
     VolumeFixture fixture;
     const auto before = free_blocks(fixture.volume());
