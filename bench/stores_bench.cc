@@ -2,13 +2,16 @@
 //
 // The device layer: what it costs to make some bytes durable, past the CPU's cache (nontemporal)
 // or through it and written back (cached); and where nothing need be written back (domain byte:
-// eADR). Into a window that stays in the cache, and into one that does not fit it.
+// eADR). Into a window that stays in the cache, and into one that does not fit it. And what the
+// first store to a block costs whoever maps the memory anew: page faults.
 //
 //   build/bench/stores-bench --benchmark_filter=cold
 #include "medium.h"
 
 #include <benchmark/benchmark.h>
+#include <cerrno>
 #include <optional>
+#include <sys/mman.h>
 
 namespace {
 
@@ -64,6 +67,24 @@ void store(benchmark::State &state, const Way &way, bool cold) {
     state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * size));
 }
 
+// The memory is there already, and mapped by somebody else.
+void first_touch(benchmark::State &state) {
+    const UniqueFd fd = must(device_of(Domain::cache_line).open_again(true));
+    for (auto _ : state) {
+        void *const map =
+            mmap(nullptr, cold_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+        if (map == MAP_FAILED)
+            bench::fail({from_errno(errno), "the medium cannot be mapped"});
+        for (std::uint64_t at = 0; at < cold_bytes; at += block_size)
+            *(static_cast<volatile char *>(map) + at) = 1;
+        state.PauseTiming();
+        munmap(map, cold_bytes);
+        state.ResumeTiming();
+    }
+    state.SetItemsProcessed(
+        static_cast<std::int64_t>(state.iterations() * (cold_bytes / block_size)));
+}
+
 void register_all() {
     for (const Way &way : ways)
         for (const bool cold : {false, true}) {
@@ -73,6 +94,7 @@ void register_all() {
                 ->RangeMultiplier(2)
                 ->Range(size_min, size_max);
         }
+    benchmark::RegisterBenchmark("stores/first_touch", first_touch);
 }
 
 } // namespace
