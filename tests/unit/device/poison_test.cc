@@ -33,7 +33,19 @@ TEST_CASE("poison: every access to a bad page is an error and the process lives"
     const auto domain = GENERATE(Domain::byte, Domain::cache_line, Domain::page, Domain::none);
     const auto device = poisoned_device(directory, domain);
     std::vector<std::byte> data(1000, std::byte{7});
+    volatile std::size_t seen = 0;
+    volatile std::byte last{};
+    const auto look_at_each = [&](const std::byte *bytes) {
+        for (std::size_t i = 0; i < 1000; ++i) {
+            last = bytes[i];
+            seen = i + 1;
+        }
+    };
     for (int round = 0; round < 3; ++round) {
+        CHECK(device->look(bad - 500, 1000, look_at_each).code() == Errc::io);
+        CHECK(seen == 500); // it ends there
+        CHECK(device->look(bad + block_size, 1000, look_at_each).has_value());
+        CHECK(seen == 1000);
         CHECK(device->read(bad, data).code() == Errc::io);
         CHECK(device->read(bad - 100, data).code() == Errc::io);
         CHECK(device->store8(bad + 8, 1).code() == Errc::io);
@@ -134,7 +146,14 @@ TEST_CASE("poison: a table finds out which blocks of a range failed", "[poison]"
     CHECK(known.take_reports().size() == 2);
     CHECK(known.version() == 2);
     CHECK(table.copy(MediaBlock::at(0, 4), 0, data, StoreKind::nontemporal).code() == Errc::io);
+    volatile std::byte last{};
+    const auto touch_last = [&](const std::byte *bytes) { last = bytes[block_size - 1]; };
+    CHECK(table.look(MediaBlock::at(0, 4), 0, block_size, touch_last).code() == Errc::io);
     CHECK(known.version() == 2); // nothing new
+    known.erase(MediaBlock::at(0, 4));
+    CHECK(table.look(MediaBlock::at(0, 4), 0, block_size, touch_last).code() == Errc::io);
+    CHECK(known.version() == 3);
+    CHECK(table.look(MediaBlock::at(0, 5), 0, block_size, touch_last).has_value());
     CHECK(known.in({MediaBlock::at(0, 0), {4}}).empty());
     CHECK(known.in({MediaBlock::at(0, 4), {2}}).size() == 1);
     REQUIRE(known.in({MediaBlock::at(0, 5), {2}}).size() == 1);
