@@ -184,8 +184,8 @@ class RingWatch {
         const auto cell = must(journal::read_tail_cells(devices_, geometry_)).ruling;
         end_ = std::max(end_, cell.tail);
         const journal::Ring ring(devices_, geometry_, cell.epoch);
-        std::vector<std::byte> buffer;
-        while (const auto record = must(ring.record_after(end_, buffer)))
+        journal::RingWindow window(ring, cell.tail + geometry_.ring_bytes());
+        while (const auto record = must(ring.record_after(end_, window)))
             end_ = record->end();
         return end_ - cell.tail;
     }

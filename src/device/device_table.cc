@@ -39,6 +39,13 @@ Result<void> DeviceTable::read(MediaBlock block, std::uint64_t offset,
     return done;
 }
 
+void DeviceTable::prefetch(MediaBlock block, std::uint64_t offset, std::uint64_t length) const {
+    constexpr std::uintptr_t line_bytes = 64;
+    const auto begin = reinterpret_cast<std::uintptr_t>(address(block) + offset);
+    for (auto line = begin / line_bytes * line_bytes; line < begin + length; line += line_bytes)
+        __builtin_prefetch(reinterpret_cast<const void *>(line));
+}
+
 Result<void> DeviceTable::copy(MediaBlock block, std::uint64_t offset,
                                std::span<const std::byte> in, StoreKind kind) const {
     DAXPIN_ASSERT(block.device() < count());

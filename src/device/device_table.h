@@ -47,6 +47,9 @@ class DeviceTable {
     const std::byte *address(MediaBlock block) const {
         return devices_[block.device()]->view().data() + block.block() * block_size;
     }
+    // Asks for bytes that will soon be read, and waits for nothing. Harmless if they cannot be
+    // read.
+    void prefetch(MediaBlock block, std::uint64_t offset, std::uint64_t length) const;
 
     // Drains every device for the calling thread.
     Result<void> drain() const;

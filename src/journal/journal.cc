@@ -131,20 +131,20 @@ Result<void> Journal::checkpoint() {
 
 Result<void> Journal::flush_homes(Sequence from, Sequence to) {
     const Ring ring(devices_, geometry_, epoch_);
-    std::vector<std::byte> buffer;
+    RingWindow window(ring, to);
     for (auto position = from; position < to;) {
-        const auto found = ring.record_after(position, buffer);
+        const auto found = ring.record_after(position, window);
         if (!found && found.code() == Errc::io)
             return Error{Errc::corrupt, "the journal cannot be read (media error)"};
         DAXPIN_TRY(found);
         const auto &record = *found;
         if (!record)
             return Error{Errc::corrupt, "a journal record was lost"};
-        DAXPIN_TRY(for_each_outcome(record->bytes, [&](MediaBlock block, std::uint64_t offset,
-                                                       std::span<const std::byte> bytes) {
-            devices_.flush(block, offset, bytes.size());
-            return Result<void>{};
-        }));
+        DAXPIN_TRY(
+            for_each_outcome(record->bytes, [&](const Outcome &outcome, std::size_t, std::size_t) {
+                devices_.flush(outcome.unit, outcome.offset, outcome.bytes.size());
+                return Result<void>{};
+            }));
         position = record->end();
     }
     return devices_.metadata().drain();

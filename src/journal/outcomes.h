@@ -1,63 +1,44 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Outcomes: what the records of a ring make of each unit, for recovery.
+// Outcomes: where in the ring the outcomes of each unit stand, for recovery.
 //
-// Of an outcome only its place is kept; its bytes stay in the ring. What later ones overwrite is
-// dropped time and again, so memory is bounded by the words of the units, not by how often they
-// were written: a full ring has a million outcomes, of a busy unit all but the newest are
-// overwritten. (Outcomes that fill no word are kept; the writer makes none.)
+// Their bytes stay in the ring. Those of one record for one unit stand one after the other and are
+// kept as one stretch: 16 bytes for 24 of the ring at the least, and for more than a hundred
+// mostly.
 #pragma once
 
 #include "journal/journal.h"
 
-#include <algorithm>
 #include <span>
 #include <vector>
 
 namespace daxpin::journal {
 
-struct Outcome {
-    MediaBlock unit;
-    Sequence stands_at;   // position in the ring of its first byte
-    std::uint16_t offset; // within the unit; offset + length <= 4096
-    std::uint16_t length; // > 0
+// Entries of one record, all for the same unit.
+struct Stretch {
+    // Those of our writer take less: a word that changed and one that did not, in turn.
+    static constexpr std::size_t bytes_max = 2 * block_size;
+
+    std::uint64_t block : 48; // of device 0
+    std::uint64_t bytes : 16; // at most bytes_max
+    Sequence stands_at;
+
+    MediaBlock unit() const { return MediaBlock::at(0, block); }
 };
+static_assert(sizeof(Stretch) == 16);
 
 class Outcomes {
   public:
-    // REQUIRES: outcomes come in the order of their records.
-    void add(const Outcome &outcome) {
-        if (all_.size() >= compact_at_)
-            compact();
-        all_.push_back(outcome);
-    }
+    // An entry that takes `bytes` bytes from `stands_at` on. REQUIRES: they come in the order in
+    // which they stand; the unit is on device 0; bytes <= Stretch::bytes_max.
+    void add(MediaBlock unit, Sequence stands_at, std::size_t bytes);
 
-    // After the last add(), before for_each_unit().
-    void finish();
-
-    // Calls visit(std::span<const Outcome>) for each unit, in ascending order: its outcomes, oldest
-    // first, without what is overwritten whole; at least one.
-    template <typename Visit> Result<void> for_each_unit(Visit visit) const {
-        for (auto begin = all_.begin(); begin != all_.end();) {
-            const auto end = std::find_if(
-                begin, all_.end(), [&](const Outcome &at) { return at.unit != begin->unit; });
-            DAXPIN_TRY(visit(std::span(begin, end)));
-            begin = end;
-        }
-        return {};
-    }
-
-    std::size_t size() const { return all_.size(); }
+    // After the last add(): by unit in ascending order, those of one unit oldest first.
+    void sort_by_unit();
+    std::span<const Stretch> all() const { return all_; }
 
   private:
-    void compact(); // sorts, drops
-    void sort_by_unit();
-    void drop_overwritten();
-
-    static constexpr std::size_t compact_at_least = 1 << 17; // 3 MiB
-    std::vector<Outcome> all_;
-    std::vector<Outcome> sorted_; // where sort_by_unit() puts them
-    std::size_t compact_at_ = compact_at_least;
+    std::vector<Stretch> all_;
 };
 
 } // namespace daxpin::journal

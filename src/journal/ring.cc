@@ -37,21 +37,13 @@ std::optional<RecordHeader> Ring::header_in(std::span<const std::byte> bytes,
     return header;
 }
 
-Result<std::optional<RecordHeader>> Ring::header_at(Sequence position) const {
-    std::array<std::byte, sizeof(RecordHeader)> bytes;
-    DAXPIN_TRY(devices_.read(block_of(position), seat(position) % block_size, bytes));
-    return header_in(bytes, position);
-}
-
 Result<std::optional<Ring::Record>> Ring::record_at(Sequence position, Sequence previous_end,
-                                                    std::vector<std::byte> &buffer) const {
-    DAXPIN_TRY_ASSIGN(const auto header, header_at(position));
+                                                    RingWindow &window) const {
+    DAXPIN_TRY_ASSIGN(const auto begin, window.bytes(position, sizeof(RecordHeader)));
+    const auto header = header_in(begin, position);
     if (!header || header->previous_end != previous_end)
         return std::optional<Record>{};
-    if (buffer.size() < header->length)
-        buffer.resize(header->length);
-    const auto bytes = std::span(buffer).first(header->length);
-    DAXPIN_TRY(devices_.read(block_of(position), seat(position) % block_size, bytes));
+    DAXPIN_TRY_ASSIGN(const auto bytes, window.bytes(position, header->length));
     if (crc32c(bytes.subspan(sizeof *header)) != header->payload_crc)
         return std::optional<Record>{};
     if (header->type != format::record_outcome)
@@ -61,13 +53,12 @@ Result<std::optional<Ring::Record>> Ring::record_at(Sequence position, Sequence 
     return std::optional(Record{position, bytes});
 }
 
-Result<std::optional<Ring::Record>> Ring::record_after(Sequence end,
-                                                       std::vector<std::byte> &buffer) const {
-    DAXPIN_TRY_ASSIGN(const auto record, record_at(end, end, buffer));
+Result<std::optional<Ring::Record>> Ring::record_after(Sequence end, RingWindow &window) const {
+    DAXPIN_TRY_ASSIGN(const auto record, record_at(end, end, window));
     if (record || seat(end) == 0)
         return record;
     // The writer may have skipped the ring's last bytes.
-    return record_at(next_lap(end), end, buffer);
+    return record_at(next_lap(end), end, window);
 }
 
 Result<bool> Ring::any_header_beyond(Sequence stop, Sequence to) const {
@@ -105,25 +96,31 @@ void seal_record(std::span<std::byte> record, std::uint32_t entry_count, Sequenc
     std::memcpy(record.data(), &header, sizeof header);
 }
 
-Result<void> for_each_outcome(std::span<const std::byte> record, const OutcomeVisitor &visit) {
-    RecordHeader header;
-    std::memcpy(&header, record.data(), sizeof header);
-    if (header.entry_count == 0)
-        return Error{Errc::corrupt, "a journal record is empty"};
-    auto rest = record.subspan(sizeof header);
-    for (std::uint32_t i = 0; i < header.entry_count; ++i) {
-        RecordEntry entry;
-        if (rest.size() < sizeof entry)
-            return Error{Errc::corrupt, "a journal record is shorter than its entries"};
-        std::memcpy(&entry, rest.data(), sizeof entry);
-        rest = rest.subspan(sizeof entry);
-        const std::size_t padded = (std::size_t{entry.length} + 7) / 8 * 8;
-        if (entry.length == 0 || entry.offset + entry.length > block_size || padded > rest.size())
-            return Error{Errc::corrupt, "a journal record has an impossible entry"};
-        DAXPIN_TRY(visit(MediaBlock{entry.block}, entry.offset, rest.first(entry.length)));
-        rest = rest.subspan(padded);
+Result<std::span<const std::byte>> RingWindow::bytes(Sequence position, std::size_t length) {
+    if (position < begin_ || position + length > begin_ + bytes_.size())
+        DAXPIN_TRY(move_to(position, length));
+    return std::span<const std::byte>(bytes_).subspan(position - begin_, length);
+}
+
+Result<void> RingWindow::move_to(Sequence position, std::size_t length) {
+    constexpr std::uint64_t piece = 256 << 10; // the cache next to a processor holds it
+    const Sequence stop = std::min(end_, ring_.next_lap(position));
+    begin_ = position;
+    if (position >= one_by_one_until_ && position + length < stop) {
+        bytes_.resize(std::max<std::size_t>(length, std::min(piece, stop - position)));
+        if (ring_.read(position, bytes_))
+            return {};
+        one_by_one_until_ = position + bytes_.size();
     }
-    return {};
+    bytes_.resize(length);
+    auto done = ring_.read(position, bytes_);
+    if (!done)
+        bytes_.clear();
+    return done;
+}
+
+Error impossible_entry() {
+    return {Errc::corrupt, "a journal record has an impossible entry"};
 }
 
 } // namespace daxpin::journal

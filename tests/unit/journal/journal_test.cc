@@ -195,6 +195,28 @@ TEST_CASE("journal: a record that makes no sense is refused and nothing is writt
     CHECK((ring.image() == before)); // not printed
 }
 
+TEST_CASE("journal: an entry that runs over its unit or its record is refused", "[journal]") {
+    RingFixture ring;
+    const auto end = ring.journal().head();
+    const auto epoch =
+        journal::read_tail_cells(ring.devices(), RingFixture::geometry)->ruling.epoch;
+    std::vector<std::byte> record(128);
+    format::RecordEntry entry{};
+    entry.block = RingFixture::unit(0).value;
+    const auto [offset, length] =
+        GENERATE(table<unsigned, unsigned>({{4092, 8}, {4096, 8}, {8, 0}, {8, 49}}));
+    entry.offset = static_cast<std::uint16_t>(offset);
+    entry.length = static_cast<std::uint16_t>(length);
+    std::memcpy(&record[sizeof(format::RecordHeader)], &entry, sizeof entry);
+    journal::seal_record(record, 1, end, end, epoch);
+    std::ranges::copy(record, &ring.ring_byte(end));
+    const auto before = ring.image();
+    const auto opened = ring.open();
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error().text.find("impossible entry") != std::string::npos);
+    CHECK((ring.image() == before)); // not printed
+}
+
 TEST_CASE("journal: a record lost just before the wrap is damage too", "[journal]") {
     RingFixture ring(131072 - 192);
     const auto last_of_lap = ring.change(0, 1).value();

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Replay: what the records of a ring make of the units that they name; verified, then written.
+//
+// The lines that records touch are kept in memory as they will be, so what was verified is what is
+// written, and the ring is read no second time.
+#pragma once
+
+#include "journal/outcomes.h"
+#include "journal/ring.h"
+
+#include <array>
+
+namespace daxpin::journal {
+
+// Says what to do about a ring that is damaged in the way that `what` tells.
+Error damaged(const std::string &what);
+
+class Replay {
+  public:
+    // Lays the outcomes over their homes in memory and verifies every unit: damage is found before
+    // anything is written. A newest record that does not verify any more may have gone home
+    // already, and replaying those before it would put homes back that it had changed. REQUIRES:
+    // outcomes.sort_by_unit(). ERRORS: corrupt; io.
+    static Result<Replay> prepare(const Outcomes &outcomes, const Ring &ring,
+                                  const device::DeviceTable &devices);
+
+    // Home, durably. Units need no order among them: until the tail moves all of it can be
+    // repeated. They do not count as verified: what the medium made of them shows at their first
+    // use. ERRORS: io.
+    Result<void> write(const device::DeviceTable &devices) const;
+
+  private:
+    using Line = std::array<std::byte, 64>;
+    struct Touched {
+        MediaBlock unit;
+        std::uint64_t lines; // a bit for each of its 64
+    };
+    class Builder;
+
+    std::vector<Touched> units_;
+    std::vector<Line> lines_; // of all of them, in order
+};
+
+} // namespace daxpin::journal
