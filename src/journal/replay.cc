@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <future>
+#include <thread>
 #include <utility>
 
 namespace daxpin::journal {
@@ -24,6 +26,40 @@ Iterator end_of_unit(Iterator begin, Iterator end) {
     return std::find_if(begin, end, [&](const Stretch &at) { return at.block != begin->block; });
 }
 
+// The parts that threads take: of about the same size, each unit in one of them.
+std::vector<std::span<const Stretch>> shares(std::span<const Stretch> all) {
+    constexpr std::size_t threads_max = 4;       // more would wait for memory
+    constexpr std::size_t worth_a_thread = 8192; // stretches: more than a thread costs
+    const std::size_t threads = std::clamp<std::size_t>(
+        std::min<std::size_t>(all.size() / worth_a_thread, std::thread::hardware_concurrency()), 1,
+        threads_max);
+    std::vector<std::span<const Stretch>> result;
+    auto begin = all.begin();
+    for (std::size_t i = 1; i <= threads; ++i) {
+        auto end =
+            std::max(begin, all.begin() + static_cast<std::ptrdiff_t>(all.size() * i / threads));
+        if (begin != end)
+            end = end_of_unit(end - 1, all.end());
+        result.emplace_back(begin, end);
+        begin = end;
+    }
+    return result;
+}
+
+// Calls work(i) for each i < count, each but the first on a thread of its own if there can be one;
+// returns when all have ended. The error is that of the lowest i, whoever was first.
+template <typename Work> Result<void> for_each_part(std::size_t count, Work work) {
+    std::vector<std::future<Result<void>>> others;
+    for (std::size_t i = 1; i < count; ++i)
+        others.push_back(
+            std::async(std::launch::async | std::launch::deferred, [&work, i] { return work(i); }));
+    auto result = work(0);
+    for (auto &other : others)
+        if (auto done = other.get(); result && !done)
+            result = std::move(done);
+    return result;
+}
+
 } // namespace
 
 // Not to be read either: which homes are newer than the damage nobody can tell, and a mixture would
@@ -34,16 +70,17 @@ Error damaged(const std::string &what) {
                                "run fsck.daxpinfs -n to see what is wrong, -y to repair it"};
 }
 
+// Builds the units of one part.
 class Replay::Builder {
   public:
-    Builder(const Ring &ring, const device::DeviceTable &devices, Replay &replay)
-        : ring_(ring), devices_(devices), replay_(replay) {}
+    Builder(const Ring &ring, const device::DeviceTable &devices, Part &part)
+        : ring_(ring), devices_(devices), part_(part) {}
 
-    Result<void> build(std::span<const Stretch> all) {
-        auto expected = all.begin();
-        for (auto begin = all.begin(); begin != all.end();) {
-            const auto end = end_of_unit(begin, all.end());
-            for (; expected != all.end() && expected - end < ahead; ++expected)
+    Result<void> build(std::span<const Stretch> share) {
+        auto expected = share.begin();
+        for (auto begin = share.begin(); begin != share.end();) {
+            const auto end = end_of_unit(begin, share.end());
+            for (; expected != share.end() && expected - end < ahead; ++expected)
                 expect(*expected);
             DAXPIN_TRY(build_unit({begin, end}));
             begin = end;
@@ -92,16 +129,16 @@ class Replay::Builder {
     }
 
     void keep(MediaBlock unit) {
-        replay_.units_.push_back({unit, lines_});
+        part_.units.push_back({unit, lines_});
         for (auto rest = lines_; rest != 0; rest &= rest - 1) {
-            Line &line = replay_.lines_.emplace_back();
+            Line &line = part_.lines.emplace_back();
             std::memcpy(line.data(), &bytes_[std::countr_zero(rest) * line_bytes], line_bytes);
         }
     }
 
     const Ring &ring_;
     const device::DeviceTable &devices_;
-    Replay &replay_;
+    Part &part_;
     MediaBlock expected_;
     UnitBytes bytes_;         // of the unit that is built
     std::uint64_t lines_ = 0; // of it, touched
@@ -110,14 +147,18 @@ class Replay::Builder {
 
 Result<Replay> Replay::prepare(const Outcomes &outcomes, const Ring &ring,
                                const device::DeviceTable &devices) {
+    const auto shared_out = shares(outcomes.all());
     Replay replay;
-    DAXPIN_TRY(Builder(ring, devices, replay).build(outcomes.all()));
+    replay.parts_.resize(shared_out.size());
+    DAXPIN_TRY(for_each_part(shared_out.size(), [&](std::size_t i) {
+        return Builder(ring, devices, replay.parts_[i]).build(shared_out[i]);
+    }));
     return replay;
 }
 
-Result<void> Replay::write(const device::DeviceTable &devices) const {
-    auto line = lines_.begin();
-    for (const auto &[unit, lines] : units_)
+Result<void> Replay::write(const Part &part, const device::DeviceTable &devices) {
+    auto line = part.lines.begin();
+    for (const auto &[unit, lines] : part.units)
         for (auto rest = lines; rest != 0;) { // each run of lines
             const auto first = static_cast<unsigned>(std::countr_zero(rest));
             const auto count = static_cast<unsigned>(std::countr_one(rest >> first));
@@ -128,6 +169,10 @@ Result<void> Replay::write(const device::DeviceTable &devices) const {
             rest &= ~bits(first, first + count - 1);
         }
     return devices.metadata().drain();
+}
+
+Result<void> Replay::write(const device::DeviceTable &devices) const {
+    return for_each_part(parts_.size(), [&](std::size_t i) { return write(parts_[i], devices); });
 }
 
 } // namespace daxpin::journal

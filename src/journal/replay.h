@@ -3,7 +3,8 @@
 // Replay: what the records of a ring make of the units that they name; verified, then written.
 //
 // The lines that records touch are kept in memory as they will be, so what was verified is what is
-// written, and the ring is read no second time.
+// written, and the ring is read no second time. Units do not depend on each other: those of a full
+// ring are shared out among a few threads, which have ended when a call returns.
 #pragma once
 
 #include "journal/outcomes.h"
@@ -21,7 +22,7 @@ class Replay {
     // Lays the outcomes over their homes in memory and verifies every unit: damage is found before
     // anything is written. A newest record that does not verify any more may have gone home
     // already, and replaying those before it would put homes back that it had changed. REQUIRES:
-    // outcomes.sort_by_unit(). ERRORS: corrupt; io.
+    // outcomes.sort_by_unit(). ERRORS: corrupt, the same whatever thread is first; io.
     static Result<Replay> prepare(const Outcomes &outcomes, const Ring &ring,
                                   const device::DeviceTable &devices);
 
@@ -36,10 +37,15 @@ class Replay {
         MediaBlock unit;
         std::uint64_t lines; // a bit for each of its 64
     };
+    struct Part {
+        std::vector<Touched> units;
+        std::vector<Line> lines; // of all of them, in order
+    };
     class Builder;
 
-    std::vector<Touched> units_;
-    std::vector<Line> lines_; // of all of them, in order
+    static Result<void> write(const Part &part, const device::DeviceTable &devices);
+
+    std::vector<Part> parts_;
 };
 
 } // namespace daxpin::journal

@@ -131,7 +131,7 @@ class ForgedRing {
     Sequence end_;
 };
 
-constexpr std::size_t many = 30'000; // stretches
+constexpr std::size_t many = 30'000; // stretches: enough for several threads
 
 // Sees whether something is on its way to the medium when the tail moves.
 class TailWatch : public test::EventSink {
@@ -221,6 +221,27 @@ TEST_CASE("replay: a full ring is replayed as a short one, and durably", "[journ
     CHECK(ring.is_replayed());
     CHECK(watch.tail_moves() > 0);
     CHECK(watch.pending_at_tail() == 0);
+}
+
+TEST_CASE("replay: of damaged units the first is named, whoever finds one, and none is written",
+          "[journal]") {
+    ForgedRing ring(1000);
+    ring.fill(many);
+    const std::uint64_t first = GENERATE(0, 499, 998);
+    // The last one has little to read before it, in its thread.
+    for (const auto unit : {first, std::uint64_t{999}})
+        for (auto &byte : ring.home(unit))
+            byte ^= std::byte{1};
+    const auto before = ring.image();
+    for (unsigned i = 0; i < 10; ++i) {
+        const auto opened = ring.open();
+        REQUIRE_FALSE(opened.has_value());
+        CHECK(opened.code() == Errc::corrupt);
+        const auto named =
+            "metadata block " + std::to_string(ForgedRing::block_of(first).block()) + " ";
+        CHECK(opened.error().text.find(named) != std::string::npos);
+    }
+    CHECK((ring.image() == before)); // not printed
 }
 
 TEST_CASE("replay: the record that cannot be read is told, also where records are many",
