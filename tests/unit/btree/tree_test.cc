@@ -3,6 +3,8 @@
 #include "support/catch.h"
 #include "support/engine_fixture.h"
 
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <thread>
 #include <vector>

@@ -10,6 +10,9 @@
 #include "support/test_env.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <thread>
 
 using namespace daxpin;
 using journal::Journal;
@@ -438,6 +441,30 @@ TEST_CASE("journal: a unit held by another transaction asks for a retry", "[jour
     first.abort();
     second.await_retry();
     CHECK(second.edit(RingFixture::unit(0)).has_value());
+}
+
+TEST_CASE("journal: of transactions that start again one runs at a time", "[journal]") {
+    RingFixture ring;
+    const auto want = [&](Transaction &tx, unsigned unit) {
+        return tx.edit(RingFixture::unit(unit)).code() == Errc::retry;
+    };
+    Transaction holder(ring.journal()), one(ring.journal()), another(ring.journal());
+    REQUIRE(holder.edit(RingFixture::unit(0)));
+    REQUIRE(want(one, 0));
+    REQUIRE(want(another, 0));
+    holder.abort();
+    one.await_retry();
+    std::atomic<bool> runs{false};
+    std::thread thread([&] {
+        another.await_retry();
+        runs = true;
+        another.abort();
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    CHECK_FALSE(runs);
+    one.abort();
+    thread.join();
+    CHECK(runs);
 }
 
 TEST_CASE("journal: a block that is in use is no new unit", "[journal]") {
