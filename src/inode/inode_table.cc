@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "inode/inode_table.h"
 
-#include "base/assert.h"
-
 #include <algorithm>
 #include <bit>
 #include <sys/stat.h>
@@ -46,7 +44,7 @@ bool possible_directory(const Attributes &attributes) {
            (attributes.link_count <= 2 || attributes.link_count - 2 <= attributes.size);
 }
 
-// What no sequence of operations can produce: asserted before a store, damage after a load.
+// What no sequence of operations can produce on a volume that is whole.
 bool possible(const Attributes &attributes) {
     if (!possible_mode(attributes.mode) || (attributes.flags & ~known_flags) != 0)
         return false;
@@ -177,7 +175,10 @@ Result<Attributes> InodeTable::load(Transaction *tx, InodeNumber number) const {
 }
 
 Result<void> InodeTable::store(Transaction &tx, const Attributes &attributes) {
-    DAXPIN_ASSERT(possible(attributes));
+    if (!possible(attributes)) // it comes of attributes that were, but do not agree with the names
+        return Error{Errc::corrupt, "the counts of inode " +
+                                        std::to_string(attributes.number.value) +
+                                        " do not agree with what it holds: run fsck.daxpinfs"};
     const InodeItem item = encode(attributes);
     return tree_.replace(tx, key_of(attributes.number), btree::bytes_of(item));
 }

@@ -92,18 +92,35 @@ Result<void> add_entry(Engine &engine, Transaction &tx, AttributeEdits &edits,
     return {};
 }
 
+// The exclusive lock of an inode that is being made. It has no place in the order of inode locks:
+// nobody else can know the inode, so nobody holds this lock and waits for another one.
+class SCOPED_CAPABILITY LockOfNew {
+  public:
+    explicit LockOfNew(SharedMutex &mutex) ACQUIRE(mutex) NO_THREAD_SAFETY_ANALYSIS
+        : mutex_(mutex) {
+        for (unsigned round = 0; !mutex_.try_lock(); ++round)
+            spin_wait(round);
+    }
+    ~LockOfNew() RELEASE() { mutex_.unlock(); }
+    LockOfNew(const LockOfNew &) = delete;
+    LockOfNew &operator=(const LockOfNew &) = delete;
+
+  private:
+    SharedMutex &mutex_;
+};
+
 // An open file of an inode that is being made; closed again unless keep() is called.
 class Opening {
   public:
     Opening(Engine &engine, const InodeRef &inode, const OpenRequest &request) : inode_(inode) {
-        const ExclusiveLock lock(inode->mutex);
+        const LockOfNew lock(inode->mutex);
         reply_ = engine.add_handle(inode, request);
     }
     ~Opening() {
         if (reply_.handle == 0)
             return;
         decltype(CachedInode::handles)::node_type closed; // dies after the lock
-        const ExclusiveLock lock(inode_->mutex);
+        const LockOfNew lock(inode_->mutex);
         closed = inode_->handles.extract(reply_.handle);
     }
     Opening(const Opening &) = delete;

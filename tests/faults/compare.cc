@@ -96,6 +96,10 @@ class Comparer {
             }
             counts = counts || (name.directory == number && hit_.contains(target));
         }
+        // An older copy of a leaf has names that were gone.
+        for (const auto &[name, target] : names_after_)
+            if (target == number && hit_.contains(name.directory))
+                allowed.link_count = is.link_count;
         if (counts) {
             allowed.size = is.size;
             allowed.link_count = is.link_count;

@@ -9,8 +9,9 @@
 //   - a name, if neither its directory nor the inode it leads to is hit;
 //   - that an inode that is not hit has a name at all, if only in lost+found;
 //   - that there is nothing which was not there before, but lost+found.
-// Where names may go, counts go with them: link count and parent of what a hit directory names,
-// link count and size of a directory that names what is hit. fsck has checked these.
+// Where names may go, or come back from an older copy, counts go with them: link count and parent
+// of what a hit directory names, link count and size of a directory that names what is hit. fsck
+// has checked these.
 #pragma once
 
 #include "crash/dump.h"

@@ -4,6 +4,8 @@
 #include "crash/executor.h"
 #include "faults/walk.h"
 
+#include <algorithm>
+
 namespace daxpin::faults {
 
 namespace {
@@ -55,7 +57,13 @@ class User {
 
     void remove(const std::string &path) {
         const std::uint64_t number = dump_.names.at(path);
-        DumpFile &file = dump_.files.at(number);
+        const auto known = dump_.files.find(number);
+        if (known == dump_.files.end()) {
+            run(crash::unlink(path));
+            dump_.names.erase(path);
+            return note(path, Error{Errc::corrupt, "its inode went with another name"});
+        }
+        DumpFile &file = known->second;
         if (file.pinned_bytes > 0 && run(crash::unpin(path, 0, 0))) {
             file.pinned_bytes = 0;
             file.pinned_whole = false;
@@ -66,6 +74,7 @@ class User {
             return;
         const std::uint64_t parent = parent_of(path);
         dump_.names.erase(path);
+        forget_below(path);
         if (directory || file.attributes.link_count == 1)
             dump_.files.erase(number);
         else
@@ -95,6 +104,20 @@ class User {
     std::uint64_t parent_of(const std::string &path) const {
         const std::size_t slash = path.rfind('/');
         return dump_.names.at(slash == std::string::npos ? "" : path.substr(0, slash));
+    }
+
+    // Names that went along with their directory, which was not empty.
+    void forget_below(const std::string &directory) {
+        const std::string prefix = directory + "/";
+        auto at = dump_.names.lower_bound(prefix);
+        while (at != dump_.names.end() && at->first.starts_with(prefix)) {
+            note(at->first, Error{Errc::corrupt, "went along with its directory"});
+            const std::uint64_t number = at->second;
+            at = dump_.names.erase(at);
+            const auto leads_there = [&](const auto &name) { return name.second == number; };
+            if (std::ranges::none_of(dump_.names, leads_there))
+                dump_.files.erase(number);
+        }
     }
 
     bool may_be(Errc code) const {

@@ -87,6 +87,23 @@ TEST_CASE("inode table: a transaction sees its own store, others see it after co
     REQUIRE(table->load(nullptr, {20}).code() == Errc::stale);
 }
 
+TEST_CASE("inode table: counts that went below zero are damage", "[inode]") {
+    EngineFixture engine;
+    auto attributes = example();
+    attributes.mode = S_IFDIR | 0755;
+    attributes.parent = directory;
+    attributes.link_count = 2;
+    attributes.size = 0;
+    REQUIRE(store(engine, attributes));
+    --attributes.size;
+    REQUIRE(store(engine, attributes).code() == Errc::corrupt);
+    attributes.size = 0;
+    attributes.link_count = 1;
+    --attributes.link_count;
+    --attributes.link_count;
+    REQUIRE(store(engine, attributes).code() == Errc::corrupt);
+}
+
 TEST_CASE("inode table: a number that nobody has is stale", "[inode]") {
     EngineFixture engine;
     const auto table = open_table_of(engine);
