@@ -2,9 +2,9 @@
 //
 // Replay: what the records of a ring make of the units that they name; verified, then written.
 //
-// The lines that records touch are kept in memory as they will be, so what was verified is what is
-// written, and the ring is read no second time. Units do not depend on each other: those of a full
-// ring are shared out among a few threads, which have ended when a call returns.
+// The lines that records touch are kept in memory as they will be: what was verified is what is
+// written, with no further look at ring or homes. Units do not depend on each other: those of a
+// full ring are shared out among a few threads, which have ended when a call returns.
 #pragma once
 
 #include "journal/outcomes.h"

@@ -61,8 +61,8 @@ class Differences {
         close_range();
     }
 
-    // Whole words, near ones merged. The first range holds the checksum, which changes if anything
-    // does; as it is, it is that of the bytes before.
+    // Whole words, near ones merged. The first range holds the checksum, which is still the one
+    // that was loaded, but will change if anything does.
     std::span<const Range> ranges() const { return {ranges_.data(), differ_ ? count_ : 0}; }
 
   private:

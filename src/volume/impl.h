@@ -139,9 +139,11 @@ class Engine {
     StepLimit step_limit() const;
     void post_work(); // there is something for background_step()
     // Frees inodes without name and users once there are enough of them for a transaction, or one
-    // has many blocks; what is more than a transaction's worth is left to background_step().
+    // has many blocks; of one that takes several transactions the rest is left to
+    // background_step().
     void reap();
-    // The same whatever there is. True if there was something.
+    // The same whatever there is. True if there was something. Inode locks may be held: nobody has
+    // those that are freed.
     bool reap_all();
     // One transaction's worth of unfinished work. True if there is more that could be done.
     Result<bool> background_step();
