@@ -76,6 +76,7 @@ Result<Descent::Turn> Descent::turn_at(MediaBlock unit, std::optional<unsigned> 
     const auto look = [&](const std::byte *node) { look_around(node, unit, key, turn); };
     if (const std::byte *own = tx_ != nullptr ? tx_->units().find(unit) : nullptr) {
         release(); // ours exclusively: nobody can change it
+        through_own_ = true;
         look(own);
     } else {
         DAXPIN_TRY(hold(unit));
@@ -91,6 +92,8 @@ Result<Descent::Turn> Descent::turn_at(MediaBlock unit, std::optional<unsigned> 
 Result<MediaBlock> Descent::find_node(Key key, unsigned level) {
     lower_.reset();
     upper_.reset();
+    stamp_ = shape_.stamp();
+    through_own_ = false;
     MediaBlock unit = root_;
     DAXPIN_TRY_ASSIGN(Turn turn, turn_at(unit, std::nullopt, key));
     while (*turn.level > level) {
@@ -136,8 +139,38 @@ Result<const std::byte *> Descent::leaf_for(Key key) {
     return patiently([&] { return read_leaf(key); });
 }
 
+// The thread's finger on the leaf that `key` leads to; the bounds are this leaf's then.
+std::optional<Finger> Descent::find_finger(Key key) {
+    const auto finger = Fingers::mine().find(shape_.stamp(), key);
+    if (finger) {
+        lower_ = finger->lower;
+        upper_ = finger->upper;
+    }
+    return finger;
+}
+
+// REQUIRES: find_node() has just led to it. What a transaction has done to the shape is nobody's to
+// rely on, for it may be given up.
+void Descent::put_finger(MediaBlock leaf) {
+    if (!through_own_)
+        Fingers::mine().remember({stamp_, leaf, lower_, upper_});
+}
+
+// The leaf, whose parent is held, or that itself.
+Result<MediaBlock> Descent::find_leaf(Key key) {
+    if (const auto finger = find_finger(key)) {
+        DAXPIN_TRY(hold(finger->leaf));
+        if (shape_.stamp() == finger->stamp)
+            return finger->leaf;
+        release();
+    }
+    DAXPIN_TRY_ASSIGN(const auto leaf, find_node(key, 0));
+    put_finger(leaf);
+    return leaf;
+}
+
 Result<const std::byte *> Descent::read_leaf(Key key) {
-    DAXPIN_TRY_ASSIGN(const auto unit, find_node(key, 0));
+    DAXPIN_TRY_ASSIGN(const auto unit, find_leaf(key));
     const std::byte *bytes = tx_ != nullptr ? tx_->units().find(unit) : nullptr;
     if (bytes == nullptr) {
         DAXPIN_TRY(hold(unit));
@@ -158,6 +191,18 @@ Result<Descent::EditableLeaf> Descent::edit_leaf_for(Key key) {
 }
 
 Result<Descent::EditableLeaf> Descent::edit_leaf(Key key) {
+    if (const auto finger = find_finger(key)) {
+        const auto leads_there = [&] { return shape_.stamp() == finger->stamp; };
+        DAXPIN_TRY_ASSIGN(auto *bytes, tx_->units().edit_if(finger->leaf, leads_there));
+        if (bytes != nullptr) {
+            DAXPIN_TRY(check_node(bytes, finger->leaf, 0));
+            return EditableLeaf{bytes, finger->leaf};
+        }
+    }
+    return descend_and_edit(key);
+}
+
+Result<Descent::EditableLeaf> Descent::descend_and_edit(Key key) {
     DAXPIN_TRY_ASSIGN(auto unit, find_node(key, 0));
     if (held_ == unit) {
         release(); // a shared lock cannot be made exclusive: the root may grow meanwhile
@@ -166,6 +211,7 @@ Result<Descent::EditableLeaf> Descent::edit_leaf(Key key) {
     }
     DAXPIN_TRY_ASSIGN(auto *bytes, tx_->units().edit(unit)); // the parent is still held
     DAXPIN_TRY(check_node(bytes, unit, 0));
+    put_finger(unit);
     return EditableLeaf{bytes, unit};
 }
 

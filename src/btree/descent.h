@@ -4,9 +4,11 @@
 //
 // Locks shared, the parent held until the child is locked. Inner nodes are searched in place on the
 // medium, leaves in a copy; units that the transaction has already changed are read in its own
-// copies, and a leaf among them is found without a way down. docs/locking.md has the rules.
+// copies, and a leaf among them is found without a way down. So is one on which the thread has a
+// finger. docs/locking.md has the rules.
 #pragma once
 
+#include "btree/fingers.h"
 #include "btree/node.h"
 
 #include <optional>
@@ -15,8 +17,8 @@ namespace daxpin::btree {
 
 class Descent {
   public:
-    Descent(journal::Journal &journal, MediaBlock root, alloc::Transaction *tx)
-        : journal_(journal), root_(root), tx_(tx) {}
+    Descent(journal::Journal &journal, MediaBlock root, const Shape &shape, alloc::Transaction *tx)
+        : journal_(journal), root_(root), shape_(shape), tx_(tx) {}
     ~Descent() { release(); }
     Descent(const Descent &) = delete;
     Descent &operator=(const Descent &) = delete;
@@ -48,18 +50,25 @@ class Descent {
     Result<Turn> turn_at(MediaBlock unit, std::optional<unsigned> level, Key key);
     void look_around(const std::byte *node, MediaBlock unit, Key key, Turn &turn) noexcept;
     template <typename Attempt> auto patiently(const Attempt &attempt) -> decltype(attempt());
+    std::optional<Finger> find_finger(Key key);
+    void put_finger(MediaBlock leaf);
+    Result<MediaBlock> find_leaf(Key key);
     Result<const std::byte *> read_leaf(Key key);
     Result<EditableLeaf> edit_leaf(Key key);
+    Result<EditableLeaf> descend_and_edit(Key key);
     Result<MediaBlock> edit_parent(Key key);
     Result<void> hold(MediaBlock unit); // locks it, then lets the one before go
     void release();
 
     journal::Journal &journal_;
     MediaBlock root_;
+    const Shape &shape_;
     alloc::Transaction *tx_;
     std::optional<MediaBlock> held_;
     MediaBlock contended_{}; // of a reader without a transaction
     std::optional<Key> lower_, upper_;
+    std::uint64_t stamp_ = 0;  // of the shape, before the way down
+    bool through_own_ = false; // it led through a node that the transaction has changed
     journal::UnitBytes buffer_;
 };
 

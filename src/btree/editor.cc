@@ -28,7 +28,7 @@ Result<bool> Editor::begins_run(const LeafView &leaf, unsigned at, Key key) {
 
 Result<void> Editor::put(Key key, std::span<const std::byte> value, Mode mode) {
     DAXPIN_ASSERT(value.size() <= value_bytes_max);
-    Descent descent(journal_, root_, &tx_);
+    Descent descent(journal_, root_, shape_, &tx_);
     DAXPIN_TRY_ASSIGN(const auto found, descent.edit_leaf_for(key));
     LeafEditor leaf(found.bytes);
     DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(key));
@@ -49,7 +49,7 @@ Result<void> Editor::put(Key key, std::span<const std::byte> value, Mode mode) {
 }
 
 Result<void> Editor::erase(Key key) {
-    Descent descent(journal_, root_, &tx_);
+    Descent descent(journal_, root_, shape_, &tx_);
     DAXPIN_TRY_ASSIGN(const auto found, descent.edit_leaf_for(key));
     LeafEditor leaf(found.bytes);
     DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(key));
@@ -69,7 +69,15 @@ Result<void> Editor::erase(Key key) {
 }
 
 Result<Editor::Path> Editor::edit_path(Key key, Change change) {
-    DAXPIN_TRY_ASSIGN(auto unit, Descent(journal_, root_, &tx_).edit_parent_for(key));
+    tx_.known_leaves().clear();
+    auto path = lock_path(key, change);
+    if (path)
+        shape_.announce_change();
+    return path;
+}
+
+Result<Editor::Path> Editor::lock_path(Key key, Change change) {
+    DAXPIN_TRY_ASSIGN(auto unit, Descent(journal_, root_, shape_, &tx_).edit_parent_for(key));
     const std::byte *const parent = tx_.units().find(unit);
     if (unit != root_) {
         DAXPIN_TRY(check_node(parent, unit, 1));

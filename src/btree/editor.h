@@ -16,8 +16,8 @@ namespace daxpin::btree {
 
 class Editor {
   public:
-    Editor(journal::Journal &journal, MediaBlock root, alloc::Transaction &tx)
-        : journal_(journal), root_(root), tx_(tx) {}
+    Editor(journal::Journal &journal, MediaBlock root, Shape &shape, alloc::Transaction &tx)
+        : journal_(journal), root_(root), shape_(shape), tx_(tx) {}
 
     enum class Mode { insert, replace };
     Result<void> put(Key key, std::span<const std::byte> value, Mode mode);
@@ -36,8 +36,10 @@ class Editor {
     };
 
     enum class Change { one_child_more, one_child_less };
-    // Down from the node above the leaf if no other one can be concerned, else from the root.
+    // Down from the node above the leaf if no other one can be concerned, else from the root. The
+    // tree's shape counts as changed once it is locked.
     Result<Path> edit_path(Key key, Change change);
+    Result<Path> lock_path(Key key, Change change);
     Result<Step> create_unit();
     static unsigned level_of(const Step &step) { return header_of(step.bytes).level; }
 
@@ -54,6 +56,7 @@ class Editor {
 
     // Shrinking.
     Result<void> shrink(Key key);
+    static Result<bool> are_of_one_run(const LeafView &left, const LeafView &right);
     Result<void> remove_child(Path &path, std::size_t depth);
     Result<bool> merge_leaf(Path &path);
     Result<void> merge_inner(Path &path, std::size_t depth);
@@ -61,6 +64,7 @@ class Editor {
 
     journal::Journal &journal_;
     MediaBlock root_;
+    Shape &shape_;
     alloc::Transaction &tx_;
 };
 

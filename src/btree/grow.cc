@@ -84,7 +84,6 @@ Result<void> Editor::push_root_down(Path &path) {
 }
 
 Result<void> Editor::insert_structural(Key key, std::span<const std::byte> value) {
-    tx_.known_leaves().clear();
     DAXPIN_TRY_ASSIGN(auto path, edit_path(key, Change::one_child_more));
     if (path.size() == 1)
         DAXPIN_TRY(push_root_down(path));

@@ -8,7 +8,6 @@
 namespace daxpin::btree {
 
 Result<void> Editor::shrink(Key key) {
-    tx_.known_leaves().clear();
     DAXPIN_TRY_ASSIGN(auto path, edit_path(key, Change::one_child_less));
     if (path.size() == 1)
         return {};
@@ -36,6 +35,15 @@ Result<void> Editor::remove_child(Path &path, std::size_t depth) {
     return {};
 }
 
+// Whether the items that meet where two leaves do are of one run.
+Result<bool> Editor::are_of_one_run(const LeafView &left, const LeafView &right) {
+    if (left.count() == 0 || right.count() == 0)
+        return true;
+    DAXPIN_TRY_ASSIGN(const auto last, left.item(left.count() - 1));
+    DAXPIN_TRY_ASSIGN(const auto first, right.item(0));
+    return last.key.inode / inodes_of_a_run == first.key.inode / inodes_of_a_run;
+}
+
 // Moves the leaf's items to a neighbour under the same parent if that has room.
 Result<bool> Editor::merge_leaf(Path &path) {
     const auto depth = path.size() - 2;
@@ -50,7 +58,9 @@ Result<bool> Editor::merge_leaf(Path &path) {
         DAXPIN_TRY_ASSIGN(auto *bytes, tx_.units().edit(unit));
         DAXPIN_TRY(check_node(bytes, unit, 0));
         LeafEditor sibling(bytes);
-        if (sibling.gap() < leaf.used())
+        DAXPIN_TRY_ASSIGN(const bool one_run,
+                          to_left ? are_of_one_run(sibling, leaf) : are_of_one_run(leaf, sibling));
+        if (!one_run || sibling.gap() < leaf.used())
             continue;
         for (unsigned i = 0; i < leaf.count(); ++i) {
             DAXPIN_TRY_ASSIGN(const auto item, leaf.item(i));

@@ -38,7 +38,7 @@ Result<void> Tree::format(device::DeviceTable &devices, MediaBlock root) {
 }
 
 Result<bool> Tree::find(Transaction *tx, Key key, Item &out) const {
-    Descent descent(journal_, root_, tx);
+    Descent descent(journal_, root_, shape_, tx);
     DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(key));
     const LeafView leaf(bytes);
     DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(key));
@@ -60,7 +60,7 @@ Result<bool> Tree::next_to_change(Transaction &tx, Key from, Item &out) const {
 }
 
 Result<bool> Tree::next_item(Transaction *tx, Key from, Leaf use, Item &out) const {
-    Descent descent(journal_, root_, tx);
+    Descent descent(journal_, root_, shape_, tx);
     for (;;) {
         if (use == Leaf::to_change)
             DAXPIN_TRY(descent.edit_leaf_for(from)); // known to the transaction from here on
@@ -81,7 +81,7 @@ Result<bool> Tree::next_item(Transaction *tx, Key from, Leaf use, Item &out) con
 }
 
 Result<bool> Tree::previous(Transaction *tx, Key upto, Item &out) const {
-    Descent descent(journal_, root_, tx);
+    Descent descent(journal_, root_, shape_, tx);
     for (;;) {
         DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(upto));
         const LeafView leaf(bytes);
@@ -107,7 +107,7 @@ Result<bool> Tree::previous(Transaction *tx, Key upto, Item &out) const {
 }
 
 Result<void> Tree::scan(Transaction *tx, Key from, Key to, const Visitor &visit) const {
-    Descent descent(journal_, root_, tx);
+    Descent descent(journal_, root_, shape_, tx);
     journal::UnitBytes copy; // a visitor may change the transaction's copy
     while (from < to) {
         DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(from));
@@ -129,15 +129,15 @@ Result<void> Tree::scan(Transaction *tx, Key from, Key to, const Visitor &visit)
 }
 
 Result<void> Tree::insert(Transaction &tx, Key key, std::span<const std::byte> value) {
-    return Editor(journal_, root_, tx).put(key, value, Editor::Mode::insert);
+    return Editor(journal_, root_, shape_, tx).put(key, value, Editor::Mode::insert);
 }
 
 Result<void> Tree::replace(Transaction &tx, Key key, std::span<const std::byte> value) {
-    return Editor(journal_, root_, tx).put(key, value, Editor::Mode::replace);
+    return Editor(journal_, root_, shape_, tx).put(key, value, Editor::Mode::replace);
 }
 
 Result<void> Tree::erase(Transaction &tx, Key key) {
-    return Editor(journal_, root_, tx).erase(key);
+    return Editor(journal_, root_, shape_, tx).erase(key);
 }
 
 } // namespace daxpin::btree

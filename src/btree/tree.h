@@ -10,6 +10,7 @@
 #pragma once
 
 #include "alloc/transaction.h"
+#include "btree/shape.h"
 #include "format/layout.h"
 
 #include <array>
@@ -22,8 +23,8 @@ namespace daxpin::btree {
 inline constexpr std::size_t value_bytes_max = 1400;
 
 // Inode numbers come in runs of so many, aligned, and a run's items begin a leaf of their own when
-// they are added in ascending order: whoever takes numbers from a run of his own changes leaves of
-// his own.
+// they are added in ascending order, and leaves of two runs are not joined: whoever takes numbers
+// from a run of his own changes leaves of his own.
 inline constexpr std::uint64_t inodes_of_a_run = 1024;
 
 struct Key {
@@ -105,6 +106,7 @@ class Tree {
     Result<bool> next_item(Transaction *tx, Key from, Leaf leaf, Item &out) const;
     journal::Journal &journal_;
     MediaBlock root_;
+    Shape shape_;
 };
 
 } // namespace daxpin::btree

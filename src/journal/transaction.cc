@@ -152,9 +152,7 @@ Result<std::byte *> Transaction::load_locked(Shadow shadow) {
     return bytes.data();
 }
 
-Result<std::byte *> Transaction::edit(MediaBlock unit) {
-    if (auto *bytes = find(unit))
-        return bytes;
+Result<Transaction::Shadow> Transaction::lock_for(MediaBlock unit) {
     DAXPIN_TRY(journal_.units().check_address(unit));
     auto shadow = make_shadow(unit, false);
     must_wait_ = !journal_.units().try_lock(unit);
@@ -162,7 +160,7 @@ Result<std::byte *> Transaction::edit(MediaBlock unit) {
         contended_ = unit;
         return Errc::retry;
     }
-    return load_locked(std::move(shadow));
+    return shadow;
 }
 
 Result<std::byte *> Transaction::edit_ordered(MediaBlock unit) {

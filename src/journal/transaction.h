@@ -28,7 +28,21 @@ class Transaction {
 
     // The unit's bytes, to be changed in place; the first four (checksum) are commit()'s.
     // Valid until the transaction ends. ERRORS: retry, io, corrupt.
-    Result<std::byte *> edit(MediaBlock unit);
+    Result<std::byte *> edit(MediaBlock unit) {
+        return edit_if(unit, [] { return true; });
+    }
+
+    // As edit(), if is_wanted() still says so once the unit is locked: else null, and nothing is.
+    template <typename Condition>
+    Result<std::byte *> edit_if(MediaBlock unit, const Condition &is_wanted) {
+        if (auto *bytes = find(unit))
+            return bytes;
+        DAXPIN_TRY_ASSIGN(auto shadow, lock_for(unit));
+        if (is_wanted())
+            return load_locked(std::move(shadow));
+        journal_.units().unlock(unit);
+        return nullptr;
+    }
 
     // As edit(), but waits as long as it takes. REQUIRES: every unit so taken stands behind all
     // others of this transaction in the lock order (docs/locking.md): bitmap chunks, ascending.
@@ -86,6 +100,7 @@ class Transaction {
     };
 
     Shadow make_shadow(MediaBlock unit, bool fresh);
+    Result<Shadow> lock_for(MediaBlock unit); // within a bounded time
     Result<std::byte *> load_locked(Shadow shadow);
     Result<void> write_fresh_units();
     Result<void> drain_stores();

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "base/sync.h"
 #include "btree/tree.h"
 #include "support/catch.h"
 #include "support/engine_fixture.h"
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace daxpin;
@@ -78,6 +81,20 @@ void random_changes(test::EngineFixture &engine, Model &model, std::uint64_t &ra
             model[key] = value;
     }
 }
+
+// Does something when the thread is next about to take a lock, as another thread might.
+class Meanwhile : public SchedulerHook {
+  public:
+    explicit Meanwhile(std::function<void()> act) : act_(std::move(act)) { scheduler_hook = this; }
+    ~Meanwhile() override { scheduler_hook = nullptr; }
+    void yield_point(bool) override {
+        if (const auto act = std::exchange(act_, nullptr))
+            act();
+    }
+
+  private:
+    std::function<void()> act_;
+};
 
 } // namespace
 
@@ -167,6 +184,29 @@ TEST_CASE("tree: runs of inodes that grow have leaves of their own", "[btree]") 
     CHECK(read_all(engine).size() == 106);
 }
 
+TEST_CASE("tree: leaves of two runs stay apart when they shrink", "[btree]") {
+    test::EngineFixture engine;
+    const std::uint64_t second_run = 40 * btree::inodes_of_a_run;
+    const std::vector<std::uint64_t> firsts{second_run - btree::inodes_of_a_run, second_run};
+    const auto value = value_of(200, 1);
+    for (const std::uint64_t first : firsts)
+        for (std::uint64_t i = 0; i < 100; ++i)
+            REQUIRE(engine.transact([&](auto &tx) {
+                return engine.tree().insert(tx, Key{first + i, 0}, value);
+            }));
+    for (const std::uint64_t first : firsts)
+        for (std::uint64_t i = 99; i >= 2; --i) // so that leaves have no holes
+            REQUIRE(engine.transact([&](auto &tx) {
+                return engine.tree().erase(tx, Key{first + i, 0});
+            }));
+    alloc::Transaction one(engine.allocator()), another(engine.allocator());
+    REQUIRE(engine.tree().replace(one, Key{firsts[0], 0}, value));
+    REQUIRE(engine.tree().replace(another, Key{firsts[1], 0}, value));
+    REQUIRE(another.commit());
+    REQUIRE(one.commit());
+    CHECK(read_all(engine).size() == 4);
+}
+
 TEST_CASE("tree: who waits for a leaf keeps nobody from splitting it", "[btree]") {
     test::EngineFixture engine;
     const auto value = value_of(500, 1);
@@ -191,6 +231,115 @@ TEST_CASE("tree: who waits for a leaf keeps nobody from splitting it", "[btree]"
     }
     reader.join();
     CHECK(found);
+}
+
+TEST_CASE("tree: a leaf that was found lately needs no way down", "[btree]") {
+    test::EngineFixture engine;
+    const auto put = [&](Key key) {
+        return engine.transact(
+            [&](auto &tx) { return engine.tree().replace(tx, key, value_of(500, 1)); });
+    };
+    const auto finds = [&](Key key) {
+        alloc::Transaction tx(engine.allocator()); // it does not wait for long
+        Item item;
+        return engine.tree().find(&tx, key, item);
+    };
+    const auto changes = [&](Key key) {
+        alloc::Transaction tx(engine.allocator());
+        return engine.tree().replace(tx, key, value_of(500, 2));
+    };
+    for (std::uint64_t i = 0; i < 1000; ++i)
+        REQUIRE(put(Key{16, 2 * i}));
+    const auto root = MediaBlock::at(0, engine.superblock().root);
+    auto &units = engine.allocator().journal().units();
+    const auto without_root = [&](auto &&look) {
+        REQUIRE(units.try_lock(root));
+        auto done = look();
+        units.unlock(root);
+        return done;
+    };
+    const Key near{16, 500}, far{16, 1500};
+    REQUIRE(finds(near).value());
+    CHECK(without_root([&] { return finds(near); }).value());
+    CHECK(without_root([&] { return changes(near); }));
+    CHECK(without_root([&] { return finds(far); }).code() == Errc::retry);
+    CHECK(without_root([&] { return changes(far); }).code() == Errc::retry);
+
+    SECTION("but after a split it does") {
+        for (std::uint64_t i = 0; i < 8; ++i)
+            REQUIRE(put(Key{16, 501 + 2 * i}));
+        CHECK(without_root([&] { return finds({16, 0}); }).code() == Errc::retry);
+    }
+    SECTION("but after a merge it does") {
+        for (std::uint64_t i = 700; i < 720; ++i)
+            REQUIRE(engine.transact([&](auto &tx) {
+                return engine.tree().erase(tx, Key{16, 2 * i});
+            }));
+        CHECK(without_root([&] { return finds({16, 0}); }).code() == Errc::retry);
+    }
+    CHECK(finds(near).value());
+    CHECK(changes(near));
+}
+
+TEST_CASE("tree: a leaf that was found lately may be split before it is locked", "[btree]") {
+    test::EngineFixture engine;
+    const auto put = [&](alloc::Transaction &tx, Key key, std::uint64_t seed) {
+        return engine.tree().replace(tx, key, value_of(500, seed));
+    };
+    const auto value_at = [&](Key key) {
+        Item item;
+        REQUIRE(engine.tree().find(nullptr, key, item).value());
+        return Value(item.value().begin(), item.value().end());
+    };
+    for (std::uint64_t i = 0; i < 100; ++i)
+        REQUIRE(engine.transact([&](auto &tx) { return put(tx, {16, 100 * i}, 1); }));
+    const Key key{16, 5000};
+    REQUIRE(value_at(key) == value_of(500, 1));
+    const auto split = [&] {
+        for (std::uint64_t i = 1; i <= 8; ++i)
+            REQUIRE(engine.transact([&](auto &tx) { return put(tx, {16, 5000 + i}, 2); }));
+        REQUIRE(engine.transact([&](auto &tx) { return put(tx, key, 2); }));
+    };
+    SECTION("by one who reads") {
+        const Meanwhile meanwhile(split);
+        CHECK(value_at(key) == value_of(500, 2));
+    }
+    SECTION("by one who changes it") {
+        alloc::Transaction tx(engine.allocator());
+        {
+            const Meanwhile meanwhile(split);
+            REQUIRE(put(tx, key, 3));
+        }
+        REQUIRE(tx.commit());
+        CHECK(value_at(key) == value_of(500, 3));
+    }
+    CHECK(read_all(engine).size() == 108);
+}
+
+TEST_CASE("tree: where a dropped transaction's changes led to is forgotten", "[btree]") {
+    test::EngineFixture engine;
+    Model model;
+    std::uint64_t random = 11;
+    random_changes(engine, model, random, 300, 20, 0, 300);
+    const auto put_many = [&](alloc::Transaction &tx) {
+        Item item;
+        for (std::uint64_t i = 0; i < 40; ++i) {
+            REQUIRE(engine.tree().insert(tx, Key{~0ULL, i}, value_of(1000, i)));
+            for (std::uint64_t k = 0; k <= i; ++k) // in leaves of its own, too
+                REQUIRE(engine.tree().find(&tx, Key{~0ULL, k}, item).value());
+        }
+    };
+    {
+        alloc::Transaction tx(engine.allocator());
+        put_many(tx);
+    }
+    Item item;
+    for (std::uint64_t i = 0; i < 40; ++i) {
+        const auto found = engine.tree().find(nullptr, Key{~0ULL, i}, item);
+        REQUIRE(found.has_value());
+        CHECK_FALSE(*found);
+    }
+    CHECK(read_all(engine) == model);
 }
 
 TEST_CASE("tree: a transaction that is dropped leaves nothing", "[btree]") {

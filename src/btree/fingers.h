@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Fingers: the leaves that a thread has lately come to, and which keys they hold. A search near one
+// of them need not go down the tree again (in the literature a finger search).
+//
+// A finger is a hint: it holds if the tree's shape has not changed since before the way down that
+// led to it. Whoever uses one looks at that once he has locked the leaf.
+#pragma once
+
+#include "btree/tree.h"
+
+#include <array>
+#include <optional>
+
+namespace daxpin::btree {
+
+struct Finger {
+    std::uint64_t stamp = 0; // of the shape, from before the way down
+    MediaBlock leaf{};
+    std::optional<Key> lower, upper; // its keys are in [lower, upper); nothing = no bound
+
+    bool may_hold(Key key) const { return (!lower || *lower <= key) && (!upper || key < *upper); }
+};
+
+// Of the calling thread, for all trees.
+class Fingers {
+  public:
+    static Fingers &mine();
+
+    // One on the leaf that `key` leads to, of a shape with that stamp.
+    std::optional<Finger> find(std::uint64_t stamp, Key key);
+    void remember(const Finger &finger); // in place of the one that was not used for longest
+
+  private:
+    std::array<Finger, 8> fingers_; // the one last used comes first
+};
+
+} // namespace daxpin::btree
