@@ -25,6 +25,7 @@ using device::Domain;
 using volume::Volume;
 
 constexpr std::uint64_t device_bytes = std::uint64_t{16} << 30;
+constexpr std::uint64_t populated_bytes = std::uint64_t{4} << 30; // where the operations store
 constexpr unsigned threads_max = 2;
 constexpr std::uint64_t hot_blocks = 256;       // of the file that is overwritten and read
 constexpr std::uint64_t appended_max = 1 << 16; // blocks; then the file is cut to nothing
@@ -78,14 +79,18 @@ class Site {
                          static_cast<unsigned long long>(setting.files));
         for (unsigned i = 0; i < threads_max; ++i) {
             if (i == 0 || setting.apart)
-                volumes_.push_back(must(Volume::open(
-                    bench::open_formatted(device_bytes, setting.domain), system_env(), {})));
+                volumes_.push_back(open_volume(setting.domain));
             fill(places_[i], *volumes_.back(), i, setting.files / threads_max);
         }
     }
     Place &place(int thread) { return places_[static_cast<unsigned>(thread)]; }
 
   private:
+    static std::unique_ptr<Volume> open_volume(Domain domain) {
+        auto devices = bench::open_formatted(device_bytes, domain);
+        bench::populate(devices, populated_bytes);
+        return must(Volume::open(std::move(devices), system_env(), {}));
+    }
     static void fill(Place &place, Volume &volume, unsigned index, std::uint64_t files) {
         place.volume = &volume;
         place.files = files;

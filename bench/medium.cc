@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string>
+#include <sys/mman.h>
 #include <unistd.h>
 
 namespace daxpin::bench {
@@ -20,7 +21,7 @@ namespace daxpin::bench {
 namespace {
 
 constexpr const char *device_variable = "DAXPIN_BENCH_DEVICE";
-constexpr std::uint64_t touched_bytes = std::uint64_t{128} << 20; // holds the ring and the bitmaps
+constexpr std::uint64_t ring_and_bitmaps_bytes = std::uint64_t{128} << 20;
 
 std::string make_file(std::uint64_t bytes) {
     static unsigned count = 0;
@@ -62,12 +63,16 @@ device::DeviceTable open_medium(std::uint64_t bytes, device::Domain domain) {
 
 device::DeviceTable open_formatted(std::uint64_t bytes, device::Domain domain) {
     auto devices = open_medium(bytes, domain);
-    // Page faults of the first lap through the ring are no part of any operation.
-    auto &device = devices.metadata();
-    must(device.set(0, std::byte{0}, std::min(touched_bytes, device.info().size),
-                    device::StoreKind::nontemporal));
+    populate(devices, ring_and_bitmaps_bytes);
     must(volume::format_volume(devices, {}, system_env()));
     return devices;
+}
+
+void populate(const device::DeviceTable &devices, std::uint64_t bytes) {
+    const auto view = devices.metadata().view();
+    // What fails is populated by whoever uses it.
+    static_cast<void>(madvise(const_cast<std::byte *>(view.data()),
+                              std::min<std::uint64_t>(bytes, view.size()), MADV_POPULATE_WRITE));
 }
 
 Layers::Layers(std::uint64_t bytes, device::Domain domain)

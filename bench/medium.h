@@ -30,6 +30,9 @@ void must(Result<void> result);
 device::DeviceTable open_medium(std::uint64_t bytes, device::Domain domain);
 // The same with a new volume on it.
 device::DeviceTable open_formatted(std::uint64_t bytes, device::Domain domain);
+// Has the kernel find memory for the first so many bytes and map them, as far as there is some:
+// what that costs at the first use is no part of any operation.
+void populate(const device::DeviceTable &devices, std::uint64_t bytes);
 
 // The layers below the volume, on a new one.
 class Layers {
