@@ -6,6 +6,7 @@
 #include "file_helpers.h"
 
 #include <atomic>
+#include <sstream>
 #include <thread>
 
 using namespace daxpin;
@@ -49,6 +50,7 @@ class Storm {
         threads.emplace_back([this] { lease(22); });
         for (auto &thread : threads)
             thread.join();
+        CAPTURE(first_wrong_);
         CHECK(wrong_words_ == 0);
         CHECK(wrong_errors_ == 0);
         CHECK(pins_ > 0);
@@ -81,11 +83,13 @@ class Storm {
     void look(std::uint64_t state);
     void freeze(std::uint64_t state);
     void lease(std::uint64_t state);
+    void note_wrong(std::uint64_t word, InodeNumber file, std::uint64_t offset);
     void inspect(InodeNumber file, std::uint64_t offset, const volume::ReadReply &reply);
 
     VolumeFixture fixture_;
     std::array<InodeNumber, 2> files_{};
     std::atomic<unsigned> wrong_words_{0};
+    std::string first_wrong_; // of whoever finds it; read when all have ended
     std::atomic<unsigned> wrong_errors_{0};
     std::atomic<unsigned> pins_{0};
 };
@@ -117,13 +121,19 @@ void Storm::change(std::uint64_t state) {
     }
 }
 
+void Storm::note_wrong(std::uint64_t word, InodeNumber file, std::uint64_t offset) {
+    std::ostringstream text;
+    text << std::hex << "word " << word << " at byte " << offset << " of inode " << file.value;
+    first_wrong_ = text.str();
+}
+
 void Storm::inspect(InodeNumber file, std::uint64_t offset, const volume::ReadReply &reply) {
     for (const auto segment : reply.segments)
         for (std::size_t at = 0; at + 8 <= segment.size(); at += 8) {
             std::uint64_t word;
             std::memcpy(&word, segment.data() + at, 8);
-            if (word != 0 && word != word_of(file, offset))
-                ++wrong_words_;
+            if (word != 0 && word != word_of(file, offset) && ++wrong_words_ == 1)
+                note_wrong(word, file, offset);
             offset += 8;
         }
 }
