@@ -17,6 +17,10 @@ void Descent::release() {
 Result<void> Descent::hold(MediaBlock unit) {
     if (held_ == unit)
         return {}; // a second lock would wait for a writer who waits for the first
+    if (find_own(unit) != nullptr) {
+        release(); // ours exclusively: nobody can change it
+        return {};
+    }
     DAXPIN_TRY(journal_.units().check_address(unit));
     if (tx_ != nullptr) {
         DAXPIN_TRY(tx_->units().lock_shared(unit));
@@ -74,12 +78,11 @@ void Descent::look_around(const std::byte *node, MediaBlock unit, Key key, Turn 
 Result<Descent::Turn> Descent::turn_at(MediaBlock unit, std::optional<unsigned> level, Key key) {
     Turn turn{level};
     const auto look = [&](const std::byte *node) { look_around(node, unit, key, turn); };
-    if (const std::byte *own = tx_ != nullptr ? tx_->units().find(unit) : nullptr) {
-        release(); // ours exclusively: nobody can change it
+    DAXPIN_TRY(hold(unit));
+    if (const std::byte *own = find_own(unit)) {
         through_own_ = true;
         look(own);
     } else {
-        DAXPIN_TRY(hold(unit));
         DAXPIN_TRY(journal_.units().look(unit, look));
     }
     if (!turn.sound)
@@ -171,9 +174,9 @@ Result<MediaBlock> Descent::find_leaf(Key key) {
 
 Result<const std::byte *> Descent::read_leaf(Key key) {
     DAXPIN_TRY_ASSIGN(const auto unit, find_leaf(key));
-    const std::byte *bytes = tx_ != nullptr ? tx_->units().find(unit) : nullptr;
+    DAXPIN_TRY(hold(unit));
+    const std::byte *bytes = find_own(unit);
     if (bytes == nullptr) {
-        DAXPIN_TRY(hold(unit));
         DAXPIN_TRY(journal_.units().load(unit, buffer_));
         bytes = buffer_.data();
     }

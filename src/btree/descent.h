@@ -43,6 +43,10 @@ class Descent {
 
   private:
     using KnownLeaf = alloc::Transaction::KnownLeaf;
+    // The transaction's copy of the unit, if it has one.
+    const std::byte *find_own(MediaBlock unit) const {
+        return tx_ != nullptr ? tx_->units().find(unit) : nullptr;
+    }
     const KnownLeaf *find_known(Key key);
     void remember(MediaBlock leaf);
     struct Turn;
@@ -57,7 +61,8 @@ class Descent {
     Result<EditableLeaf> edit_leaf(Key key);
     Result<EditableLeaf> descend_and_edit(Key key);
     Result<MediaBlock> edit_parent(Key key);
-    Result<void> hold(MediaBlock unit); // locks it, then lets the one before go
+    // Locks it, unless it is the transaction's own, then lets the one before go.
+    Result<void> hold(MediaBlock unit);
     void release();
 
     journal::Journal &journal_;

@@ -4,6 +4,7 @@
 #include "support/catch.h"
 #include "support/engine_fixture.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -314,6 +315,28 @@ TEST_CASE("tree: a leaf that was found lately may be split before it is locked",
         CHECK(value_at(key) == value_of(500, 3));
     }
     CHECK(read_all(engine).size() == 108);
+}
+
+TEST_CASE("tree: a leaf whose joining had to wait is still the transaction's own", "[btree]") {
+    test::EngineFixture engine;
+    for (std::uint64_t i = 0; i < 30; ++i)
+        REQUIRE(engine.transact([&](auto &tx) {
+            return engine.tree().insert(tx, Key{16, i}, value_of(500, i));
+        }));
+    const auto root = MediaBlock::at(0, engine.superblock().root);
+    auto &units = engine.allocator().journal().units();
+    alloc::Transaction tx(engine.allocator());
+    Item item;
+    REQUIRE(engine.tree().find(&tx, Key{16, 0}, item).value());
+    REQUIRE(engine.tree().replace(tx, Key{16, 0}, value_of(500, 50)));
+    REQUIRE(units.try_lock(root));
+    for (std::uint64_t i = 6; i >= 1; --i)
+        REQUIRE(engine.tree().erase(tx, Key{16, i}));
+    units.unlock(root);
+    REQUIRE(engine.tree().find(&tx, Key{16, 0}, item).value());
+    CHECK(std::ranges::equal(item.value(), value_of(500, 50)));
+    REQUIRE(tx.commit());
+    CHECK(read_all(engine).size() == 24);
 }
 
 TEST_CASE("tree: where a dropped transaction's changes led to is forgotten", "[btree]") {
