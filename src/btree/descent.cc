@@ -35,21 +35,13 @@ Result<void> Descent::hold(MediaBlock unit) {
     return {};
 }
 
-// Who has the unit that is wanted may want the one above it, which is held here: that is let go,
-// and the way down begun again. Whoever has units exclusively does so a few times only.
-template <typename Attempt> auto Descent::patiently(const Attempt &attempt) -> decltype(attempt()) {
-    for (unsigned round = 1;; ++round) {
-        auto done = attempt();
-        release();
-        if (done || done.code() != Errc::retry)
-            return done;
-        if (tx_ == nullptr) {
-            journal_.units().lock_shared(contended_);
-            journal_.units().unlock_shared(contended_);
-        } else if (round == attempts_max || !tx_->units().await_contended()) {
-            return done;
-        }
-    }
+// False if the wait is not worth while: whoever has units exclusively goes down a few times only.
+bool Descent::await_turn(unsigned round) {
+    if (tx_ != nullptr)
+        return round != attempts_max && tx_->units().await_contended();
+    journal_.units().lock_shared(contended_);
+    journal_.units().unlock_shared(contended_);
+    return true;
 }
 
 // Where the way goes on from a node.
@@ -163,10 +155,12 @@ void Descent::put_finger(MediaBlock leaf) {
 Result<MediaBlock> Descent::find_leaf(Key key) {
     if (const auto finger = find_finger(key)) {
         DAXPIN_TRY(hold(finger->leaf));
-        if (shape_.stamp() == finger->stamp)
+        by_finger_ = shape_.stamp() == finger->stamp;
+        if (by_finger_)
             return finger->leaf;
         release();
     }
+    by_finger_ = false;
     DAXPIN_TRY_ASSIGN(const auto leaf, find_node(key, 0));
     put_finger(leaf);
     return leaf;

@@ -3,9 +3,10 @@
 // Descent: one way down the tree to the leaf that may hold a key.
 //
 // Locks shared, the parent held until the child is locked. Inner nodes are searched in place on the
-// medium, leaves in a copy; units that the transaction has already changed are read in its own
-// copies, and a leaf among them is found without a way down. So is one on which the thread has a
-// finger. docs/locking.md has the rules.
+// medium, and so is a leaf on which the thread has a finger, for the caches hold it; another leaf
+// is copied first, as a search in place would wait for one cache line after the other. Units that
+// the transaction has already changed are read in its own copies, and a leaf among them is found
+// without a way down. docs/locking.md has the rules.
 #pragma once
 
 #include "btree/fingers.h"
@@ -25,6 +26,10 @@ class Descent {
 
     // The leaf's bytes, valid until the next call; no lock is held.
     Result<const std::byte *> leaf_for(Key key);
+
+    // Calls search(LeafView), once, where Device::look() allows; it returns false if the leaf is
+    // damaged.
+    template <typename Search> Result<void> search_leaf(Key key, const Search &search);
 
     // The transaction's copy of the leaf, to be changed. REQUIRES: a transaction.
     struct EditableLeaf {
@@ -53,7 +58,9 @@ class Descent {
     Result<MediaBlock> find_node(Key key, unsigned level);
     Result<Turn> turn_at(MediaBlock unit, std::optional<unsigned> level, Key key);
     void look_around(const std::byte *node, MediaBlock unit, Key key, Turn &turn) noexcept;
+    template <typename Search> Result<void> search_held_leaf(Key key, const Search &search);
     template <typename Attempt> auto patiently(const Attempt &attempt) -> decltype(attempt());
+    bool await_turn(unsigned round);
     std::optional<Finger> find_finger(Key key);
     void put_finger(MediaBlock leaf);
     Result<MediaBlock> find_leaf(Key key);
@@ -73,8 +80,44 @@ class Descent {
     MediaBlock contended_{}; // of a reader without a transaction
     std::optional<Key> lower_, upper_;
     std::uint64_t stamp_ = 0;  // of the shape, before the way down
+    bool by_finger_ = false;   // the leaf was found so
     bool through_own_ = false; // it led through a node that the transaction has changed
     journal::UnitBytes buffer_;
 };
+
+// Who has the unit that is wanted may want the one above it, which was held here: that is let go,
+// and the way down begun again.
+template <typename Attempt> auto Descent::patiently(const Attempt &attempt) -> decltype(attempt()) {
+    for (unsigned round = 1;; ++round) {
+        auto done = attempt();
+        release();
+        if (done || done.code() != Errc::retry || !await_turn(round))
+            return done;
+    }
+}
+
+template <typename Search> Result<void> Descent::search_leaf(Key key, const Search &search) {
+    if (const KnownLeaf *known = find_known(key))
+        return search(LeafView(find_own(known->unit))) ? Result<void>{} : damaged_node(known->unit);
+    return patiently([&] { return search_held_leaf(key, search); });
+}
+
+template <typename Search> Result<void> Descent::search_held_leaf(Key key, const Search &search) {
+    DAXPIN_TRY_ASSIGN(const auto unit, find_leaf(key));
+    DAXPIN_TRY(hold(unit));
+    bool sound = false;
+    const auto look = [&](const std::byte *node) {
+        sound = is_sound(node, unit, 0) && search(LeafView(node));
+    };
+    if (const std::byte *own = find_own(unit)) {
+        look(own);
+    } else if (by_finger_) {
+        DAXPIN_TRY(journal_.units().look(unit, look));
+    } else {
+        DAXPIN_TRY(journal_.units().load(unit, buffer_));
+        look(buffer_.data());
+    }
+    return sound ? Result<void>{} : damaged_node(unit);
+}
 
 } // namespace daxpin::btree

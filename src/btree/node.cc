@@ -89,7 +89,7 @@ Result<void> check_node(const std::byte *node, MediaBlock unit, unsigned level) 
 
 // ---- leaves ----
 
-format::LeafSlot LeafView::slot(unsigned index) const {
+format::LeafSlot LeafView::slot(unsigned index) const noexcept {
     LeafSlot slot;
     std::memcpy(&slot, node_ + slots_end(index), sizeof slot);
     return slot;
@@ -104,7 +104,7 @@ std::size_t LeafView::used() const {
 }
 
 // Where item `index` begins, or null if its slot is damaged.
-const std::byte *LeafView::place_of(format::LeafSlot where) const {
+const std::byte *LeafView::place_of(format::LeafSlot where) const noexcept {
     if (where.length < sizeof(format::Key) ||
         where.length > sizeof(format::Key) + value_bytes_max || where.offset % 8 != 0 ||
         where.offset < header_.heap_start || where.offset + where.length > block_size)
@@ -112,16 +112,16 @@ const std::byte *LeafView::place_of(format::LeafSlot where) const {
     return node_ + where.offset;
 }
 
-Result<ItemView> LeafView::item(unsigned index) const {
+std::optional<ItemView> LeafView::try_item(unsigned index) const noexcept {
     const auto where = slot(index);
     const std::byte *const place = place_of(where);
     if (place == nullptr)
-        return damaged_node({header_.self});
+        return std::nullopt;
     return ItemView{key_at(place),
                     {place + sizeof(format::Key), where.length - sizeof(format::Key)}};
 }
 
-Result<unsigned> LeafView::lower_bound(Key key) const {
+std::optional<unsigned> LeafView::try_lower_bound(Key key) const noexcept {
     bool damaged = false;
     const unsigned found = first_not_below(0, count(), [&](unsigned index) {
         const std::byte *const place = place_of(slot(index));
@@ -129,8 +129,20 @@ Result<unsigned> LeafView::lower_bound(Key key) const {
         return place != nullptr && is_below(key_at(place), key);
     });
     if (damaged)
-        return damaged_node({header_.self});
+        return std::nullopt;
     return found;
+}
+
+Result<ItemView> LeafView::item(unsigned index) const {
+    if (const auto found = try_item(index))
+        return *found;
+    return damaged_node({header_.self});
+}
+
+Result<unsigned> LeafView::lower_bound(Key key) const {
+    if (const auto found = try_lower_bound(key))
+        return *found;
+    return damaged_node({header_.self});
 }
 
 void LeafEditor::format(std::byte *node, MediaBlock unit) {

@@ -11,6 +11,7 @@
 #include "format/layout.h"
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -48,9 +49,13 @@ class LeafView {
     // The first item whose key is >= `key`; count() if there is none.
     Result<unsigned> lower_bound(Key key) const;
 
+    // The same where nothing may be allocated: nothing if the leaf is damaged.
+    std::optional<ItemView> try_item(unsigned index) const noexcept;
+    std::optional<unsigned> try_lower_bound(Key key) const noexcept;
+
   protected:
-    format::LeafSlot slot(unsigned index) const;
-    const std::byte *place_of(format::LeafSlot where) const;
+    format::LeafSlot slot(unsigned index) const noexcept;
+    const std::byte *place_of(format::LeafSlot where) const noexcept;
     const std::byte *node_;
     format::NodeHeader header_;
 };

@@ -19,6 +19,14 @@ std::optional<Key> predecessor(Key key) {
     return std::nullopt;
 }
 
+// Copies an item out, as search_leaf() allows. False if it is damaged.
+bool take(const LeafView &leaf, unsigned index, Item &out) noexcept {
+    const auto item = leaf.try_item(index);
+    if (item)
+        out.assign(item->key, item->value);
+    return item.has_value();
+}
+
 } // namespace
 
 void Item::assign(Key new_key, std::span<const std::byte> bytes) {
@@ -39,16 +47,18 @@ Result<void> Tree::format(device::DeviceTable &devices, MediaBlock root) {
 
 Result<bool> Tree::find(Transaction *tx, Key key, Item &out) const {
     Descent descent(journal_, root_, shape_, tx);
-    DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(key));
-    const LeafView leaf(bytes);
-    DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(key));
-    if (index == leaf.count())
-        return false;
-    DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index));
-    if (item.key != key)
-        return false;
-    out.assign(item.key, item.value);
-    return true;
+    bool found = false;
+    DAXPIN_TRY(descent.search_leaf(key, [&](const LeafView &leaf) noexcept {
+        const auto index = leaf.try_lower_bound(key);
+        if (!index || *index == leaf.count())
+            return index.has_value();
+        const auto item = leaf.try_item(*index);
+        found = item && item->key == key;
+        if (found)
+            out.assign(item->key, item->value);
+        return item.has_value();
+    }));
+    return found;
 }
 
 Result<bool> Tree::next(Transaction *tx, Key from, Item &out) const {
@@ -64,14 +74,15 @@ Result<bool> Tree::next_item(Transaction *tx, Key from, Leaf use, Item &out) con
     for (;;) {
         if (use == Leaf::to_change)
             DAXPIN_TRY(descent.edit_leaf_for(from)); // known to the transaction from here on
-        DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(from));
-        const LeafView leaf(bytes);
-        DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(from));
-        if (index < leaf.count()) {
-            DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index));
-            out.assign(item.key, item.value);
+        bool found = false;
+        DAXPIN_TRY(descent.search_leaf(from, [&](const LeafView &leaf) noexcept {
+            const auto index = leaf.try_lower_bound(from);
+            if (!index || *index == leaf.count())
+                return index.has_value();
+            return found = take(leaf, *index, out);
+        }));
+        if (found)
             return true;
-        }
         if (!descent.upper())
             return false;
         if (*descent.upper() <= from)
@@ -83,18 +94,22 @@ Result<bool> Tree::next_item(Transaction *tx, Key from, Leaf use, Item &out) con
 Result<bool> Tree::previous(Transaction *tx, Key upto, Item &out) const {
     Descent descent(journal_, root_, shape_, tx);
     for (;;) {
-        DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(upto));
-        const LeafView leaf(bytes);
-        DAXPIN_TRY_ASSIGN(auto index, leaf.lower_bound(upto));
-        if (index < leaf.count()) {
-            DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index));
-            index += item.key == upto ? 1 : 0;
-        }
-        if (index > 0) {
-            DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index - 1));
-            out.assign(item.key, item.value);
+        bool found = false;
+        DAXPIN_TRY(descent.search_leaf(upto, [&](const LeafView &leaf) noexcept {
+            const auto index = leaf.try_lower_bound(upto);
+            if (!index)
+                return false;
+            unsigned behind = *index;
+            if (behind < leaf.count()) {
+                const auto item = leaf.try_item(behind);
+                if (!item)
+                    return false;
+                behind += item->key == upto ? 1 : 0;
+            }
+            return behind == 0 || (found = take(leaf, behind - 1, out));
+        }));
+        if (found)
             return true;
-        }
         if (!descent.lower())
             return false;
         const auto below = predecessor(*descent.lower());

@@ -3,8 +3,8 @@
 // Tree: the one persistent B+tree. Items are (Key, value); keys sort by inode, then place.
 //
 // Every node is a checked unit (journal/units.h). Reads descend with shared locks, parent held
-// until the child is locked, and work on copies; changes go through the Transaction. The root
-// never moves. An item's value is at most value_bytes_max bytes.
+// until the child is locked; changes go through the Transaction. The root never moves. An item's
+// value is at most value_bytes_max bytes.
 //
 // Thread-safe. Layout: docs/format.md, "Tree".
 #pragma once
