@@ -52,7 +52,11 @@ struct ring {
     int fd; /* kept for its lock */
 };
 
-enum side { SENDER, RECEIVER };
+enum lock {
+    SENDER,
+    RECEIVER,
+    OPENING /* held while a side is opened: who looks for the other takes its lock for a moment */
+};
 
 static int fail(const char *what, const char *why) {
     fprintf(stderr, "ring: %s: %s\n", what, why);
@@ -67,17 +71,19 @@ static uint32_t sum_of(const struct message *message) {
     return sum;
 }
 
-/* A byte of the file stands for each side; the lock ends with the process. */
-static int try_lock(int fd, enum side side) {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = side, .l_len = 1};
+/* A byte of the file stands for each lock, which ends with the process. */
+static int set_lock(int fd, enum lock which, short type, int command) {
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = which, .l_len = 1};
 
-    return fcntl(fd, F_OFD_SETLK, &lock);
+    return fcntl(fd, command, &lock);
 }
 
-static void unlock(int fd, enum side side) {
-    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = side, .l_len = 1};
+static int try_lock(int fd, enum lock side) {
+    return set_lock(fd, side, F_WRLCK, F_OFD_SETLK);
+}
 
-    fcntl(fd, F_OFD_SETLK, &lock);
+static void unlock(int fd, enum lock which) {
+    set_lock(fd, which, F_UNLCK, F_OFD_SETLK);
 }
 
 static uint64_t look(const struct counter *counter) {
@@ -111,11 +117,13 @@ static int ring_map(struct ring *ring, const char *path) {
 }
 
 /* Opens one side, and shows what the other has counted if nobody is there to do it. */
-static int ring_open(struct ring *ring, const char *path, enum side side) {
-    enum side other = side == SENDER ? RECEIVER : SENDER;
+static int ring_open(struct ring *ring, const char *path, enum lock side) {
+    enum lock other = side == SENDER ? RECEIVER : SENDER;
 
     if (ring_map(ring, path) != 0)
         return -1;
+    if (set_lock(ring->fd, OPENING, F_WRLCK, F_OFD_SETLKW) != 0)
+        return fail(path, strerror(errno));
     if (try_lock(ring->fd, side) != 0)
         return fail(path, side == SENDER ? "has a sender already" : "has a receiver already");
     show(side == SENDER ? &ring->header->sent : &ring->header->received);
@@ -123,6 +131,7 @@ static int ring_open(struct ring *ring, const char *path, enum side side) {
         show(other == SENDER ? &ring->header->sent : &ring->header->received);
         unlock(ring->fd, other);
     }
+    unlock(ring->fd, OPENING);
     return 0;
 }
 

@@ -6,6 +6,7 @@ durability a power failure, which takes what was stored and not persisted (power
 The seed of a run is printed; DAXPIN_TEST_SEED sets it. (kill -9 of examples/pinlog: tool.py.)
 """
 
+import atexit
 import os
 import random
 import re
@@ -28,6 +29,7 @@ class Running:
     def __init__(self, *words):
         self.process = subprocess.Popen([program(words[0]), *map(str, words[1:])],
                                         stdout=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)  # if the case fails before it ends
         self.lines = []
 
     def wait_for_line(self):
