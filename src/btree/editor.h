@@ -51,6 +51,7 @@ class Editor {
     Result<void> push_root_down(Path &path);
     Result<Step> write_leaf(std::span<const OwnedItem> items);
     Result<void> rebuild(Path &path, std::span<const OwnedItem> items);
+    static void lower_key(const Step &above, Key lowest); // of the child that the path takes
     Result<void> insert_child(Path &path, std::size_t depth, unsigned index, Child child);
     Result<void> split_inner(Path &path, std::size_t &depth, unsigned &index);
 

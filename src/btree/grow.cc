@@ -96,9 +96,11 @@ Result<void> Editor::insert_structural(Key key, std::span<const std::byte> value
     }
     const OwnedItem added{key, value};
     if (at == leaf.count() && (apart || leaf.used() >= append_min)) {
+        DAXPIN_TRY_ASSIGN(const auto first, leaf.item(0));
         DAXPIN_TRY_ASSIGN(const auto fresh, write_leaf({&added, 1}));
-        return insert_child(path, path.size() - 2, path[path.size() - 2].index + 1,
-                            {key, fresh.unit});
+        const auto depth = path.size() - 2;
+        lower_key(path[depth], first.key);
+        return insert_child(path, depth, path[depth].index + 1, {key, fresh.unit});
     }
     std::vector<OwnedItem> items;
     for (unsigned i = 0; i < leaf.count(); ++i) {
@@ -127,11 +129,21 @@ Result<void> Editor::rebuild(Path &path, std::span<const OwnedItem> items) {
     InnerEditor parent(path[depth].bytes);
     parent.put(index, {parent.child(index).key, left.unit});
     if (split) {
+        lower_key(path[depth], items.front().key);
         DAXPIN_TRY_ASSIGN(const auto right, write_leaf(items.subspan(left_count)));
         DAXPIN_TRY(insert_child(path, depth, index + 1, {items[left_count].key, right.unit}));
     }
     tx_.free_unit(path.back().unit);
     return {};
+}
+
+// The key of a node's first entry is no bound: once the entry before it has gone, its child may
+// come to hold keys below it. Where the child is split the entries have to ascend all the same.
+void Editor::lower_key(const Step &above, Key lowest) {
+    InnerEditor node(above.bytes);
+    const Child taken = node.child(above.index);
+    if (lowest < taken.key)
+        node.put(above.index, {lowest, taken.unit});
 }
 
 Result<void> Editor::insert_child(Path &path, std::size_t depth, unsigned index, Child child) {
@@ -156,6 +168,7 @@ Result<void> Editor::split_inner(Path &path, std::size_t &depth, unsigned &index
         right.insert(i - half, left.child(i));
     const Child separator{left.child(half).key, fresh.unit};
     left.truncate(half);
+    lower_key(path[depth - 1], left.child(0).key);
     const auto levels_before = path.size();
     DAXPIN_TRY(insert_child(path, depth - 1, path[depth - 1].index + 1, separator));
     depth += path.size() - levels_before; // the root may have grown above us

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "base/sync.h"
+#include "btree/node.h"
 #include "btree/tree.h"
 #include "support/catch.h"
 #include "support/engine_fixture.h"
@@ -81,6 +82,15 @@ void random_changes(test::EngineFixture &engine, Model &model, std::uint64_t &ra
         if (put)
             model[key] = value;
     }
+}
+
+// The keys of the root's children ascend. Returns its level.
+unsigned check_keys(test::EngineFixture &engine) {
+    const auto *const root = engine.media().bytes().data() + engine.superblock().root * block_size;
+    const btree::InnerView inner(root);
+    for (unsigned i = 1; i < inner.count(); ++i)
+        CHECK(inner.child(i - 1).key < inner.child(i).key);
+    return btree::header_of(root).level;
 }
 
 // Does something when the thread is next about to take a lock, as another thread might.
@@ -206,6 +216,58 @@ TEST_CASE("tree: leaves of two runs stay apart when they shrink", "[btree]") {
     REQUIRE(another.commit());
     REQUIRE(one.commit());
     CHECK(read_all(engine).size() == 4);
+}
+
+TEST_CASE("tree: what comes below a node's first key keeps its keys in order", "[btree]") {
+    test::EngineFixture engine;
+    const std::uint64_t run = 40 * btree::inodes_of_a_run;
+    const auto insert = [&](std::uint64_t inode, std::uint64_t place, std::size_t length = 1300) {
+        REQUIRE(engine.transact([&](auto &tx) {
+            return engine.tree().insert(tx, Key{inode, place}, value_of(length, 1));
+        }));
+    };
+    const auto erase = [&](std::uint64_t inode, std::uint64_t place) {
+        REQUIRE(engine.transact([&](auto &tx) {
+            return engine.tree().erase(tx, Key{inode, place});
+        }));
+    };
+    insert(run - 1, 0);
+    for (std::uint64_t i = 0; i < 6; ++i)
+        insert(run, i);
+    erase(run - 1, 0);
+
+    SECTION("in a leaf") {
+        for (std::uint64_t i = 0; i < 6; ++i)
+            insert(run - 2, i);
+        CHECK(check_keys(engine) == 1);
+    }
+    SECTION("in a leaf, from above") {
+        for (std::uint64_t i = 6; i > 0; --i)
+            insert(run - 2, i);
+        CHECK(check_keys(engine) == 1);
+    }
+    SECTION("behind a leaf") {
+        erase(run, 2);
+        erase(run, 1);
+        for (std::uint64_t i = 0; i < 8; ++i)
+            insert(run - 2, i, 300);
+        erase(run, 0);
+        for (std::uint64_t i = 8; i < 14; ++i)
+            insert(run - 2, i, 300);
+        CHECK(check_keys(engine) == 1);
+    }
+    SECTION("in a node") {
+        for (std::uint64_t i = 0; i < 1200; ++i) // three nodes under the root
+            insert(run, 10'000 + i);
+        for (std::uint64_t i = 0; i < 6; ++i)
+            erase(run, i);
+        for (std::uint64_t i = 0; i < 700; ++i) // all of the first
+            erase(run, 10'000 + i);
+        std::uint64_t random = 3;
+        for (std::uint64_t i = 0; i < 1200; ++i)
+            insert(run - 1 - test::split_mix(random) % 100, i);
+        CHECK(check_keys(engine) == 2);
+    }
 }
 
 TEST_CASE("tree: who waits for a leaf keeps nobody from splitting it", "[btree]") {
