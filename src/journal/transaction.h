@@ -32,7 +32,7 @@ class Transaction {
         return edit_if(unit, [] { return true; });
     }
 
-    // As edit(), if is_wanted() still says so once the unit is locked: else null, and nothing is.
+    // As edit(), if is_wanted() says so once the unit is locked; else null, and it is unlocked.
     template <typename Condition>
     Result<std::byte *> edit_if(MediaBlock unit, const Condition &is_wanted) {
         if (auto *bytes = find(unit))
