@@ -288,11 +288,14 @@ void Transaction::abort() {
     units_.abort();
     if (allocated_.empty() && freed_.empty())
         return;
-    MutexLock lock(allocator_.state_->mutex);
+    auto &state = *allocator_.state_;
+    MutexLock lock(state.mutex);
+    const auto returned = state.returned;
     // After a failed journal the blocks' fate is unknown: they stay out of use.
     if (!allocator_.journal().failed())
         for (const auto &run : allocated_)
-            allocator_.state_->give_back(run);
+            state.give_back(run);
+    returned_seen_ += state.returned - returned; // its own blocks are no help to it
     allocated_.clear();
     freed_.clear();
 }

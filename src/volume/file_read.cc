@@ -99,8 +99,9 @@ Result<ReadReply> Volume::read(InodeNumber number, Handle handle, std::uint64_t 
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     access_file(engine, *inode);
     ReadReply reply;
-    reply.guard = engine.allocator->grace().enter();
     const SharedLock lock(inode->mutex);
+    // Not before: whoever has the lock may need blocks that wait for every guard to go.
+    reply.guard = engine.allocator->grace().enter();
     if (handle != 0 && find_handle(*inode, handle) == nullptr)
         return Errc::bad_handle;
     const std::uint64_t size = inode->attributes.size;

@@ -96,7 +96,6 @@ Result<std::vector<ExtentInfo>> Volume::show_extents(InodeNumber number) {
 Result<void> Volume::sync_range(InodeNumber number, immutable::ByteRange range) {
     Engine &engine = *impl_;
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
-    const auto guard = engine.allocator->grace().enter();
     const SharedLock lock(inode->mutex);
     // A mapper may store up to the end of the last mapping unit.
     const std::uint64_t owned_end =

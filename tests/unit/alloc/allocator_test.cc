@@ -5,8 +5,11 @@
 #include "support/engine_fixture.h"
 
 #include <algorithm>
+#include <chrono>
+#include <future>
 #include <random>
 #include <set>
+#include <thread>
 
 using namespace daxpin;
 using alloc::DataRequest;
@@ -227,6 +230,34 @@ TEST_CASE("allocator: a freed block waits for readers from before", "[alloc]") {
     guard.leave();
     REQUIRE(tx.restart());
     CHECK(tx.allocate_data({.count = {1}}).value() == run);
+}
+
+TEST_CASE("allocator: what a transaction gives back itself is nothing to try again for",
+          "[alloc]") {
+    test::EngineFixture engine;
+    const auto some = take(engine, {.count = {2}});
+    const auto run = take(engine, {.count = {1}});
+    take_all(engine);
+    REQUIRE(give(engine, some));
+    REQUIRE(engine.allocator().reserve({2})); // they are back
+    auto guard = engine.allocator().grace().enter();
+    REQUIRE(give(engine, run));
+    // The transaction takes the two, and needs the one that the guard keeps.
+    auto reader = std::async(std::launch::async, [&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        guard.leave();
+    });
+    unsigned attempts = 0;
+    const auto all = engine.transact([&](auto &tx) -> Result<void> {
+        ++attempts;
+        for (std::uint64_t got = 0; got < 3;) {
+            DAXPIN_TRY_ASSIGN(const auto part, tx.allocate_data({.count = {3 - got}}));
+            got += part.count.value;
+        }
+        return {};
+    });
+    CHECK(all);
+    CHECK(attempts == 2);
 }
 
 TEST_CASE("allocator: a freed metadata block waits for the tail", "[alloc]") {

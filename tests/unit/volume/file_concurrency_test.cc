@@ -4,8 +4,10 @@
 // it belongs, so a reader that follows a stale block, or one that was given to somebody else,
 // sees it. Run under ThreadSanitizer too.
 #include "file_helpers.h"
+#include "support/scheduler.h"
 
 #include <atomic>
+#include <functional>
 #include <sstream>
 #include <thread>
 
@@ -32,7 +34,7 @@ Data words(InodeNumber file, std::uint64_t offset, std::uint64_t length) {
 
 class Storm {
   public:
-    Storm() : fixture_(shape()) {
+    explicit Storm(unsigned rounds) : rounds_(rounds), fixture_(shape()) {
         for (std::size_t i = 0; i < files_.size(); ++i) {
             files_[i] = make_file(volume(), root_dir, "f" + std::to_string(i));
             // Whichever thread is the first, it finds something to read, pin and lease.
@@ -40,16 +42,13 @@ class Storm {
         }
     }
 
-    void run() {
-        std::vector<std::thread> threads;
-        for (std::uint64_t i = 0; i < 2; ++i) {
-            threads.emplace_back([this, i] { change(i + 1); });
-            threads.emplace_back([this, i] { look(i + 11); });
-        }
-        threads.emplace_back([this] { freeze(21); });
-        threads.emplace_back([this] { lease(22); });
-        for (auto &thread : threads)
-            thread.join();
+    std::vector<std::function<void()>> bodies(std::uint64_t seed) {
+        return {[=, this] { change(seed + 1); },  [=, this] { change(seed + 2); },
+                [=, this] { look(seed + 11); },   [=, this] { look(seed + 12); },
+                [=, this] { freeze(seed + 21); }, [=, this] { lease(seed + 22); }};
+    }
+
+    void check() {
         CAPTURE(first_wrong_);
         CHECK(wrong_words_ == 0);
         CHECK(wrong_errors_ == 0);
@@ -57,14 +56,13 @@ class Storm {
         check_and_remount(fixture_);
     }
 
-  private:
-    static constexpr unsigned rounds = 2000;
-
     static VolumeShape shape() {
         VolumeShape shape;
         shape.device_bytes = std::uint64_t{6} << 20;
         return shape;
     }
+
+  private:
     volume::Volume &volume() { return fixture_.volume(); }
     InodeNumber any_file(std::uint64_t &state) { return files_[split_mix(state) % files_.size()]; }
     // Refusals that others' pins, leases and a full volume explain.
@@ -86,6 +84,7 @@ class Storm {
     void note_wrong(std::uint64_t word, InodeNumber file, std::uint64_t offset);
     void inspect(InodeNumber file, std::uint64_t offset, const volume::ReadReply &reply);
 
+    const unsigned rounds_;
     VolumeFixture fixture_;
     std::array<InodeNumber, 2> files_{};
     std::atomic<unsigned> wrong_words_{0};
@@ -95,7 +94,7 @@ class Storm {
 };
 
 void Storm::change(std::uint64_t state) {
-    for (unsigned round = 0; round < rounds; ++round) {
+    for (unsigned round = 0; round < rounds_; ++round) {
         const InodeNumber file = any_file(state);
         const std::uint64_t offset = split_mix(state) % (file_bytes / 8) * 8;
         const std::uint64_t length = 8 + split_mix(state) % 2000 * 8;
@@ -139,17 +138,18 @@ void Storm::inspect(InodeNumber file, std::uint64_t offset, const volume::ReadRe
 }
 
 void Storm::look(std::uint64_t state) {
-    for (unsigned round = 0; round < 2 * rounds; ++round) {
+    for (unsigned round = 0; round < 2 * rounds_; ++round) {
         const InodeNumber file = any_file(state);
         const std::uint64_t offset = split_mix(state) % (file_bytes / 8) * 8;
         const auto reply = volume().read(file, 0, offset, 16 * 1024);
+        may_interleave();
         if (fine(reply))
             inspect(file, offset, *reply);
     }
 }
 
 void Storm::freeze(std::uint64_t state) {
-    for (unsigned round = 0; round < rounds / 4; ++round) {
+    for (unsigned round = 0; round < rounds_ / 4; ++round) {
         const InodeNumber file = any_file(state);
         const std::uint64_t align = split_mix(state) % 2 == 0 ? 0 : 32 * 1024;
         if (fine(volume().pin(root_caller(), file, {{}, align, true, 0})))
@@ -162,7 +162,7 @@ void Storm::freeze(std::uint64_t state) {
 }
 
 void Storm::lease(std::uint64_t state) {
-    for (unsigned round = 0; round < rounds / 4; ++round) {
+    for (unsigned round = 0; round < rounds_ / 4; ++round) {
         const InodeNumber file = any_file(state);
         const auto open = volume().open_file(root_caller(), file, for_writing(true));
         if (!fine(open))
@@ -178,5 +178,50 @@ void Storm::lease(std::uint64_t state) {
 } // namespace
 
 TEST_CASE("file data: threads see each word in its place only", "[volume][files][threads]") {
-    Storm().run();
+    Storm storm(2000);
+    std::vector<std::thread> threads;
+    for (const auto &body : storm.bodies(0))
+        threads.emplace_back(body);
+    for (auto &thread : threads)
+        thread.join();
+    storm.check();
+}
+
+TEST_CASE("file data: each word is in its place in any schedule", "[volume][files][schedules]") {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        CAPTURE(seed);
+        Storm storm(100);
+        Scheduler(seed).run(storm.bodies(seed * 100));
+        storm.check();
+    }
+}
+
+// Who writes has the file locked while he waits for the blocks that were punched.
+TEST_CASE("file data: readers that wait for a file do not keep its writer from blocks",
+          "[volume][files][schedules]") {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        CAPTURE(seed);
+        VolumeFixture fixture(Storm::shape());
+        auto &volume = fixture.volume();
+        const InodeNumber file = make_file(volume, root_dir, "file");
+        const std::uint64_t bytes = must(volume.statistics()).available_blocks * 2 / 3 * block_size;
+        write_at(volume, file, 0, words(file, 0, bytes));
+        unsigned written = 0;
+        const auto rewrite = [&] {
+            for (unsigned round = 0; round < 4; ++round) {
+                const auto punched = volume.fallocate(file, 0, FallocateMode::punch, 0, bytes);
+                const auto stored = volume.write(file, 0, 0, words(file, 0, bytes));
+                written += punched && stored && *stored == bytes ? 1 : 0;
+            }
+        };
+        const auto read = [&] {
+            for (unsigned round = 0; round < 40; ++round) {
+                static_cast<void>(volume.read(file, 0, 0, block_size).has_value());
+                may_interleave();
+            }
+        };
+        Scheduler(seed).run({rewrite, read, read});
+        CHECK(written == 4);
+        check_and_remount(fixture);
+    }
 }
