@@ -6,6 +6,7 @@
 #include "volume/file_data.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace daxpin::volume {
 namespace {
@@ -195,6 +196,14 @@ Result<std::uint64_t> WriteStep::run(alloc::Reservation *reservation) {
     return done;
 }
 
+// About half of the range that ends with a block; nothing if the range lies in one.
+std::optional<std::uint64_t> half_of(std::uint64_t offset, std::uint64_t length) {
+    const FileBlock cut = std::max(block_at(offset + length / 2), block_at(offset) + BlockCount{1});
+    if (cut.bytes() >= offset + length)
+        return std::nullopt;
+    return cut.bytes() - offset;
+}
+
 } // namespace
 
 Result<std::uint64_t> write_locked(Engine &engine, CachedInode &inode, std::uint64_t offset,
@@ -212,8 +221,9 @@ Result<std::uint64_t> write_locked(Engine &engine, CachedInode &inode, std::uint
             done += *bytes;
         else if (done > 0)
             break;
-        else if (bytes.code() == Errc::no_space && data.size() > block_size)
-            data = data.first(data.size() / 2); // a short write, if there is room for one
+        else if (const auto half = half_of(offset, data.size());
+                 bytes.code() == Errc::no_space && half)
+            data = data.first(*half); // a short write, if there is room for one
         else
             return std::move(bytes).error();
     }

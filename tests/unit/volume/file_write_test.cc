@@ -153,6 +153,29 @@ TEST_CASE("write: with too little space as much as there is room for; with none 
     check_and_remount(fixture);
 }
 
+TEST_CASE("write: one that ends early for want of space ends with a block", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    const auto room = must(volume.statistics()).available_blocks;
+    write_at(volume, make_file(volume, root_dir, "hog"), 0, filled((room - 20) * block_size, 1));
+    const std::uint64_t offset = 1001, length = 64 * block_size + 333;
+    const auto written = must(volume.write(file, 0, offset, filled(length, 2)));
+    CHECK(written < length);
+    CHECK(written > 8 * block_size);
+    CHECK((offset + written) % block_size == 0);
+    SECTION("the first of two blocks if that is there already") {
+        const auto end = offset + written;
+        while (volume.write(file, 0, stat_of(volume, file).size, filled(block_size, 3)))
+            ;
+        const auto full = stat_of(volume, file).size;
+        CHECK(full > end);
+        CHECK(must(volume.write(file, 0, full - 10, filled(20, 4))) == 10);
+        CHECK(stat_of(volume, file).size == full);
+    }
+    check_and_remount(fixture);
+}
+
 TEST_CASE("truncate: a large file goes in steps, and growth finds zeros", "[volume][files]") {
     VolumeShape shape;
     shape.device_bytes = std::uint64_t{16} << 20;
