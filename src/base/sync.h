@@ -40,6 +40,8 @@ class SchedulerHook {
     // The calling thread is about to do what others may see or wait for. `waits`: it found taken
     // what it needs, or waits to be woken, and can do nothing before another thread has run.
     virtual void yield_point(bool waits) = 0;
+    // Whether a bounded wait that begins now is to fail, though nobody may be in its way.
+    virtual bool denies() { return false; }
 };
 
 // The installed hook, or null (the normal case). Set before the threads start.
@@ -54,6 +56,12 @@ void spin_wait(unsigned round) noexcept;
 inline void may_interleave() noexcept {
     if (SchedulerHook *hook = scheduler_hook.load(std::memory_order_acquire)) [[unlikely]]
         hook->yield_point(false);
+}
+
+// To be called before a wait that may fail for being bounded: a test's hook may want that.
+inline bool is_denied() noexcept {
+    SchedulerHook *hook = scheduler_hook.load(std::memory_order_acquire);
+    return hook != nullptr && hook->denies();
 }
 
 class CAPABILITY("mutex") Mutex {

@@ -118,7 +118,7 @@ void Units::lock_shared(MediaBlock unit) {
 }
 
 bool Units::try_lock_shared(MediaBlock unit) {
-    return acquire_shared(word(unit), bounded_rounds);
+    return !is_denied() && acquire_shared(word(unit), bounded_rounds);
 }
 
 void Units::unlock_shared(MediaBlock unit) {
@@ -127,7 +127,7 @@ void Units::unlock_shared(MediaBlock unit) {
 }
 
 bool Units::try_lock(MediaBlock unit) {
-    return acquire_exclusive(word(unit), bounded_rounds);
+    return !is_denied() && acquire_exclusive(word(unit), bounded_rounds);
 }
 
 void Units::lock(MediaBlock unit) {

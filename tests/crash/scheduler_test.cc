@@ -48,6 +48,22 @@ void lock_in_opposite_order() {
 
 } // namespace
 
+TEST_CASE("scheduler: some schedules deny bounded waits, now and then or often", "[scheduler]") {
+    constexpr unsigned waits = 20'000;
+    std::set<std::string> kinds;
+    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+        unsigned denied = 0;
+        Scheduler(seed).run({[&] {
+            for (unsigned i = 0; i < waits; ++i)
+                denied += is_denied() ? 1 : 0;
+        }});
+        CHECK(denied < waits / 20);
+        kinds.insert(denied == 0 ? "never" : denied < waits / 200 ? "now and then" : "often");
+    }
+    CHECK(kinds.size() == 3);
+    CHECK_FALSE(is_denied()); // without a scheduler
+}
+
 TEST_CASE("scheduler: one seed, one schedule", "[scheduler]") {
     std::set<std::string> texts;
     for (std::uint64_t seed = 1; seed <= 50; ++seed) {

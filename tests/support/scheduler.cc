@@ -23,12 +23,14 @@ constexpr std::uint64_t waits_max = 1'000'000;
 
 constexpr unsigned change_choices[] = {1, 2, 4, 8, 24, 80};
 constexpr unsigned give_way_choices[] = {1, 1, 4, 1000};
+constexpr unsigned deny_choices[] = {0, 0, 1000, 30};
 
 } // namespace
 
 Scheduler::Scheduler(std::uint64_t seed) : random_(seed * 0x9e3779b97f4a7c15U) {
     change_one_in_ = change_choices[split_mix(random_) % std::size(change_choices)];
     give_way_one_in_ = give_way_choices[split_mix(random_) % std::size(give_way_choices)];
+    deny_one_in_ = deny_choices[split_mix(random_) % std::size(deny_choices)];
 }
 
 bool Scheduler::chance(unsigned one_in) {
@@ -59,6 +61,10 @@ void Scheduler::yield_point(bool waits) {
         return;
     hand_over(choose_other(self));
     turns_[self]->acquire();
+}
+
+bool Scheduler::denies() {
+    return own_index != no_thread && deny_one_in_ != 0 && chance(deny_one_in_);
 }
 
 void Scheduler::end(unsigned self) {

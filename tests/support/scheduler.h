@@ -4,9 +4,9 @@
 //
 // At each yield point of base/sync and of the simulated device the running thread goes on or hands
 // over to another one. So the same seed and the same bodies give the same run, to the byte. The
-// seed also draws the manner of the schedule: how rarely threads change, and whether one that
-// waits insists (then bounded waits of the engine run out). What the bodies share needs no lock:
-// they never run at the same time.
+// seed also draws the manner of the schedule: how rarely threads change, whether one that waits
+// insists (then bounded waits of the engine run out), and whether such waits fail for no reason.
+// What the bodies share needs no lock: they never run at the same time.
 //
 // Threads that all wait for each other end the process by SIGABRT, with a line on stderr.
 #pragma once
@@ -31,6 +31,7 @@ class Scheduler final : public SchedulerHook {
     void run(const std::vector<std::function<void()>> &bodies);
 
     void yield_point(bool waits) override;
+    bool denies() override;
 
     static constexpr unsigned first_thread_number = 100;
 
@@ -44,6 +45,7 @@ class Scheduler final : public SchedulerHook {
     std::uint64_t random_;
     unsigned change_one_in_;   // of the yield points, so rarely threads change
     unsigned give_way_one_in_; // the same for a thread that waits
+    unsigned deny_one_in_;     // of the bounded waits; 0 = never
     std::vector<std::unique_ptr<std::binary_semaphore>> turns_;
     std::vector<unsigned> alive_;
     std::uint64_t waits_ = 0; // yields of waiting threads since anything else happened
