@@ -87,7 +87,6 @@ Result<Descent::Turn> Descent::turn_at(MediaBlock unit, std::optional<unsigned> 
 Result<MediaBlock> Descent::find_node(Key key, unsigned level) {
     lower_.reset();
     upper_.reset();
-    stamp_ = shape_.stamp();
     through_own_ = false;
     MediaBlock unit = root_;
     DAXPIN_TRY_ASSIGN(Turn turn, turn_at(unit, std::nullopt, key));
@@ -128,15 +127,9 @@ void Descent::remember(MediaBlock leaf) {
     tx_->known_leaves().push_back(known);
 }
 
-Result<const std::byte *> Descent::leaf_for(Key key) {
-    if (const KnownLeaf *known = find_known(key))
-        return tx_->units().find(known->unit);
-    return patiently([&] { return read_leaf(key); });
-}
-
 // The thread's finger on the leaf that `key` leads to; the bounds are this leaf's then.
 std::optional<Finger> Descent::find_finger(Key key) {
-    const auto finger = Fingers::mine().find(shape_.stamp(), key);
+    const auto finger = Fingers::mine().find(shape_, key);
     if (finger) {
         lower_ = finger->lower;
         upper_ = finger->upper;
@@ -148,14 +141,14 @@ std::optional<Finger> Descent::find_finger(Key key) {
 // rely on, for it may be given up.
 void Descent::put_finger(MediaBlock leaf) {
     if (!through_own_)
-        Fingers::mine().remember({stamp_, leaf, lower_, upper_});
+        Fingers::mine().remember({leaf, shape_.stamp(leaf), lower_, upper_});
 }
 
 // The leaf, whose parent is held, or that itself.
 Result<MediaBlock> Descent::find_leaf(Key key) {
     if (const auto finger = find_finger(key)) {
         DAXPIN_TRY(hold(finger->leaf));
-        by_finger_ = shape_.stamp() == finger->stamp;
+        by_finger_ = finger->holds_in(shape_);
         if (by_finger_)
             return finger->leaf;
         release();
@@ -164,18 +157,6 @@ Result<MediaBlock> Descent::find_leaf(Key key) {
     DAXPIN_TRY_ASSIGN(const auto leaf, find_node(key, 0));
     put_finger(leaf);
     return leaf;
-}
-
-Result<const std::byte *> Descent::read_leaf(Key key) {
-    DAXPIN_TRY_ASSIGN(const auto unit, find_leaf(key));
-    DAXPIN_TRY(hold(unit));
-    const std::byte *bytes = find_own(unit);
-    if (bytes == nullptr) {
-        DAXPIN_TRY(journal_.units().load(unit, buffer_));
-        bytes = buffer_.data();
-    }
-    DAXPIN_TRY(check_node(bytes, unit, 0));
-    return bytes;
 }
 
 Result<Descent::EditableLeaf> Descent::edit_leaf_for(Key key) {
@@ -189,7 +170,7 @@ Result<Descent::EditableLeaf> Descent::edit_leaf_for(Key key) {
 
 Result<Descent::EditableLeaf> Descent::edit_leaf(Key key) {
     if (const auto finger = find_finger(key)) {
-        const auto leads_there = [&] { return shape_.stamp() == finger->stamp; };
+        const auto leads_there = [&] { return finger->holds_in(shape_); };
         DAXPIN_TRY_ASSIGN(auto *bytes, tx_->units().edit_if(finger->leaf, leads_there));
         if (bytes != nullptr) {
             DAXPIN_TRY(check_node(bytes, finger->leaf, 0));

@@ -24,9 +24,6 @@ class Descent {
     Descent(const Descent &) = delete;
     Descent &operator=(const Descent &) = delete;
 
-    // The leaf's bytes, valid until the next call; no lock is held.
-    Result<const std::byte *> leaf_for(Key key);
-
     // Calls search(LeafView), once, where Device::look() allows; it returns false if the leaf is
     // damaged.
     template <typename Search> Result<void> search_leaf(Key key, const Search &search);
@@ -64,7 +61,6 @@ class Descent {
     std::optional<Finger> find_finger(Key key);
     void put_finger(MediaBlock leaf);
     Result<MediaBlock> find_leaf(Key key);
-    Result<const std::byte *> read_leaf(Key key);
     Result<EditableLeaf> edit_leaf(Key key);
     Result<EditableLeaf> descend_and_edit(Key key);
     Result<MediaBlock> edit_parent(Key key);
@@ -79,7 +75,6 @@ class Descent {
     std::optional<MediaBlock> held_;
     MediaBlock contended_{}; // of a reader without a transaction
     std::optional<Key> lower_, upper_;
-    std::uint64_t stamp_ = 0;  // of the shape, before the way down
     bool by_finger_ = false;   // the leaf was found so
     bool through_own_ = false; // it led through a node that the transaction has changed
     journal::UnitBytes buffer_;

@@ -72,7 +72,7 @@ Result<Editor::Path> Editor::edit_path(Key key, Change change) {
     tx_.known_leaves().clear();
     auto path = lock_path(key, change);
     if (path)
-        shape_.announce_change();
+        shape_.announce_change(path->back().unit);
     return path;
 }
 

@@ -37,7 +37,7 @@ class Editor {
 
     enum class Change { one_child_more, one_child_less };
     // Down from the node above the leaf if no other one can be concerned, else from the root. The
-    // tree's shape counts as changed once it is locked.
+    // leaf counts as changed in shape once it is locked.
     Result<Path> edit_path(Key key, Change change);
     Result<Path> lock_path(Key key, Change change);
     Result<Step> create_unit();

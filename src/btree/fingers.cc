@@ -10,9 +10,9 @@ Fingers &Fingers::mine() {
     return fingers;
 }
 
-std::optional<Finger> Fingers::find(std::uint64_t stamp, Key key) {
+std::optional<Finger> Fingers::find(const Shape &shape, Key key) {
     const auto found = std::ranges::find_if(fingers_, [&](const Finger &finger) {
-        return finger.stamp == stamp && finger.may_hold(key);
+        return finger.may_hold(key) && finger.holds_in(shape);
     });
     if (found == fingers_.end())
         return std::nullopt;

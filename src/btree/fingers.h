@@ -3,8 +3,8 @@
 // Fingers: the leaves that a thread has lately come to, and which keys they hold. A search near one
 // of them need not go down the tree again (in the literature a finger search).
 //
-// A finger is a hint: it holds if the tree's shape has not changed since before the way down that
-// led to it. Whoever uses one looks at that once he has locked the leaf.
+// A finger is a hint: it holds if the leaf still has the stamp that it had when the way down led to
+// it. Whoever uses one looks at that once he has locked the leaf.
 #pragma once
 
 #include "btree/tree.h"
@@ -15,11 +15,12 @@
 namespace daxpin::btree {
 
 struct Finger {
-    std::uint64_t stamp = 0; // of the shape, from before the way down
     MediaBlock leaf{};
+    std::uint64_t stamp = 0;         // the leaf's
     std::optional<Key> lower, upper; // its keys are in [lower, upper); nothing = no bound
 
     bool may_hold(Key key) const { return (!lower || *lower <= key) && (!upper || key < *upper); }
+    bool holds_in(const Shape &shape) const { return shape.stamp(leaf) == stamp; }
 };
 
 // Of the calling thread, for all trees.
@@ -27,8 +28,8 @@ class Fingers {
   public:
     static Fingers &mine();
 
-    // One on the leaf that `key` leads to, of a shape with that stamp.
-    std::optional<Finger> find(std::uint64_t stamp, Key key);
+    // One on the leaf that `key` leads to in the tree of that shape.
+    std::optional<Finger> find(const Shape &shape, Key key);
     void remember(const Finger &finger); // in place of the one that was not used for longest
 
   private:

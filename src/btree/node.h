@@ -39,6 +39,7 @@ class LeafView {
   public:
     explicit LeafView(const std::byte *node) : node_(node), header_(header_of(node)) {}
 
+    const std::byte *bytes() const { return node_; }
     unsigned count() const { return header_.count; }
     // Bytes between the slots and the heap.
     std::size_t gap() const;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Shape: which keys of the tree lead to which leaf. A split or a merge changes that, and announces
-// it while it holds the nodes concerned: whoever has a leaf locked and sees the stamp that he saw
-// before he went down to it knows that the same keys lead there.
+// Shape: which keys of the tree lead to which leaf. Whoever takes keys away from a leaf (splits it,
+// frees it) announces that while he has it locked exclusively: whoever has it locked and sees the
+// stamp that he saw when he had come down to it knows that the keys he found then still lead there.
+// That it has got more keys (an empty neighbour went, another one joined it) is nobody's loss.
 #pragma once
 
+#include "base/types.h"
+
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -13,19 +17,30 @@ namespace daxpin::btree {
 // Thread-safe.
 class Shape {
   public:
-    // Differs from that of any other shape that this tree or another has had; never 0.
-    std::uint64_t stamp() const { return stamp_.load(std::memory_order_acquire); }
+    Shape() {
+        for (auto &stamp : stamps_)
+            stamp.store(new_stamp(), std::memory_order_relaxed);
+    }
 
-    // REQUIRES: the leaf, and the nodes above it whose children may change, are locked exclusively,
-    // until the change can be seen or is given up.
-    void announce_change() { stamp_.exchange(new_stamp(), std::memory_order_acq_rel); }
+    // Of a leaf, or of some that share it. Differs from that of any leaf of another tree and from
+    // all that it was before; never 0. What it tells of the keys that were found on the way down
+    // is true if the node above the leaf, or the leaf if there is none, has been locked since.
+    std::uint64_t stamp(MediaBlock leaf) const {
+        return stamps_[leaf.value % stamps_.size()].load(std::memory_order_acquire);
+    }
+
+    // REQUIRES: the leaf and the node above it are locked exclusively until the change can be seen
+    // or is given up.
+    void announce_change(MediaBlock leaf) {
+        stamps_[leaf.value % stamps_.size()].exchange(new_stamp(), std::memory_order_acq_rel);
+    }
 
   private:
     static std::uint64_t new_stamp() {
         static std::atomic<std::uint64_t> last{0};
         return last.fetch_add(1, std::memory_order_relaxed) + 1;
     }
-    std::atomic<std::uint64_t> stamp_ = new_stamp();
+    std::array<std::atomic<std::uint64_t>, 1024> stamps_;
 };
 
 } // namespace daxpin::btree

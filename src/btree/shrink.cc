@@ -109,6 +109,7 @@ Result<void> Editor::collapse_root(Path &path) {
         const auto unit = InnerView(root).child(0).unit;
         DAXPIN_TRY_ASSIGN(const auto *child, tx_.units().edit(unit));
         DAXPIN_TRY(check_node(child, unit, header_of(root).level - 1U));
+        shape_.announce_change(unit); // it may be a leaf
         auto header = header_of(child);
         header.self = root_.value;
         std::memcpy(root + sizeof header, child + sizeof header, block_size - sizeof header);

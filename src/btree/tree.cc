@@ -125,8 +125,10 @@ Result<void> Tree::scan(Transaction *tx, Key from, Key to, const Visitor &visit)
     Descent descent(journal_, root_, shape_, tx);
     journal::UnitBytes copy; // a visitor may change the transaction's copy
     while (from < to) {
-        DAXPIN_TRY_ASSIGN(const auto *bytes, descent.leaf_for(from));
-        std::memcpy(copy.data(), bytes, copy.size());
+        DAXPIN_TRY(descent.search_leaf(from, [&](const LeafView &leaf) noexcept {
+            std::memcpy(copy.data(), leaf.bytes(), copy.size());
+            return true;
+        }));
         const LeafView leaf(copy.data());
         DAXPIN_TRY_ASSIGN(const auto first, leaf.lower_bound(from));
         for (auto index = first; index < leaf.count(); ++index) {

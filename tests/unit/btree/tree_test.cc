@@ -84,9 +84,13 @@ void random_changes(test::EngineFixture &engine, Model &model, std::uint64_t &ra
     }
 }
 
+const std::byte *root_of(test::EngineFixture &engine) {
+    return engine.media().bytes().data() + engine.superblock().root * block_size;
+}
+
 // The keys of the root's children ascend. Returns its level.
 unsigned check_keys(test::EngineFixture &engine) {
-    const auto *const root = engine.media().bytes().data() + engine.superblock().root * block_size;
+    const auto *const root = root_of(engine);
     const btree::InnerView inner(root);
     for (unsigned i = 1; i < inner.count(); ++i)
         CHECK(inner.child(i - 1).key < inner.child(i).key);
@@ -379,6 +383,25 @@ TEST_CASE("tree: a leaf that was found lately may be split before it is locked",
     CHECK(read_all(engine).size() == 108);
 }
 
+TEST_CASE("tree: a leaf that was read and then became the root is changed there", "[btree]") {
+    test::EngineFixture engine;
+    for (std::uint64_t i = 0; i < 8; ++i)
+        REQUIRE(engine.transact([&](auto &tx) {
+            return engine.tree().insert(tx, Key{16, i}, value_of(900, i));
+        }));
+    Item item;
+    REQUIRE(engine.tree().find(nullptr, Key{16, 7}, item).value());
+    for (std::uint64_t i = 0; i < 7; ++i)
+        REQUIRE(engine.transact([&](auto &tx) { return engine.tree().erase(tx, Key{16, i}); }));
+    REQUIRE(btree::header_of(root_of(engine)).level == 0);
+    REQUIRE(engine.transact([&](auto &tx) {
+        return engine.tree().replace(tx, Key{16, 7}, value_of(900, 70));
+    }));
+    engine.reopen(); // nobody remembers where it was
+    REQUIRE(engine.tree().find(nullptr, Key{16, 7}, item).value());
+    CHECK(std::ranges::equal(item.value(), value_of(900, 70)));
+}
+
 TEST_CASE("tree: a leaf whose joining had to wait is still the transaction's own", "[btree]") {
     test::EngineFixture engine;
     for (std::uint64_t i = 0; i < 30; ++i)
@@ -419,7 +442,7 @@ TEST_CASE("tree: where a dropped transaction's changes led to is forgotten", "[b
         put_many(tx);
     }
     Item item;
-    for (std::uint64_t i = 0; i < 40; ++i) {
+    for (std::uint64_t i = 40; i-- > 0;) { // the last one is what it was led to last
         const auto found = engine.tree().find(nullptr, Key{~0ULL, i}, item);
         REQUIRE(found.has_value());
         CHECK_FALSE(*found);
