@@ -300,6 +300,7 @@ Reservation::~Reservation() {
         return;
     MutexLock lock(allocator_->state_->mutex);
     allocator_->state_->data_pool->reserved -= data_blocks_;
+    ++allocator_->state_->returned; // others may have them
 }
 
 } // namespace daxpin::alloc

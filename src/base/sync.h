@@ -40,7 +40,7 @@ class SchedulerHook {
     // The calling thread is about to do what others may see or wait for. `waits`: it found taken
     // what it needs, or waits to be woken, and can do nothing before another thread has run.
     virtual void yield_point(bool waits) = 0;
-    // Whether a bounded wait that begins now is to fail, though nobody may be in its way.
+    // Whether a bounded wait that begins now is to fail, even if nobody is in its way.
     virtual bool denies() { return false; }
 };
 

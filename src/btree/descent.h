@@ -39,7 +39,8 @@ class Descent {
     // REQUIRES: a transaction.
     Result<MediaBlock> edit_parent_for(Key key);
 
-    // Keys of the leaf last reached are in [lower, upper); nothing = no bound.
+    // Keys in [lower, upper) lead to the leaf last reached; nothing = no bound. It may hold others,
+    // too, for joins give it more.
     const std::optional<Key> &lower() const { return lower_; }
     const std::optional<Key> &upper() const { return upper_; }
 

@@ -17,7 +17,7 @@ namespace daxpin::btree {
 struct Finger {
     MediaBlock leaf{};
     std::uint64_t stamp = 0;         // the leaf's
-    std::optional<Key> lower, upper; // its keys are in [lower, upper); nothing = no bound
+    std::optional<Key> lower, upper; // keys in [lower, upper) lead there; nothing = no bound
 
     bool may_hold(Key key) const { return (!lower || *lower <= key) && (!upper || key < *upper); }
     bool holds_in(const Shape &shape) const { return shape.stamp(leaf) == stamp; }

@@ -130,17 +130,19 @@ Result<void> Tree::scan(Transaction *tx, Key from, Key to, const Visitor &visit)
             return true;
         }));
         const LeafView leaf(copy.data());
+        // It may hold more keys than those that are known to lead to it.
+        const Key end = std::min(to, descent.upper().value_or(to));
+        if (end <= from)
+            return Error{Errc::corrupt, "the tree's separators are out of order"};
         DAXPIN_TRY_ASSIGN(const auto first, leaf.lower_bound(from));
         for (auto index = first; index < leaf.count(); ++index) {
             DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index));
-            if (item.key >= to || !visit(item.key, item.value))
+            if (item.key >= end)
+                break;
+            if (!visit(item.key, item.value))
                 return {};
         }
-        if (!descent.upper())
-            return {};
-        if (*descent.upper() <= from)
-            return Error{Errc::corrupt, "the tree's separators are out of order"};
-        from = *descent.upper();
+        from = end;
     }
     return {};
 }

@@ -196,7 +196,8 @@ Result<std::uint64_t> WriteStep::run(alloc::Reservation *reservation) {
     return done;
 }
 
-// About half of the range that ends with a block; nothing if the range lies in one.
+// The length of a beginning of the range, about half of it, that ends with a block; nothing if the
+// range lies in one.
 std::optional<std::uint64_t> half_of(std::uint64_t offset, std::uint64_t length) {
     const FileBlock cut = std::max(block_at(offset + length / 2), block_at(offset) + BlockCount{1});
     if (cut.bytes() >= offset + length)

@@ -308,6 +308,22 @@ TEST_CASE("allocator: a reservation keeps others out", "[alloc]") {
     CHECK(engine.allocator().space().available_blocks == 1);
 }
 
+TEST_CASE("allocator: who waits for space gets what a reservation leaves", "[alloc]") {
+    test::EngineFixture engine;
+    const auto run = take(engine, {.count = {1}});
+    const auto guard = engine.allocator().grace().enter();
+    REQUIRE(give(engine, run)); // comes back when the guard goes, which is not soon
+    alloc::Transaction tx(engine.allocator());
+    {
+        const auto available = engine.allocator().space().available_blocks - 1;
+        const auto reservation = engine.allocator().reserve({available});
+        REQUIRE(reservation.has_value());
+        REQUIRE(tx.allocate_data({.count = {1}}).code() == Errc::retry);
+    }
+    REQUIRE(tx.restart());
+    CHECK(tx.allocate_data({.count = {1}}).has_value());
+}
+
 TEST_CASE("grace: passes only when guards from before are gone", "[alloc]") {
     alloc::Grace grace;
     const auto idle = grace.ticket();
