@@ -13,7 +13,6 @@
 #include "journal/journal.h"
 
 #include <memory>
-#include <optional>
 
 namespace daxpin::bench {
 
@@ -81,16 +80,16 @@ template <typename Wanted, typename Site> class Shared {
         bind_to_processor(thread);
         if (thread != 0 || (site_ && wanted_ == wanted))
             return;
-        site_.reset();
-        site_.emplace(wanted);
+        site_.reset(); // first, for two may not fit
+        site_ = std::make_unique<Site>(wanted);
         wanted_ = wanted;
     }
-    Site *operator->() { return &*site_; }
+    Site *operator->() { return site_.get(); }
     void reset() { site_.reset(); } // at the end of main()
 
   private:
     Wanted wanted_{};
-    std::optional<Site> site_;
+    std::unique_ptr<Site> site_;
 };
 
 // Of this thread: others may be busy.

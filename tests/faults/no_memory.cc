@@ -90,14 +90,17 @@ class FileGround final : public Ground {
         const UniqueFd fd(::open(path_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
         DAXPIN_ASSERT(fd && ::ftruncate(fd.get(), device_bytes) == 0);
         auto devices = open();
-        DAXPIN_ASSERT(volume::format_volume(devices, {.journal_bytes = format::ring_bytes_min}, env)
-                          .has_value());
+        volume::FormatOptions options;
+        options.journal_bytes = format::ring_bytes_min;
+        DAXPIN_ASSERT(volume::format_volume(devices, options, env).has_value());
     }
     ~FileGround() override { ::unlink(path_.c_str()); }
     device::DeviceTable open() const override {
         std::vector<std::unique_ptr<device::Device>> devices;
-        auto opened =
-            device::open_device(path_, {.exclusive = false, .domain = device::Domain::page});
+        device::OpenOptions options;
+        options.exclusive = false;
+        options.domain = device::Domain::page;
+        auto opened = device::open_device(path_, options);
         DAXPIN_ASSERT(opened.has_value());
         devices.push_back(std::move(*opened));
         return device::DeviceTable(std::move(devices));

@@ -344,7 +344,9 @@ TEST_CASE("lease: asked back by the owner or root, it seals for a while", "[volu
     LeaseFixture f(options);
     volume::Caller owner;
     owner.uid = 1000;
-    must(f.volume().set_attributes(root_caller(), f.file(), {.uid = owner.uid}));
+    volume::AttributeChange ownership;
+    ownership.uid = owner.uid;
+    must(f.volume().set_attributes(root_caller(), f.file(), ownership));
     const auto lease = must(f.lease(true));
     const std::int64_t start = f.fixture().env().since_boot_ns();
     volume::Caller stranger;
