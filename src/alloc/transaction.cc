@@ -68,6 +68,16 @@ std::uint64_t Transaction::data_allowance(const Pool &pool) const {
     return allowance(pool.free, pool.reserved - own, pool.reserve);
 }
 
+// What is promised is set aside no longer, or it would count twice.
+void Transaction::draw(Pool &pool, BlockCount count) {
+    if (reservation_ == nullptr)
+        return;
+    const auto drawn = std::min(count.value, reservation_->data_blocks_);
+    reservation_->data_blocks_ -= drawn;
+    pool.reserved -= drawn;
+    drawn_ += drawn;
+}
+
 Result<MediaRun> Transaction::allocate_zeroed(const DataRequest &request) {
     auto &state = *allocator_.state_;
     make_room(allocated_);
@@ -79,6 +89,7 @@ Result<MediaRun> Transaction::allocate_zeroed(const DataRequest &request) {
     DAXPIN_TRY_ASSIGN(const auto run,
                       state.take(found.start.device(), found.start.block(), found.count.value));
     allocated_.push_back(run);
+    draw(*state.data_pool, run.count);
     return run;
 }
 
@@ -89,7 +100,7 @@ Result<MediaRun> Transaction::allocate_data(const DataRequest &request) {
     MutexLock lock(state.mutex);
     state.reap();
     state.withdraw_bad();
-    const Pool &pool = *state.data_pool;
+    Pool &pool = *state.data_pool;
     const auto limit = data_allowance(pool);
     if (limit == 0)
         return out_of_space(pool, state.returned);
@@ -97,6 +108,7 @@ Result<MediaRun> Transaction::allocate_data(const DataRequest &request) {
     if (run.count.value == 0)
         return out_of_space(pool, state.returned);
     allocated_.push_back(run);
+    draw(pool, run.count);
     return run;
 }
 
@@ -253,12 +265,8 @@ void Transaction::settle(journal::Sequence sequence, std::list<Waiting> freed) n
     for (const auto &run : allocated_) {
         auto &pool = *state.devices[run.start.device()].pool;
         pool.clear -= run.count.value;
-        if (reservation_ != nullptr && &pool == state.data_pool) {
-            const auto used = std::min(run.count.value, reservation_->data_blocks_);
-            reservation_->data_blocks_ -= used;
-            pool.reserved -= used;
-        }
     }
+    drawn_ = 0;
     const auto ticket = state.grace.ticket();
     for (const auto &one : freed_) {
         auto &pool = *state.devices[one.run.start.device()].pool;
@@ -295,6 +303,11 @@ void Transaction::abort() {
     if (!allocator_.journal().failed())
         for (const auto &run : allocated_)
             state.give_back(run);
+    if (reservation_ != nullptr) {
+        reservation_->data_blocks_ += drawn_;
+        state.data_pool->reserved += drawn_;
+        drawn_ = 0;
+    }
     returned_seen_ += state.returned - returned; // its own blocks are no help to it
     allocated_.clear();
     freed_.clear();

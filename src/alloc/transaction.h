@@ -90,6 +90,7 @@ class Transaction {
     std::uint64_t allowance(std::uint64_t free, std::uint64_t reserved,
                             std::uint64_t reserve) const;
     std::uint64_t data_allowance(const Pool &pool) const;
+    void draw(Pool &pool, BlockCount count);
     Errc out_of_space(const Pool &pool, std::uint64_t returned);
     Result<void> check_listing(const BitmapChange &change);
     void settle_listing(bool committed);
@@ -104,6 +105,7 @@ class Transaction {
     journal::Transaction units_;
     Purpose purpose_;
     Reservation *reservation_;
+    std::uint64_t drawn_ = 0; // blocks that came out of it
     std::vector<KnownLeaf> known_leaves_;
     bool starved_ = false;            // the retry was for blocks, not for a unit lock
     std::uint64_t returned_seen_ = 0; // then: Allocator::State::returned

@@ -5,12 +5,13 @@
 #include "volume/pin_prepare.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace daxpin::volume {
 namespace {
 
-// Releases in flight are waited for one second: a hundred pauses.
-constexpr unsigned wait_pauses_max = 100;
+// Releases in flight are waited for that long.
+constexpr std::chrono::milliseconds wait_max{1000};
 constexpr unsigned wait_pause_ms = 10;
 // How often a range is prepared again because somebody punched it in between.
 constexpr unsigned rounds_max = 4;
@@ -42,17 +43,17 @@ class DirectOpens {
 };
 
 Result<void> wait_for_cached_handles(Engine &engine, CachedInode &inode) {
-    for (unsigned pauses = 0;;) {
+    const auto deadline = std::chrono::steady_clock::now() + wait_max;
+    for (;;) {
         {
             const SharedLock lock(inode.mutex);
             if (!anyone_caches(inode))
                 return {};
         }
-        if (pauses == wait_pauses_max)
+        if (std::chrono::steady_clock::now() >= deadline)
             return Errc::busy;
-        const MutexLock lock(engine.release_mutex);
-        if (!engine.released.wait_for(engine.release_mutex, wait_pause_ms))
-            ++pauses;
+        const MutexLock lock(engine.release_mutex); // woken by releases of other files, too
+        static_cast<void>(engine.released.wait_for(engine.release_mutex, wait_pause_ms));
     }
 }
 

@@ -308,6 +308,32 @@ TEST_CASE("allocator: a reservation keeps others out", "[alloc]") {
     CHECK(engine.allocator().space().available_blocks == 1);
 }
 
+TEST_CASE("allocator: what is taken from a reservation is not set aside as well", "[alloc]") {
+    test::EngineFixture engine;
+    const auto available = engine.allocator().space().available_blocks;
+    auto reservation = engine.allocator().reserve({available - 20});
+    REQUIRE(reservation.has_value());
+    const auto take_reserved = [&](alloc::Transaction &tx) {
+        for (std::uint64_t got = 0; got < available - 20;) {
+            const auto run = tx.allocate_data({.count = {available - 20 - got}});
+            REQUIRE(run.has_value());
+            got += run->count.value;
+        }
+    };
+    {
+        alloc::Transaction tx(engine.allocator(), Purpose::ordinary, &*reservation);
+        take_reserved(tx);
+        CHECK(tx.allocate_unit().has_value());
+        CHECK(engine.allocator().reserve({10}).has_value());
+    } // dropped: it is all set aside again
+    CHECK_FALSE(engine.allocator().reserve({21}).has_value());
+    CHECK(engine.allocator().reserve({20}).has_value());
+    alloc::Transaction tx(engine.allocator(), Purpose::ordinary, &*reservation);
+    take_reserved(tx);
+    REQUIRE(tx.commit());
+    CHECK(engine.allocator().space().available_blocks == 20);
+}
+
 TEST_CASE("allocator: who waits for space gets what a reservation leaves", "[alloc]") {
     test::EngineFixture engine;
     const auto run = take(engine, {.count = {1}});

@@ -4,6 +4,8 @@
 // that need one, and what a pin does to the file.
 #include "file_helpers.h"
 
+#include <atomic>
+#include <chrono>
 #include <thread>
 
 using namespace daxpin;
@@ -203,6 +205,25 @@ TEST_CASE("pin: a cached handle is waited for, then EBUSY", "[volume][pins]") {
         const auto next = must(f.volume().open_file(root_caller(), f.file(), for_reading()));
         CHECK_FALSE(next.direct);
         f.volume().release(f.file(), next.handle);
+        f.volume().release(f.file(), cached.handle);
+    }
+    SECTION("that stays, while others come and go") {
+        const InodeNumber other = make_file(f.volume(), root_dir, "other");
+        const auto begin = std::chrono::steady_clock::now();
+        std::atomic<bool> done = false;
+        std::thread others([&] {
+            while (!done && std::chrono::steady_clock::now() < begin + std::chrono::seconds(5)) {
+                const auto open = f.volume().open_file(root_caller(), other, for_reading());
+                if (open)
+                    f.volume().release(other, open->handle);
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            }
+        });
+        const bool refused = fails(f.pin(), Errc::busy);
+        done = true;
+        others.join();
+        CHECK(refused);
+        CHECK(std::chrono::steady_clock::now() < begin + std::chrono::seconds(4));
         f.volume().release(f.file(), cached.handle);
     }
     SECTION("that goes") {
