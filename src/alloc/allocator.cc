@@ -195,8 +195,7 @@ Result<Reservation> Allocator::reserve(BlockCount data_blocks) {
                 return Errc::no_space;
             seen = state_->returned;
         }
-        if (!reclaim(seen))
-            return Errc::no_space;
+        DAXPIN_TRY(reclaim(seen));
     }
 }
 
@@ -264,25 +263,30 @@ bool Allocator::State::reap() {
     return any;
 }
 
-bool Allocator::reclaim(std::uint64_t seen) {
-    if (!state_->journal.checkpoint())
-        return false;
+// A checkpoint gets as far as the first record that is not home yet, so one may not be enough.
+Result<void> Allocator::reclaim(std::uint64_t seen) {
     for (unsigned round = 0; round < grace_rounds_max; ++round) {
+        bool awaits_tail = false;
         {
             MutexLock lock(state_->mutex);
             state_->reap();
             if (state_->returned != seen)
-                return true;
+                return {};
             if (state_->zeroing != 0) {
                 state_->zeroing_ended.wait(state_->mutex); // it waits for nobody
                 continue;
             }
             if (state_->waiting_data.empty() && state_->waiting_metadata.empty())
-                return false;
+                return Errc::no_space;
+            awaits_tail =
+                !state_->waiting_metadata.empty() &&
+                state_->journal.durable_tail() < state_->waiting_metadata.front().tail_needed;
         }
+        if (awaits_tail)
+            DAXPIN_TRY(state_->journal.checkpoint());
         spin_wait(round);
     }
-    return false;
+    return Errc::no_space;
 }
 
 Reservation::Reservation(Reservation &&other) noexcept

@@ -315,8 +315,8 @@ void Transaction::abort() {
 
 Result<void> Transaction::restart() {
     abort();
-    if (std::exchange(starved_, false) && !allocator_.reclaim(returned_seen_))
-        return Errc::no_space;
+    if (std::exchange(starved_, false))
+        DAXPIN_TRY(allocator_.reclaim(returned_seen_));
     units_.await_retry();
     return {};
 }

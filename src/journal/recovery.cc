@@ -76,8 +76,8 @@ Result<void> Journal::recover(Writing writing) {
     if (writing == Writing::nothing) {
         if (found.records != 0)
             return Error{Errc::read_only,
-                         "the journal must be replayed and nothing may be written: "
-                         "mount it once writable"};
+                         "the journal must be replayed and nothing may be written: mount the "
+                         "volume once where that is allowed"};
         return {};
     }
     const bool orderly = found.records == 0 && cells.both_agree;

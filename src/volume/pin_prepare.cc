@@ -131,6 +131,8 @@ Result<void> UnitPreparation::fill(BlockRange range) {
             DAXPIN_TRY_ASSIGN(at, fill_some(tx, attributes, left));
             return {};
         }));
+        if (inode_.leases.overlaps(left)) // over a hole made under it
+            inode_.leases.map_changed();
     }
     return {};
 }

@@ -186,18 +186,22 @@ Result<void> Engine::return_run(Transaction &tx, const Return &what) {
     return give_back(*this, tx, {what.run.start, what.now});
 }
 
-// What fails stays in quarantine until the next boot. True if there is more.
+// What fails stays in quarantine until the next proof or boot. True if there is more.
 Result<bool> Engine::return_some() {
     const auto batch = take_returns();
     if (batch.empty())
         return false;
-    DAXPIN_TRY(transact(
+    const auto returned = transact(
         [&](Transaction &tx) -> Result<void> {
             for (const Return &what : batch)
                 DAXPIN_TRY(return_run(tx, what));
             return {};
         },
-        alloc::Purpose::release));
+        alloc::Purpose::release);
+    if (!returned) {
+        note_unproven();
+        return returned.error();
+    }
     if (batch.back().now < batch.back().run.count)
         queue_returns({batch.back().rest()});
     const MutexLock lock(returns_mutex_);

@@ -95,7 +95,7 @@ void check_ring(Pass &pass) {
             pass.forbidden_record(run, "a record names block " + to_string(run.start) +
                                            ", which is not on the metadata device");
     }
-    if (walk.damage.empty())
+    if (walk.replayable())
         pass.report.counts.records_replayed = pass.options.replay ? walk.records.size() : 0;
 }
 

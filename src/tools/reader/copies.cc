@@ -85,6 +85,9 @@ Copies<format::DeviceLabel> read_labels(const device::Device &device) {
         last = labels.first.value.block_count - 1;
     if (last < device_blocks)
         labels.second = load_versioned<format::DeviceLabel>(device, last, 0, format::label_magic);
+    // One of another size was left by an earlier volume.
+    if (labels.second.valid() && labels.second.value.block_count != last + 1)
+        labels.second.state = CopyState::impossible;
     labels.second.block = last;
     return labels;
 }

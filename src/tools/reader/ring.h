@@ -38,7 +38,9 @@ struct Walk {
     std::uint64_t stop = 0;                    // sequence of the next record to be written
     std::vector<std::string> damage;           // the records are not to be replayed
     std::optional<std::uint32_t> unknown_type; // of the record at `stop`: nor then
-    std::vector<std::string> unreadable;       // elsewhere in the ring
+    std::vector<std::string> unreadable;       // parts behind `stop`: nor then
+
+    bool replayable() const { return damage.empty() && !unknown_type && unreadable.empty(); }
 };
 
 class Ring {

@@ -69,7 +69,7 @@ View::View(const device::DeviceTable &devices, const format::Superblock &superbl
     if (cell == nullptr)
         return;
     walk_ = ring_.walk(cell->tail);
-    if (!replay || !walk_.damage.empty() || walk_.unknown_type)
+    if (!replay || !walk_.replayable())
         return;
     patches_ = walk_.patches;
     std::ranges::stable_sort(patches_, {}, &Patch::block);

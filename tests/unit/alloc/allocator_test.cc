@@ -3,6 +3,7 @@
 #include "alloc/transaction.h"
 #include "support/catch.h"
 #include "support/engine_fixture.h"
+#include "support/scheduler.h"
 
 #include <algorithm>
 #include <chrono>
@@ -117,6 +118,43 @@ TEST_CASE("allocator: the reserve is for deleting alone", "[alloc]") {
     CHECK(ordinary.code() == Errc::no_space);
     CHECK(alloc::transact(engine.allocator(), Purpose::release,
                           [](auto &tx) -> Result<MediaBlock> { return tx.allocate_unit(); }));
+}
+
+TEST_CASE("allocator: freed metadata is to be had although another's record is not home yet",
+          "[alloc]") {
+    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+        test::EngineFixture engine;
+        std::array<MediaBlock, 4> units;
+        for (auto &unit : units)
+            unit = engine.transact([](auto &tx) { return tx.allocate_unit(); }).value();
+        take_all(engine);
+        const auto free_before = engine.allocator().space().free_blocks;
+        Result<void> inserted = Errc::io;
+        Result<void> freed = Errc::io;
+        Result<MediaBlock> taken = Errc::io;
+        test::Scheduler(seed).run({
+            [&] {
+                inserted = engine.transact([&](auto &tx) {
+                    return engine.tree().insert(tx, {1, 1}, std::array{std::byte{1}});
+                });
+            },
+            [&] {
+                freed = engine.transact([&](auto &tx) -> Result<void> {
+                    std::ranges::for_each(units, [&](MediaBlock unit) { tx.free_unit(unit); });
+                    return {};
+                });
+            },
+            [&] {
+                while (engine.allocator().space().free_blocks == free_before)
+                    spin_wait(0);
+                taken = engine.transact([](auto &tx) { return tx.allocate_unit(); });
+            },
+        });
+        INFO("seed " << seed);
+        REQUIRE(inserted);
+        REQUIRE(freed);
+        REQUIRE(taken);
+    }
 }
 
 TEST_CASE("allocator: aligned requests get aligned whole units", "[alloc]") {

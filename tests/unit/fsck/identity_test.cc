@@ -73,6 +73,19 @@ TEST_CASE("label: a poisoned copy is found", "[fsck]") {
     expect_error(image, Subject::media, "superblock copy");
 }
 
+TEST_CASE("label: a second copy that a volume of another size left is none", "[fsck]") {
+    Image image;
+    image.write();
+    auto &label = image.at<format::DeviceLabel>(last);
+    label.block_count = last + 2;
+    label.crc = 0;
+    label.crc = crc32c(bytes_of(label));
+    expect_error(image, Subject::label, "impossible fields");
+    image.at<format::DeviceLabel>(0).magic = 0;
+    expect_error(image, Subject::label, "wrong magic");
+    expect_error(image, Subject::label, "impossible fields");
+}
+
 TEST_CASE("label: copies that differ are found", "[fsck]") {
     Image image;
     image.write();

@@ -172,6 +172,14 @@ TEST_CASE("ring: an unreadable line is reported, at the stop as damage", "[fsck]
     expect_only(image, Subject::media, "cannot read the journal");
 }
 
+TEST_CASE("ring: nothing is replayed while a part of it cannot be read", "[fsck]") {
+    WrittenImage image;
+    image.append_record({same_bytes(image)});
+    CHECK(image.check().counts.records_replayed == 1);
+    image.media().poison(image.seat(image.head + 70000), 64);
+    CHECK(image.check().counts.records_replayed == 0);
+}
+
 TEST_CASE("ring: records that no writer makes are damage", "[fsck]") {
     SECTION("entry beyond the block") {
         WrittenImage image;

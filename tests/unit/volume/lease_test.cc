@@ -144,6 +144,20 @@ TEST_CASE("lease: EXTENTS wants a lease and its generation", "[volume][leases]")
     CHECK(fails(f.volume().extents(f.file(), f.reader(), 0, lease.generation, 10), Errc::stale));
 }
 
+TEST_CASE("lease: PREPARE that fills a hole under a lease moves the generation",
+          "[volume][leases]") {
+    LeaseFixture f;
+    const auto lease = must(f.lease(false));
+    must(f.volume().fallocate(f.file(), 0, FallocateMode::punch, 0, 4 * block_size));
+    const auto seen = must(f.volume().extents(f.file(), f.reader(), 0, 0, 10));
+    CHECK(seen.generation != lease.generation);
+    CHECK(seen.extents.front().file_offset == 4 * block_size);
+    must(f.volume().pin(root_caller(), f.file(), {{}, 0, true, 0}));
+    CHECK(fails(f.volume().extents(f.file(), f.reader(), 0, seen.generation, 10), Errc::stale));
+    CHECK(must(f.volume().extents(f.file(), f.reader(), 0, 0, 10)).extents.front().file_offset ==
+          0);
+}
+
 TEST_CASE("lease: EXTENTS goes on where it stopped", "[volume][leases]") {
     LeaseFixture f;
     const InodeNumber other = make_file(f.volume(), root_dir, "other");

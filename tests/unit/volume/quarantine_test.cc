@@ -21,7 +21,7 @@ constexpr std::uint64_t file_blocks = 8;
 // descriptor of it.
 class LeasedFile {
   public:
-    LeasedFile() : fixture_(shape()) {
+    explicit LeasedFile(const volume::Options &options = {}) : fixture_(shape(), options) {
         file_ = make_file(volume(), root_dir, "f");
         const InodeNumber spacer = make_file(volume(), root_dir, "spacer");
         for (std::uint64_t i = 0; i < file_blocks; ++i) {
@@ -36,6 +36,7 @@ class LeasedFile {
     volume::Volume &volume() { return fixture_.volume(); }
     VolumeFixture &fixture() { return fixture_; }
     InodeNumber file() const { return file_; }
+    volume::Handle handle() const { return handle_; }
 
     void open() { handle_ = open_handle(volume(), file_, for_reading(true)); }
     void close() { volume().release(file_, handle_); }
@@ -345,6 +346,25 @@ TEST_CASE("absence: what nobody maps leaves the quarantine", "[volume][quarantin
         finish_background(f.volume());
         CHECK(f.quarantined() == 0);
     }
+}
+
+TEST_CASE("absence: what could not be returned when its lease ended is, with the next proof",
+          "[volume][quarantine]") {
+    LeasedFile f({.errors = volume::OnDamage::go_on});
+    f.volume().prove_absence({});
+    finish_background(f.volume());
+    const auto id = f.lease();
+    must(set_size(f.volume(), f.file(), 4 * block_size));
+    CHECK_FALSE(f.volume().awaits_proof());
+    SimMedia &media = *f.fixture().all_media().front();
+    media.poison(0, media.bytes().size()); // whichever block it is that its end needs
+    must(f.volume().release_lease(f.file(), f.handle(), id));
+    media.poison(0, 0);
+    CHECK(f.quarantined() == 4);
+    CHECK(f.volume().awaits_proof());
+    f.volume().prove_absence({});
+    finish_background(f.volume());
+    CHECK(f.quarantined() == 0);
 }
 
 TEST_CASE("absence: it says nothing of leases granted since the mount", "[volume][quarantine]") {
