@@ -54,8 +54,12 @@ class Stage:
 STAGES = (
     # Whole debug information makes compiling half as long again; lines are enough here.
     Stage("gcc", "build", options=("-Dcpp_args=-g1",),
-          suites=("unit", "tidy", "crash", "faults", "fuzz", "guest", "mount", "stress"),
-          about="every suite on the default build"),
+          suites=("unit", "tidy", "crash", "faults", "fuzz", "guest"),
+          about="the suites in process, and the guest, on the default build"),
+    Stage("release", "build-release", options=("--native-file", "release.ini"),
+          targets=("src", "docs", "examples", "tests/mount", "tests/stress"),
+          suites=("mount", "stress"),
+          about="the suites through the kernel, on the programs as they are built for use"),
     # By clang, which takes half of GCC's time to compile this.
     Stage("sanitize", "build-asan", compilers=("clang-14", "clang++-14"),
           options=("-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1",
