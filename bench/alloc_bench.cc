@@ -5,7 +5,7 @@
 // without journal and bitmaps. On a device that is empty, 50 % and 99 % full, or of which every
 // second block is free (fragmented). A request is one run where there is one, else many.
 //
-//   build/bench/alloc-bench --benchmark_filter=search
+//   build-release/bench/alloc-bench --benchmark_filter=search
 #include "alloc/transaction.h"
 #include "medium.h"
 

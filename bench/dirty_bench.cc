@@ -5,7 +5,7 @@
 // is a file that is taken for persistent memory in domain cache_line, which is assumed; the same
 // code runs over real memory.
 //
-//   build/bench/dirty-bench [--bytes N] [--rounds N] [--folder DIR] > table.tsv
+//   build-release/bench/dirty-bench [--bytes N] [--rounds N] [--folder DIR] > table.tsv
 //   bench/plot-dirty table.tsv > dirty.svg
 //
 // A round stores to the same places under each mode in turn, so that noise hits all alike. Rows

@@ -5,7 +5,7 @@
 // before; in domain cache_line, in domain byte (eADR: nothing is flushed), and with a volume for
 // each thread (apart), which shares nothing: what two threads can have on this machine.
 //
-//   build/bench/engine-bench --benchmark_filter=create.*cache_line/files:1000/
+//   build-release/bench/engine-bench --benchmark_filter=create.*cache_line/files:1000/
 #include "medium.h"
 #include "volume/volume.h"
 

@@ -2,7 +2,7 @@
 //
 // Latency of single calls through mounted filesystems, side by side.
 //
-//   build/bench/fsops [--calls N] [--rounds N] [--only TEXT] [--json FILE] NAME=FOLDER ...
+//   build-release/bench/fsops [--calls N] [--rounds N] [--only TEXT] [--json FILE] NAME=FOLDER ...
 //
 // In each round every call is timed on every folder in turn, so that noise hits all alike. The
 // table shows the median over rounds of each round's median, in microseconds, and its ratio to the

@@ -4,7 +4,7 @@
 // of its home writes, with its share of a checkpoint (commit); and this share alone (checkpoint).
 // Each thread has units of its own, so what two threads share is the ring.
 //
-//   build/bench/journal-bench --benchmark_filter=cache_line
+//   build-release/bench/journal-bench --benchmark_filter=cache_line
 #include "journal/transaction.h"
 #include "medium.h"
 

@@ -3,7 +3,7 @@
 // What the number of files costs the engine, in process: create, lookup, list and unlink; mounting,
 // in order and after a crash; space. bench/scale adds what needs a mount.
 //
-//   build/bench/scale-bench [--quick] [--files 10000,1000000,10000000] [--only PART] [--json FILE]
+//   build-release/bench/scale-bench [--quick] [--files 10000,1000000] [--only PART] [--json FILE]
 //
 // Volumes of each number of files, in one directory and in directories of a thousand, are sparse
 // files side by side in /dev/shm (domain cache_line, assumed). In each round every figure is taken

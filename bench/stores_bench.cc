@@ -5,7 +5,7 @@
 // eADR). Into a window that stays in the cache, and into one that does not fit it. And what the
 // first store to a block costs whoever maps the memory anew: page faults.
 //
-//   build/bench/stores-bench --benchmark_filter=cold
+//   build-release/bench/stores-bench --benchmark_filter=cold
 #include "medium.h"
 
 #include <benchmark/benchmark.h>

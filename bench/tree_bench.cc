@@ -5,7 +5,7 @@
 // is looked up is scattered over all that there is. The largest take a minute to be made, and 1.5
 // GiB.
 //
-//   build/bench/tree-bench --benchmark_filter='directory/.*/10000$'
+//   build-release/bench/tree-bench --benchmark_filter='directory/.*/10000$'
 #include "alloc/transaction.h"
 #include "extent_map/extent_map.h"
 #include "inode/directory.h"

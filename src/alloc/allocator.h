@@ -78,7 +78,7 @@ class Allocator {
     Grace &grace();
     journal::Journal &journal();
 
-    // Sets data blocks aside. ERRORS: no_space; io if a checkpoint failed.
+    // Sets data blocks aside. ERRORS: no_space; as Journal::checkpoint().
     Result<Reservation> reserve(BlockCount data_blocks);
 
     // Zeroes a piece of free space that is not known to be zero. True if there may be more of it.
@@ -97,7 +97,7 @@ class Allocator {
     struct State;
     explicit Allocator(std::unique_ptr<State> state);
     // Makes what can be made reusable so (checkpoint, grace, the end of zeroing) until a block has
-    // come back since State::returned was `seen`. ERRORS: no_space if none will; io.
+    // come back since State::returned was `seen`. ERRORS: no_space if none will; as checkpoint().
     Result<void> reclaim(std::uint64_t seen);
     Result<void> store_zeros(MediaRun run);
     std::unique_ptr<State> state_;

@@ -220,6 +220,9 @@ Result<void> Transaction::stage_chunk(MediaBlock chunk, unsigned device, std::ui
                                  ": run fsck.daxpinfs"};
             bitmap[bit / 8] ^= mask;
         }
+        if (to > from)
+            units_.mark(chunk, journal::lines_of(format::bitmap_header_bytes + from / 8,
+                                                 (to - 1) / 8 - from / 8 + 1));
         if (change.bit == Bit::set)
             free_count -= static_cast<std::uint32_t>(to - from);
         else if (change.bit == Bit::clear)
@@ -227,6 +230,7 @@ Result<void> Transaction::stage_chunk(MediaBlock chunk, unsigned device, std::ui
     }
     header.free_count = free_count;
     std::memcpy(bytes, &header, sizeof header);
+    units_.mark(chunk, journal::lines_of(0, sizeof header));
     return {};
 }
 

@@ -72,7 +72,7 @@ class Transaction {
     Result<void> commit();
 
     // After Errc::retry: gives everything back and waits for what was in the way.
-    // ERRORS: no_space if blocks were in the way and none came back; io if a checkpoint failed.
+    // ERRORS: no_space if blocks were in the way and none came back; as Journal::checkpoint().
     Result<void> restart();
 
   private:

@@ -171,7 +171,7 @@ Result<Descent::EditableLeaf> Descent::edit_leaf_for(Key key) {
 Result<Descent::EditableLeaf> Descent::edit_leaf(Key key) {
     if (const auto finger = find_finger(key)) {
         const auto leads_there = [&] { return finger->holds_in(shape_); };
-        DAXPIN_TRY_ASSIGN(auto *bytes, tx_->units().edit_if(finger->leaf, leads_there));
+        DAXPIN_TRY_ASSIGN(auto *bytes, tx_->units().edit_marked(finger->leaf, leads_there));
         if (bytes != nullptr) {
             DAXPIN_TRY(check_node(bytes, finger->leaf, 0));
             return EditableLeaf{bytes, finger->leaf};
@@ -187,7 +187,8 @@ Result<Descent::EditableLeaf> Descent::descend_and_edit(Key key) {
         DAXPIN_TRY(tx_->units().edit(root_));
         DAXPIN_TRY_ASSIGN(unit, find_node(key, 0));
     }
-    DAXPIN_TRY_ASSIGN(auto *bytes, tx_->units().edit(unit)); // the parent is still held
+    const auto leads_there = [] { return true; }; // the parent is still held
+    DAXPIN_TRY_ASSIGN(auto *bytes, tx_->units().edit_marked(unit, leads_there));
     DAXPIN_TRY(check_node(bytes, unit, 0));
     put_finger(unit);
     return EditableLeaf{bytes, unit};

@@ -28,7 +28,7 @@ class Descent {
     // damaged.
     template <typename Search> Result<void> search_leaf(Key key, const Search &search);
 
-    // The transaction's copy of the leaf, to be changed. REQUIRES: a transaction.
+    // The transaction's copy of the leaf, to be changed and marked. REQUIRES: a transaction.
     struct EditableLeaf {
         std::byte *bytes;
         MediaBlock unit;

@@ -17,6 +17,20 @@ bool crossed(std::size_t before, std::size_t after) {
            (before >= merge_again_below && after < merge_again_below);
 }
 
+// Marks what it changes.
+class OwnLeaf : public LeafEditor {
+  public:
+    OwnLeaf(journal::Transaction &tx, const Descent::EditableLeaf &leaf)
+        : LeafEditor(leaf.bytes), tx_(tx), unit_(leaf.unit) {}
+    ~OwnLeaf() { tx_.mark(unit_, touched()); }
+    OwnLeaf(const OwnLeaf &) = delete;
+    OwnLeaf &operator=(const OwnLeaf &) = delete;
+
+  private:
+    journal::Transaction &tx_;
+    MediaBlock unit_;
+};
+
 } // namespace
 
 Result<bool> Editor::begins_run(const LeafView &leaf, unsigned at, Key key) {
@@ -30,7 +44,7 @@ Result<void> Editor::put(Key key, std::span<const std::byte> value, Mode mode) {
     DAXPIN_ASSERT(value.size() <= value_bytes_max);
     Descent descent(journal_, root_, shape_, &tx_);
     DAXPIN_TRY_ASSIGN(const auto found, descent.edit_leaf_for(key));
-    LeafEditor leaf(found.bytes);
+    OwnLeaf leaf(tx_.units(), found);
     DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(key));
     if (index < leaf.count()) {
         DAXPIN_TRY_ASSIGN(const auto item, leaf.item(index));
@@ -51,7 +65,7 @@ Result<void> Editor::put(Key key, std::span<const std::byte> value, Mode mode) {
 Result<void> Editor::erase(Key key) {
     Descent descent(journal_, root_, shape_, &tx_);
     DAXPIN_TRY_ASSIGN(const auto found, descent.edit_leaf_for(key));
-    LeafEditor leaf(found.bytes);
+    OwnLeaf leaf(tx_.units(), found);
     DAXPIN_TRY_ASSIGN(const auto index, leaf.lower_bound(key));
     if (index == leaf.count())
         return Errc::not_found;

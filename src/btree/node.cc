@@ -150,11 +150,16 @@ void LeafEditor::format(std::byte *node, MediaBlock unit) {
     std::memcpy(node, &header, sizeof header);
 }
 
+void LeafEditor::touch(std::size_t offset, std::size_t length) {
+    touched_ |= journal::lines_of(offset, length);
+}
+
 void LeafEditor::put_slot(unsigned index, LeafSlot slot) {
     std::memcpy(bytes_ + slots_end(index), &slot, sizeof slot);
 }
 
 void LeafEditor::put_header() {
+    touch(0, sizeof header_);
     std::memcpy(bytes_, &header_, sizeof header_);
 }
 
@@ -162,6 +167,8 @@ void LeafEditor::insert(unsigned index, Key key, std::span<const std::byte> valu
     DAXPIN_ASSERT(index <= count() && fits(value.size()) && value.size() <= value_bytes_max);
     const auto offset = header_.heap_start - item_bytes(value.size());
     const auto media_key = to_media(key);
+    touch(offset, sizeof media_key + value.size());
+    touch(slots_end(index), slots_end(count() + 1) - slots_end(index));
     std::memcpy(bytes_ + offset, &media_key, sizeof media_key);
     if (!value.empty())
         std::memcpy(bytes_ + offset + sizeof media_key, value.data(), value.size());
@@ -179,6 +186,7 @@ void LeafEditor::insert(unsigned index, Key key, std::span<const std::byte> valu
 Result<void> LeafEditor::overwrite(unsigned index, std::span<const std::byte> value) {
     DAXPIN_TRY_ASSIGN(const auto item, this->item(index));
     DAXPIN_ASSERT(item.value.size() == value.size());
+    touch(slot(index).offset + sizeof(format::Key), value.size());
     if (!value.empty())
         std::memcpy(bytes_ + slot(index).offset + sizeof(format::Key), value.data(), value.size());
     return {};
@@ -187,6 +195,7 @@ Result<void> LeafEditor::overwrite(unsigned index, std::span<const std::byte> va
 void LeafEditor::erase(unsigned index) {
     const auto gone = slot(index);
     const auto bytes = item_bytes(gone.length - sizeof(format::Key));
+    touch(slots_end(index), slots_end(count()) - slots_end(index));
     std::memmove(bytes_ + slots_end(index), bytes_ + slots_end(index + 1),
                  (count() - index - 1) * sizeof(LeafSlot));
     header_.count = static_cast<std::uint16_t>(header_.count - 1);

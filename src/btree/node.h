@@ -73,10 +73,15 @@ class LeafEditor : public LeafView {
     Result<void> overwrite(unsigned index, std::span<const std::byte> value); // same length
     void erase(unsigned index); // REQUIRES: item(index) was valid
 
+    // What was changed, for journal::Transaction::mark().
+    std::uint64_t touched() const { return touched_; }
+
   private:
+    void touch(std::size_t offset, std::size_t length);
     void put_slot(unsigned index, format::LeafSlot slot);
     void put_header();
     std::byte *bytes_;
+    std::uint64_t touched_ = 0;
 };
 
 struct Child {

@@ -72,7 +72,7 @@ class Journal {
 
     // Flushes the homes of finished records and moves the tail over them. Any thread, any time,
     // but not between append() and home_written() of the same thread.
-    // ERRORS: io; the journal has failed then.
+    // ERRORS: io; corrupt if a record cannot be read any more. The journal has failed then.
     Result<void> checkpoint();
 
     // Every record before this sequence is home, durably, in both tail cells.

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/checksum.h"
+#include "base/checksum_change.h"
 
 #include <algorithm>
 #include <array>
@@ -13,8 +14,15 @@ namespace {
 
 constexpr std::size_t checksum_bytes = sizeof(le32);
 constexpr std::size_t word = 8;
-constexpr std::size_t line_bytes = 64;
+constexpr std::size_t line_bytes = checksum_line_bytes;
 constexpr std::size_t part_bytes = 256; // memcmp() is fast where nothing differs
+constexpr std::uint64_t part_lines = (std::uint64_t{1} << (part_bytes / line_bytes)) - 1;
+constexpr std::uint64_t all_lines = ~std::uint64_t{0};
+#ifdef DAXPIN_SLOW_CHECKS
+constexpr bool slow_checks = true;
+#else
+constexpr bool slow_checks = false;
+#endif
 // Two differing ranges closer than an entry's header are cheaper as one.
 constexpr std::size_t merge_gap = sizeof(format::RecordEntry);
 
@@ -26,8 +34,16 @@ std::size_t padded(std::size_t length) {
     return (length + word - 1) / word * word;
 }
 
-void seal_unit(UnitBytes &bytes) {
+void seal_whole(UnitBytes &bytes) {
     const le32 crc = crc32c(std::span<const std::byte>(bytes).subspan(checksum_bytes));
+    std::memcpy(bytes.data(), &crc, sizeof crc);
+}
+
+// REQUIRES: it holds the checksum that was loaded, and that was right.
+void seal_changed(UnitBytes &bytes, std::uint32_t checksum_change) {
+    le32 crc;
+    std::memcpy(&crc, bytes.data(), sizeof crc);
+    crc = crc ^ checksum_change;
     std::memcpy(bytes.data(), &crc, sizeof crc);
 }
 
@@ -44,7 +60,7 @@ bool is_same_line(const std::byte *one, const std::byte *other) {
             differing(5) | differing(6) | differing(7)) == 0;
 }
 
-// Where a unit's bytes differ.
+// Where a unit's bytes differ, and by what its checksum.
 class Differences {
   public:
     struct Range {
@@ -52,26 +68,35 @@ class Differences {
         std::uint16_t length;
     };
 
-    // Of the bytes on the medium: in place, under the conditions of Units::look().
-    void compare(const std::byte *was, const std::byte *is) noexcept {
+    // Looks at `lines` at least. Of the bytes on the medium: in place, under the conditions of
+    // Units::look().
+    void compare(const std::byte *was, const std::byte *is, std::uint64_t lines) noexcept {
         differ_ = std::memcmp(was, is, word) != 0;
         for (std::size_t part = 0; part < block_size; part += part_bytes)
-            if (std::memcmp(was + part, is + part, part_bytes) != 0)
+            if ((slow_checks || ((lines >> (part / line_bytes)) & part_lines) != 0) &&
+                std::memcmp(was + part, is + part, part_bytes) != 0)
                 compare_part(was, is, part);
         close_range();
+        DAXPIN_ASSERT(!slow_checks || (lines_ & ~lines) == 0);
+        if (lines != all_lines)
+            checksum_change_ = crc32c_change(was, is, lines_);
     }
 
     // Whole words, near ones merged. The first range holds the checksum, which is still the one
     // that was loaded, but will change if anything does.
     std::span<const Range> ranges() const { return {ranges_.data(), differ_ ? count_ : 0}; }
+    std::uint32_t checksum_change() const { return checksum_change_; }
 
   private:
     void compare_part(const std::byte *was, const std::byte *is, std::size_t part) noexcept {
-        for (std::size_t line = part; line < part + part_bytes; line += line_bytes)
-            if (!is_same_line(was + line, is + line))
-                for (std::size_t at = line; at < line + line_bytes; at += word)
-                    if (at > 0 && std::memcmp(was + at, is + at, word) != 0)
-                        add_word(at);
+        for (std::size_t line = part; line < part + part_bytes; line += line_bytes) {
+            if (is_same_line(was + line, is + line))
+                continue;
+            lines_ |= std::uint64_t{1} << (line / line_bytes);
+            for (std::size_t at = line; at < line + line_bytes; at += word)
+                if (at > 0 && std::memcmp(was + at, is + at, word) != 0)
+                    add_word(at);
+        }
     }
     void add_word(std::size_t at) noexcept {
         differ_ = true;
@@ -93,6 +118,8 @@ class Differences {
     std::size_t start_ = 0;
     std::size_t end_ = word;
     bool differ_ = false;
+    std::uint64_t lines_ = 0;
+    std::uint32_t checksum_change_ = 0;
 };
 
 } // namespace
@@ -137,7 +164,7 @@ std::byte *Transaction::find(MediaBlock unit) {
 Transaction::Shadow Transaction::make_shadow(MediaBlock unit, bool fresh) {
     if (shadows_.size() == shadows_.capacity())
         shadows_.reserve(2 * shadows_.size() + 8);
-    return {unit, fresh, false, make_unit_buffer()};
+    return {unit, fresh, false, false, 0, 0, make_unit_buffer()};
 }
 
 Result<std::byte *> Transaction::load_locked(Shadow shadow) {
@@ -161,6 +188,18 @@ Result<Transaction::Shadow> Transaction::lock_for(MediaBlock unit) {
         return Errc::retry;
     }
     return shadow;
+}
+
+Result<std::byte *> Transaction::edit(MediaBlock unit) {
+    DAXPIN_TRY_ASSIGN(auto *const bytes, edit_marked(unit, [] { return true; }));
+    mark(unit, all_lines);
+    return bytes;
+}
+
+void Transaction::mark(MediaBlock unit, std::uint64_t lines) {
+    for (auto &shadow : shadows_)
+        if (shadow.unit == unit)
+            shadow.lines |= lines;
 }
 
 Result<std::byte *> Transaction::edit_ordered(MediaBlock unit) {
@@ -197,26 +236,35 @@ void Transaction::discard(MediaBlock unit) {
             shadow.discarded = true;
 }
 
-Result<std::vector<Transaction::Range>> Transaction::differences() const {
+Result<std::vector<Transaction::Range>> Transaction::differences() {
     std::vector<Range> ranges;
     for (std::size_t i = 0; i < shadows_.size(); ++i) {
-        const auto &shadow = shadows_[i];
+        auto &shadow = shadows_[i];
         if (shadow.fresh || shadow.discarded)
             continue;
         Differences found;
         DAXPIN_TRY(journal_.units().look(shadow.unit, [&](const std::byte *media) {
-            found.compare(media, shadow.bytes->data());
+            found.compare(media, shadow.bytes->data(), shadow.lines);
         }));
-        if (found.ranges().empty())
-            continue;
-        seal_unit(*shadow.bytes);
+        shadow.differs = !found.ranges().empty();
+        shadow.checksum_change = found.checksum_change();
         for (const auto &range : found.ranges())
             ranges.push_back({i, range.offset, range.length});
     }
     return ranges;
 }
 
-bool Transaction::exceeds(std::uint64_t budget) const {
+// What may have changed everywhere, its checksum too, is summed whole.
+void Transaction::seal_differing() {
+    for (auto &shadow : shadows_) {
+        if (shadow.differs && shadow.lines == all_lines)
+            seal_whole(*shadow.bytes);
+        else if (shadow.differs)
+            seal_changed(*shadow.bytes, shadow.checksum_change);
+    }
+}
+
+bool Transaction::exceeds(std::uint64_t budget) {
     std::uint64_t bytes = sizeof(format::RecordHeader) + format::record_align;
     if (bytes + shadows_.size() * entry_bytes_max <= budget)
         return false; // whatever they hold
@@ -252,7 +300,7 @@ Result<void> Transaction::write_fresh_units() {
     for (auto &shadow : shadows_) {
         if (!shadow.fresh || shadow.discarded)
             continue;
-        seal_unit(*shadow.bytes);
+        seal_whole(*shadow.bytes);
         DAXPIN_TRY(
             journal_.devices().copy(shadow.unit, 0, *shadow.bytes, device::StoreKind::nontemporal));
         drain_first_ = true;
@@ -305,6 +353,7 @@ Result<Sequence> Transaction::commit() {
     DAXPIN_TRY(write_fresh_units());
     DAXPIN_TRY_ASSIGN(const auto ranges, differences());
     if (!ranges.empty()) {
+        seal_differing();
         auto sequence = append_and_write_home(ranges);
         abort();
         return sequence;

@@ -4,8 +4,10 @@
 //
 // edit() gives a copy of a unit in DRAM to change; commit() compares each copy with the media,
 // writes what differs as one record, and after that is durable writes it home. So a record names
-// every byte that changes, by construction. Units are locked exclusively from edit() to the end
-// of their home writes. Dropped without commit(), a transaction leaves no trace.
+// every byte that changes, by construction; where edit_marked() gave the copy, if its user says
+// which lines to compare, which builds with debug information check. Units are locked exclusively
+// from edit() to the end of their home writes. Dropped without commit(), a transaction leaves no
+// trace.
 //
 // One thread. Errc::retry from any call: another transaction holds a unit; the caller gives up
 // the transaction, calls await_retry() and starts again.
@@ -19,6 +21,15 @@
 
 namespace daxpin::journal {
 
+// Which of a unit's lines of 64 bytes a range lies in; bit 0 is the first line.
+constexpr std::uint64_t lines_of(std::size_t offset, std::size_t length) {
+    constexpr std::size_t line_bytes = 64, last_line = block_size / line_bytes - 1;
+    if (length == 0)
+        return 0;
+    return ~std::uint64_t{0} << (offset / line_bytes) &
+           ~std::uint64_t{0} >> (last_line - (offset + length - 1) / line_bytes);
+}
+
 class Transaction {
   public:
     explicit Transaction(Journal &journal) : journal_(journal) {}
@@ -28,13 +39,13 @@ class Transaction {
 
     // The unit's bytes, to be changed in place; the first four (checksum) are commit()'s.
     // Valid until the transaction ends. ERRORS: retry, io, corrupt.
-    Result<std::byte *> edit(MediaBlock unit) {
-        return edit_if(unit, [] { return true; });
-    }
+    Result<std::byte *> edit(MediaBlock unit);
 
-    // As edit(), if is_wanted() says so once the unit is locked; else null, and it is unlocked.
+    // As edit(), but only lines that mark() names are compared, and summed: the rest, and the
+    // checksum, is as it was loaded and verified. Null, and the unit is unlocked, unless
+    // is_wanted() says so once it is locked.
     template <typename Condition>
-    Result<std::byte *> edit_if(MediaBlock unit, const Condition &is_wanted) {
+    Result<std::byte *> edit_marked(MediaBlock unit, const Condition &is_wanted) {
         if (auto *bytes = find(unit))
             return bytes;
         DAXPIN_TRY_ASSIGN(auto shadow, lock_for(unit));
@@ -44,8 +55,11 @@ class Transaction {
         return nullptr;
     }
 
-    // As edit(), but waits as long as it takes. REQUIRES: every unit so taken stands behind all
-    // others of this transaction in the lock order (docs/locking.md): bitmap chunks, ascending.
+    // Lines of a unit that may have changed: lines_of(). REQUIRES: the transaction has the unit.
+    void mark(MediaBlock unit, std::uint64_t lines);
+
+    // As edit_marked(), but waits as long as it takes. REQUIRES: every unit so taken stands behind
+    // all others of this transaction in the lock order (docs/locking.md): bitmap chunks, ascending.
     Result<std::byte *> edit_ordered(MediaBlock unit);
 
     // Reading with this transaction's rules: a bounded wait, then Errc::retry.
@@ -70,7 +84,7 @@ class Transaction {
     void stores_data() { drain_first_ = true; }
 
     // Whether the changes so far would take more than so many bytes of ring, roughly.
-    bool exceeds(std::uint64_t budget) const;
+    bool exceeds(std::uint64_t budget);
 
     bool empty() const { return shadows_.empty(); }
 
@@ -89,8 +103,11 @@ class Transaction {
   private:
     struct Shadow {
         MediaBlock unit;
-        bool fresh;     // create(): goes to media whole, before the record
-        bool discarded; // locked still, but not written
+        bool fresh;                    // create(): goes to media whole, before the record
+        bool discarded;                // locked still, but not written
+        bool differs;                  // from the media, by differences()
+        std::uint64_t lines;           // that may do so: mark()
+        std::uint32_t checksum_change; // by that, unless all lines may
         UnitBuffer bytes;
     };
     struct Range { // of a shadow that differs from media
@@ -104,7 +121,8 @@ class Transaction {
     Result<std::byte *> load_locked(Shadow shadow);
     Result<void> write_fresh_units();
     Result<void> drain_stores();
-    Result<std::vector<Range>> differences() const;
+    Result<std::vector<Range>> differences();
+    void seal_differing();
     std::vector<std::byte> build_record(const std::vector<Range> &ranges) const;
     Result<Sequence> append_and_write_home(const std::vector<Range> &ranges);
     Result<void> write_homes(const std::vector<Range> &ranges);

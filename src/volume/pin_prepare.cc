@@ -56,7 +56,11 @@ class UnitPreparation {
 
   private:
     template <typename Body> Result<void> step(Body &&body);
-    Result<FileBlock> fill_some(Transaction &tx, Attributes &attributes, BlockRange range);
+    struct Filled {
+        FileBlock end; // of what was looked at
+        bool any = false;
+    };
+    Result<Filled> fill_some(Transaction &tx, Attributes &attributes, BlockRange range);
     Result<void> fill_hole(Transaction &tx, Attributes &attributes, FileBlock &at, BlockCount left);
     Result<void> write_zeros(Transaction &tx, const Extent &extent);
     Result<void> may_move(BlockRange unit);
@@ -101,11 +105,12 @@ Result<void> UnitPreparation::fill_hole(Transaction &tx, Attributes &attributes,
     return {};
 }
 
-Result<FileBlock> UnitPreparation::fill_some(Transaction &tx, Attributes &attributes,
-                                             BlockRange range) {
+Result<UnitPreparation::Filled> UnitPreparation::fill_some(Transaction &tx, Attributes &attributes,
+                                                           BlockRange range) {
     const GrowthLimit limit = growth_limit(engine_);
     FileBlock at = range.first;
-    for (std::size_t runs = 0; at < range.end() && runs < limit.runs;) {
+    std::size_t runs = 0;
+    while (at < range.end() && runs < limit.runs) {
         DAXPIN_TRY_ASSIGN(const auto found,
                           engine_.extents(inode_.number).range(&tx, at, range.end() - at, 1));
         if (found.empty() || found[0].first > at) {
@@ -120,19 +125,21 @@ Result<FileBlock> UnitPreparation::fill_some(Transaction &tx, Attributes &attrib
         }
         at = found[0].end();
     }
-    return at;
+    return Filled{at, runs > 0};
 }
 
 Result<void> UnitPreparation::fill(BlockRange range) {
     FileBlock at = range.first;
     while (at < range.end()) {
         const BlockRange left{at, range.end() - at};
+        Filled filled;
         DAXPIN_TRY(step([&](Transaction &tx, Attributes &attributes) -> Result<void> {
-            DAXPIN_TRY_ASSIGN(at, fill_some(tx, attributes, left));
+            DAXPIN_TRY_ASSIGN(filled, fill_some(tx, attributes, left));
             return {};
         }));
-        if (inode_.leases.overlaps(left)) // over a hole made under it
+        if (filled.any && inode_.leases.overlaps(left)) // over a hole made under it
             inode_.leases.map_changed();
+        at = filled.end;
     }
     return {};
 }

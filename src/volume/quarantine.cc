@@ -234,7 +234,7 @@ Result<bool> Engine::may_return(const Quarantined &entry) {
     return false;
 }
 
-// Queues entries that may go.
+// Queues entries that may go; what cannot be judged waits for the next proof.
 Result<void> Engine::sweep_quarantine() {
     const std::size_t limit = step_limit().items;
     auto entries = quarantine->list(*sweep_from_, limit);
@@ -242,16 +242,23 @@ Result<void> Engine::sweep_quarantine() {
         sweep_from_.reset();
     else
         sweep_from_ = entries->back().run.start + BlockCount{1};
-    if (!entries)
+    if (!entries) {
+        note_unproven();
         return entries.error();
+    }
+    Result<void> judged;
     std::vector<MediaRun> returned;
     for (const Quarantined &entry : *entries) {
-        DAXPIN_TRY_ASSIGN(const bool free, may_return(entry));
-        if (free)
+        const auto free = may_return(entry);
+        if (free && *free)
             returned.push_back(entry.run);
+        if (!free) {
+            note_unproven();
+            judged = free.error();
+        }
     }
     queue_returns(returned);
-    return {};
+    return judged;
 }
 
 Result<bool> Engine::quarantine_step() {

@@ -43,7 +43,7 @@ Result<void> dump_ring(const Context &context, bool entries) {
     context.out.field("tail", cell->tail.get());
     context.out.field("stop", walk.stop);
     context.out.field("used_bytes", walk.stop - cell->tail);
-    context.out.field("damaged", !walk.damage.empty());
+    context.out.field("damaged", !walk.damage.empty() || !walk.unreadable.empty());
     list_records(context, walk);
     if (entries)
         DAXPIN_TRY(list_entries(context, walk));
@@ -52,6 +52,8 @@ Result<void> dump_ring(const Context &context, bool entries) {
                                             std::to_string(*walk.unknown_type)};
     if (!walk.damage.empty())
         return Error{Errc::corrupt, "the journal is damaged: " + walk.damage.front()};
+    if (!walk.unreadable.empty())
+        return Error{Errc::corrupt, "the journal is damaged: " + walk.unreadable.front()};
     return {};
 }
 

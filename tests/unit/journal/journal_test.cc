@@ -432,6 +432,57 @@ TEST_CASE("journal: a record holds just the words that differ", "[journal]") {
     CHECK(ring.journal().head() == idle); // nothing changed: no record
 }
 
+TEST_CASE("journal: a change does not vouch for bytes of its unit that went bad before",
+          "[journal]") {
+    RingFixture ring;
+    REQUIRE(ring.change(0, 1));
+    auto spoilt = ring.home(0);
+    spoilt[2000] ^= std::byte{1};
+    ring.lose_home(0, spoilt);
+    const auto unit = RingFixture::unit(0);
+    Transaction tx(ring.journal());
+    auto *const bytes = tx.edit_marked(unit, [] { return true; }).value();
+    bytes[8] = std::byte{2};
+    tx.mark(unit, journal::lines_of(8, 1));
+    REQUIRE(tx.commit());
+    CHECK(ring.open().code() == Errc::corrupt);
+}
+
+TEST_CASE("journal: the lines of a range", "[journal]") {
+    CHECK(journal::lines_of(100, 0) == 0);
+    CHECK(journal::lines_of(0, 1) == 1);
+    CHECK(journal::lines_of(63, 2) == 3);
+    CHECK(journal::lines_of(64, 64) == 2);
+    CHECK(journal::lines_of(block_size - 1, 1) == std::uint64_t{1} << 63);
+    CHECK(journal::lines_of(0, block_size) == ~std::uint64_t{0});
+}
+
+TEST_CASE("journal: of a unit edited by marks the marked lines reach the media, after edit() all",
+          "[journal]") {
+    RingFixture ring;
+    const auto unit = RingFixture::unit(0);
+    const auto edit_marked = [&](Transaction &tx) {
+        return tx.edit_marked(unit, [] { return true; }).value();
+    };
+    Transaction marked(ring.journal());
+    for (const std::size_t at : {100U, 3000U, 4095U}) {
+        edit_marked(marked)[at] = std::byte{1};
+        marked.mark(unit, journal::lines_of(at, 1));
+    }
+    REQUIRE(marked.commit());
+    Transaction whole(ring.journal());
+    auto *const bytes = edit_marked(whole);
+    bytes[200] = std::byte{2};
+    REQUIRE(whole.edit(unit).value() == bytes);
+    REQUIRE(whole.commit());
+    REQUIRE(ring.open()); // replayed, and the checksums are right
+    const auto home = ring.home(0);
+    for (const std::size_t at : {100U, 3000U, 4095U})
+        CHECK(home[at] == std::byte{1});
+    CHECK(home[200] == std::byte{2});
+    CHECK(journal::is_intact(home));
+}
+
 TEST_CASE("journal: a unit held by another transaction asks for a retry", "[journal]") {
     RingFixture ring;
     Transaction first(ring.journal());
