@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 IMAGE = "2G"
 EXAMPLE = pathlib.Path("/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c")
 
@@ -23,6 +24,14 @@ def run(*command, **options):
     if done.returncode != 0:
         raise Missing(f"{' '.join(map(str, command))}: {done.stdout.strip()[-300:]}")
     return done.stdout
+
+
+def configure(build):
+    """The programs as they are built for use (release.ini), and the benchmarks; a folder that is
+    configured keeps its own way."""
+    again = ["--reconfigure"] if (build / "build.ninja").exists() else \
+        ["--native-file", "release.ini"]
+    run("meson", "setup", *again, "-Dbenchmarks=true", build, cwd=ROOT)
 
 
 def need(program, package):
