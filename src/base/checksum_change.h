@@ -3,8 +3,8 @@
 // What a block's CRC-32C becomes when parts of it change, from what changes alone.
 //
 // CRC is linear: the checksums of two blocks differ by what their difference makes. So a line that
-// is the same in both takes no time. Bytes that went bad unnoticed stay noticeable, too: a checksum
-// of the whole block would vouch for them.
+// is the same in both takes no time. Bytes that went bad unnoticed stay noticeable, too, also where
+// they are written over: a checksum of the whole block would vouch for what it finds.
 #pragma once
 
 #include <cstddef>

@@ -72,10 +72,15 @@ class Differences {
     // Units::look().
     void compare(const std::byte *was, const std::byte *is, std::uint64_t lines) noexcept {
         differ_ = std::memcmp(was, is, word) != 0;
-        for (std::size_t part = 0; part < block_size; part += part_bytes)
-            if ((slow_checks || ((lines >> (part / line_bytes)) & part_lines) != 0) &&
-                std::memcmp(was + part, is + part, part_bytes) != 0)
+        for (std::size_t part = 0; part < block_size; part += part_bytes) {
+            const bool marked = ((lines >> (part / line_bytes)) & part_lines) != 0;
+            if (!marked && !slow_checks)
+                continue;
+            const bool differs = std::memcmp(was + part, is + part, part_bytes) != 0;
+            DAXPIN_ASSERT(marked || !differs);
+            if (differs)
                 compare_part(was, is, part);
+        }
         close_range();
         DAXPIN_ASSERT(!slow_checks || (lines_ & ~lines) == 0);
         if (lines != all_lines)
