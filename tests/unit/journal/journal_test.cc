@@ -464,12 +464,12 @@ TEST_CASE("journal: of a unit edited by marks the marked lines reach the media, 
     const auto edit_marked = [&](Transaction &tx) {
         return tx.edit_marked(unit, [] { return true; }).value();
     };
-    Transaction marked(ring.journal());
-    for (const std::size_t at : {100U, 3000U, 4095U}) {
+    for (const std::size_t at : {100U, 3000U, 4095U}) { // each where the others are not looked for
+        Transaction marked(ring.journal());
         edit_marked(marked)[at] = std::byte{1};
         marked.mark(unit, journal::lines_of(at, 1));
+        REQUIRE(marked.commit());
     }
-    REQUIRE(marked.commit());
     Transaction whole(ring.journal());
     auto *const bytes = edit_marked(whole);
     bytes[200] = std::byte{2};
