@@ -56,10 +56,6 @@ UnitBytes make_chunk(unsigned device, std::uint32_t group, std::uint64_t block_c
 
 } // namespace
 
-MediaBlock chunk_of(const DeviceSpace &device, std::size_t group) {
-    return MediaBlock::at(0, device.bitmap_start + group);
-}
-
 std::uint32_t Allocator::group_count(std::uint64_t block_count) {
     return static_cast<std::uint32_t>((block_count + blocks_per_group - 1) / blocks_per_group);
 }
@@ -98,7 +94,7 @@ Result<void> Allocator::State::add_device(unsigned index, const format::DeviceEn
                                           unsigned count) {
     DeviceSpace device;
     device.block_count = entry.block_count;
-    device.bitmap_start = entry.bitmap_start;
+    bitmap_starts.push_back(entry.bitmap_start);
     device.mapping_unit = entry.mapping_unit;
     device.holds_data = count == 1 || index > 0;
     device.pool = index == 0 ? &metadata_pool : data_pool;
@@ -107,8 +103,8 @@ Result<void> Allocator::State::add_device(unsigned index, const format::DeviceEn
     if (group_count(device.block_count) != entry.group_count)
         return Error{Errc::corrupt, "the superblock's bitmap size does not fit the device"};
     for (std::size_t group = 0; group < entry.group_count; ++group) {
-        DAXPIN_TRY(journal.units().check_address(chunk_of(device, group)));
-        const auto header = load_chunk(index, group, chunk_of(device, group), bytes);
+        DAXPIN_TRY(journal.units().check_address(chunk_of(index, group)));
+        const auto header = load_chunk(index, group, chunk_of(index, group), bytes);
         if (!header && header.code() != Errc::corrupt)
             return header.error();
         if (!header && !damage)
@@ -142,7 +138,7 @@ Result<Group *> Allocator::State::group(unsigned device, std::size_t index) {
         return slot.get();
     UnitBytes bytes;
     DAXPIN_TRY_ASSIGN(const BitmapHeader header,
-                      load_chunk(device, index, chunk_of(space, index), bytes));
+                      load_chunk(device, index, chunk_of(device, index), bytes));
     auto fresh = std::make_unique<Group>(
         std::span<const std::byte>(bytes).subspan(format::bitmap_header_bytes));
     if (fresh->free_count() != header.free_count || header.free_count != space.clear_counts[index])

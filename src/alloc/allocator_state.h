@@ -15,8 +15,8 @@ namespace daxpin::alloc {
 // does both on a volume of one device.
 struct Pool {
     std::uint64_t total = 0;    // blocks
-    std::uint64_t clear = 0;    // clear bits on media
-    std::uint64_t free = 0;     // clear and neither promised nor waiting for reuse
+    std::uint64_t clear = 0;    // clear bits on media, and not promised
+    std::uint64_t free = 0;     // of these, not waiting for reuse
     std::uint64_t reserved = 0; // set aside by Reservations
     std::uint64_t reserve = 0;  // see Purpose
     std::uint64_t waiting = 0;  // freed, or being zeroed; reusable after a while
@@ -24,11 +24,11 @@ struct Pool {
 
 struct DeviceSpace {
     std::uint64_t block_count = 0;
-    std::uint64_t bitmap_start = 0;
     std::uint64_t mapping_unit = 0;             // bytes
     std::vector<std::unique_ptr<Group>> groups; // null until first used
     std::vector<std::uint32_t> clear_counts;    // from the chunks' headers
-    std::size_t cursor = 0;                     // group where the last allocation succeeded
+    std::size_t hole_cursor = 0;                // group where the last search for a hole succeeded
+    std::size_t unit_cursor = 0;                // the same for whole mapping units
     Pool *pool = nullptr;
     bool holds_data = false;
 };
@@ -47,6 +47,7 @@ struct Allocator::State {
     Grace grace;
     mutable Mutex mutex; // taken while holding tree units; bitmap chunks are locked inside it
     std::vector<DeviceSpace> devices GUARDED_BY(mutex);
+    std::vector<std::uint64_t> bitmap_starts; // of the devices, blocks of the first; fixed at open
     std::optional<Error> damage GUARDED_BY(mutex); // of a chunk, met by add_device()
     Pool metadata_pool GUARDED_BY(mutex);
     Pool separate_data_pool GUARDED_BY(mutex);
@@ -62,6 +63,9 @@ struct Allocator::State {
     // `returned` when the pass began: without anything new there is none to begin.
     std::optional<std::uint64_t> zero_seen GUARDED_BY(mutex);
 
+    MediaBlock chunk_of(unsigned device, std::size_t group) const {
+        return MediaBlock::at(0, bitmap_starts[device] + group);
+    }
     Result<void> add_device(unsigned index, const format::DeviceEntry &entry, unsigned count)
         REQUIRES(mutex);
     // Reads a chunk into `bytes`; its header, checked.
@@ -93,19 +97,24 @@ struct Allocator::State {
     Result<MediaRun> take_unit() REQUIRES(mutex);
     Result<MediaRun> take(unsigned device, std::uint64_t start, std::uint64_t count)
         REQUIRES(mutex);
-    Result<MediaRun> take_near(MediaBlock goal, std::uint64_t wanted) REQUIRES(mutex);
+    // As many whole pieces of `align` blocks as are free from there on.
+    Result<MediaRun> take_whole(unsigned device, std::uint64_t start, std::uint64_t align,
+                                std::uint64_t wanted) REQUIRES(mutex);
+    Result<MediaRun> take_near(MediaBlock goal, std::uint64_t align, std::uint64_t wanted)
+        REQUIRES(mutex);
+    Result<MediaRun> take_small(unsigned device, std::uint64_t wanted) REQUIRES(mutex);
+    // These two begin with the group `cursor`, and leave it where they found something.
+    Result<MediaRun> take_long(unsigned device, std::uint64_t wanted, std::size_t &cursor)
+        REQUIRES(mutex);
+    Result<MediaRun> take_from_free_unit(unsigned device, std::uint64_t wanted, std::size_t &cursor)
+        REQUIRES(mutex);
     Result<MediaRun> take_filling(unsigned device, std::uint64_t wanted) REQUIRES(mutex);
-    Result<MediaRun> take_from_free_unit(unsigned device, std::uint64_t wanted) REQUIRES(mutex);
     Result<MediaRun> take_aligned(unsigned device, std::uint64_t align, std::uint64_t wanted)
         REQUIRES(mutex);
-    Result<MediaRun> take_aligned_at(unsigned device, std::uint64_t start, std::uint64_t align,
-                                     std::uint64_t wanted) REQUIRES(mutex);
     std::optional<std::uint32_t> find_free_unit(const Group &group, MediaBlock first,
                                                 bool spare_zeroed) const REQUIRES(mutex);
     Result<std::uint64_t> free_length(unsigned device, std::uint64_t start, std::uint64_t limit)
         REQUIRES(mutex);
 };
-
-MediaBlock chunk_of(const DeviceSpace &device, std::size_t group);
 
 } // namespace daxpin::alloc

@@ -2,8 +2,8 @@
 //
 // Where a new run comes from. Small requests fill holes in partly used mapping units, so that
 // whole units stay for files that will be mapped; large and aligned ones take whole units. So does
-// a file that grows and whose next block is somebody else's: two that grow at a time would take
-// each other's next block again and again.
+// a file that grows and whose next block is somebody else's, in another group: two that grow at a
+// time would take each other's next block again and again, and wait for each other's bitmap chunk.
 #include "alloc/allocator_state.h"
 #include "base/assert.h"
 
@@ -52,36 +52,44 @@ Result<MediaRun> Allocator::State::take(unsigned device, std::uint64_t start, st
         at += part;
     }
     space.pool->free -= count;
-    space.cursor = start / blocks_per_group;
     return run;
 }
 
-Result<MediaRun> Allocator::State::take_near(MediaBlock goal, std::uint64_t wanted) {
-    if (goal.value == 0 || goal.device() >= devices.size() || !devices[goal.device()].holds_data ||
-        goal.block() >= devices[goal.device()].block_count)
-        return MediaRun{};
-    DAXPIN_TRY_ASSIGN(const auto length, free_length(goal.device(), goal.block(), wanted));
-    return length == 0 ? Result<MediaRun>(MediaRun{}) : take(goal.device(), goal.block(), length);
+Result<MediaRun> Allocator::State::take_whole(unsigned device, std::uint64_t start,
+                                              std::uint64_t align, std::uint64_t wanted) {
+    DAXPIN_TRY_ASSIGN(const auto length, free_length(device, start, wanted));
+    return length < align ? Result<MediaRun>(MediaRun{})
+                          : take(device, start, length / align * align);
 }
 
-// Calls visit(index, group) for the groups with free blocks, from the cursor round, until it
-// finds something.
-#define DAXPIN_FOR_GROUPS(space, index)                                                            \
-    for (std::size_t step_ = 0, index = (space).cursor; step_ < (space).groups.size();             \
+Result<MediaRun> Allocator::State::take_near(MediaBlock goal, std::uint64_t align,
+                                             std::uint64_t wanted) {
+    if (goal.value == 0 || goal.device() >= devices.size() || !devices[goal.device()].holds_data ||
+        goal.block() >= devices[goal.device()].block_count || goal.block() % align != 0)
+        return MediaRun{};
+    return take_whole(goal.device(), goal.block(), align, wanted);
+}
+
+// Goes through the groups, from the one at the cursor round.
+#define DAXPIN_FOR_GROUPS(space, index, cursor)                                                    \
+    for (std::size_t step_ = 0, index = (cursor); step_ < (space).groups.size();                   \
          ++step_, index = (index + 1) % (space).groups.size())
 
 Result<MediaRun> Allocator::State::take_filling(unsigned device, std::uint64_t wanted) {
     auto &space = devices[device];
-    DAXPIN_FOR_GROUPS(space, index) {
-        if (!space.groups[index] && space.clear_counts[index] == 0)
+    DAXPIN_FOR_GROUPS(space, index, space.hole_cursor) {
+        // Without a look at its bits: one that is full, or free as a whole.
+        if (!space.groups[index] && space.clear_counts[index] % blocks_per_group == 0)
             continue;
         DAXPIN_TRY_ASSIGN(auto *group, this->group(device, index));
         if (group->free_count() == 0)
             continue;
         const auto hole = group->find_hole(
             static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, unit_blocks)));
-        if (hole)
-            return take(device, index * blocks_per_group + hole->start, hole->count);
+        if (!hole)
+            continue;
+        space.hole_cursor = index;
+        return take(device, index * blocks_per_group + hole->start, hole->count);
     }
     return MediaRun{};
 }
@@ -98,23 +106,26 @@ std::optional<std::uint32_t> Allocator::State::find_free_unit(const Group &group
     return start;
 }
 
-Result<MediaRun> Allocator::State::take_from_free_unit(unsigned device, std::uint64_t wanted) {
+Result<MediaRun> Allocator::State::take_from_free_unit(unsigned device, std::uint64_t wanted,
+                                                       std::size_t &cursor) {
     auto &space = devices[device];
     for (const bool spare_zeroed : {true, false}) {
         if (spare_zeroed &&
             (zeroed.empty() || space.pool->free < zeroed.blocks().value + unit_blocks))
             continue;
-        DAXPIN_FOR_GROUPS(space, index) {
+        DAXPIN_FOR_GROUPS(space, index, cursor) {
             if (!space.groups[index] && space.clear_counts[index] < unit_blocks)
                 continue;
             DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
             const auto start = find_free_unit(
                 *group, MediaBlock::at(device, index * blocks_per_group), spare_zeroed);
-            if (start)
-                return take(
-                    device, index * blocks_per_group + *start,
-                    group->free_length(*start, static_cast<std::uint32_t>(std::min<std::uint64_t>(
-                                                   wanted, blocks_per_group))));
+            if (!start)
+                continue;
+            cursor = index;
+            return take(
+                device, index * blocks_per_group + *start,
+                group->free_length(*start, static_cast<std::uint32_t>(
+                                               std::min<std::uint64_t>(wanted, blocks_per_group))));
         }
     }
     return MediaRun{};
@@ -122,78 +133,63 @@ Result<MediaRun> Allocator::State::take_from_free_unit(unsigned device, std::uin
 
 #undef DAXPIN_FOR_GROUPS
 
-Result<MediaRun> Allocator::State::take_aligned_at(unsigned device, std::uint64_t start,
-                                                   std::uint64_t align, std::uint64_t wanted) {
-    DAXPIN_TRY_ASSIGN(const auto length, free_length(device, start, wanted));
-    return length < align ? Result<MediaRun>(MediaRun{})
-                          : take(device, start, length / align * align);
-}
-
 Result<MediaRun> Allocator::State::take_aligned(unsigned device, std::uint64_t align,
                                                 std::uint64_t wanted) {
     auto &space = devices[device];
-    const auto first = round_up(space.cursor * blocks_per_group, align);
+    const auto first = round_up(space.unit_cursor * blocks_per_group, align);
     for (const auto &[from, to] : {std::pair{first, space.block_count}, {std::uint64_t{0}, first}})
         for (auto start = from; start + align <= std::min(to, space.block_count); start += align) {
             // Skips a group that cannot hold it without looking at its bits.
             const auto index = start / blocks_per_group;
             if (!space.groups[index] && space.clear_counts[index] == 0)
                 continue;
-            DAXPIN_TRY_ASSIGN(const auto run, take_aligned_at(device, start, align, wanted));
-            if (run.count.value != 0)
-                return run;
+            DAXPIN_TRY_ASSIGN(const auto run, take_whole(device, start, align, wanted));
+            if (run.count.value == 0)
+                continue;
+            space.unit_cursor = index;
+            return run;
         }
     return MediaRun{};
+}
+
+Result<MediaRun> Allocator::State::take_small(unsigned device, std::uint64_t wanted) {
+    DAXPIN_TRY_ASSIGN(const auto run, take_filling(device, wanted));
+    return run.count.value != 0 ? Result<MediaRun>(run)
+                                : take_from_free_unit(device, wanted, devices[device].unit_cursor);
+}
+
+Result<MediaRun> Allocator::State::take_long(unsigned device, std::uint64_t wanted,
+                                             std::size_t &cursor) {
+    DAXPIN_TRY_ASSIGN(const auto run, take_from_free_unit(device, wanted, cursor));
+    return run.count.value != 0 ? Result<MediaRun>(run) : take_filling(device, wanted);
 }
 
 Result<MediaRun> Allocator::State::take_data(const DataRequest &request, std::uint64_t limit) {
-    const auto align = request.align_bytes / block_size;
-    const auto wanted = std::min(request.count.value, limit);
-    const auto whole = [&](std::uint64_t blocks) { return blocks / align * align; };
-    if (align > 1 && whole(limit) == 0)
+    const auto align = std::max<std::uint64_t>(request.align_bytes / block_size, 1);
+    const auto wanted = std::min(round_up(request.count.value, align), limit) / align * align;
+    if (wanted == 0)
         return MediaRun{};
-    if (align <= 1 || request.goal.block() % align == 0) {
-        DAXPIN_TRY_ASSIGN(const auto run,
-                          align > 1 && request.goal.value != 0 &&
-                                  request.goal.device() < devices.size() &&
-                                  devices[request.goal.device()].holds_data
-                              ? take_aligned_at(request.goal.device(), request.goal.block(), align,
-                                                whole(std::min(round_up(wanted, align), limit)))
-                          : align > 1 ? Result<MediaRun>(MediaRun{})
-                                      : take_near(request.goal, wanted));
-        if (run.count.value != 0)
-            return run;
-    }
+    DAXPIN_TRY_ASSIGN(auto run, take_near(request.goal, align, wanted));
+    const bool is_crowded = request.grows && request.goal.value != 0;
     // The device of the goal first, so that a file stays on one.
     const auto preferred = request.goal.device() < devices.size() ? request.goal.device() : 0U;
-    for (std::size_t i = 0; i < devices.size(); ++i) {
+    for (std::size_t i = 0; run.count.value == 0 && i < devices.size(); ++i) {
         const auto device = static_cast<unsigned>((preferred + i) % devices.size());
-        if (!devices[device].holds_data)
+        auto &space = devices[device];
+        if (!space.holds_data)
             continue;
-        if (align > 1) {
-            DAXPIN_TRY_ASSIGN(
-                const auto run,
-                take_aligned(device, align, whole(std::min(round_up(wanted, align), limit))));
-            if (run.count.value != 0)
-                return run;
-            continue;
-        }
-        using Search = Result<MediaRun> (State::*)(unsigned, std::uint64_t);
-        Search first = &State::take_filling, second = &State::take_from_free_unit;
-        if (wanted >= unit_blocks || (request.grows && request.goal.value != 0))
-            std::swap(first, second);
-        for (const auto search : {first, second}) {
-            DAXPIN_TRY_ASSIGN(const auto run, (this->*search)(device, wanted));
-            if (run.count.value != 0)
-                return run;
-        }
+        auto next_group = ((request.goal.block() - 1) / blocks_per_group + 1) % space.groups.size();
+        DAXPIN_TRY_ASSIGN(run, align > 1    ? take_aligned(device, align, wanted)
+                               : is_crowded ? take_long(device, wanted, next_group)
+                               : wanted >= unit_blocks
+                                   ? take_long(device, wanted, space.unit_cursor)
+                                   : take_small(device, wanted));
     }
-    return MediaRun{};
+    return run;
 }
 
 Result<MediaRun> Allocator::State::take_unit() {
-    DAXPIN_TRY_ASSIGN(const auto run, take_filling(0, 1));
-    return run.count.value != 0 ? Result<MediaRun>(run) : take_from_free_unit(0, 1);
+    return take_small(0, 1);
 }
 
 } // namespace daxpin::alloc

@@ -5,7 +5,6 @@
 #include "base/assert.h"
 
 #include <algorithm>
-#include <map>
 
 namespace daxpin::alloc {
 
@@ -59,13 +58,19 @@ Result<MediaBlock> Transaction::allocate_unit() {
     DAXPIN_TRY_ASSIGN(const auto run, state.take_unit());
     if (run.count.value == 0)
         return out_of_space(pool, state.returned);
-    allocated_.push_back(run);
+    promise(state.metadata_pool, run);
     return run.start;
 }
 
 std::uint64_t Transaction::data_allowance(const Pool &pool) const {
     const auto own = reservation_ != nullptr ? reservation_->data_blocks_ : 0;
     return allowance(pool.free, pool.reserved - own, pool.reserve);
+}
+
+// REQUIRES: make_room(allocated_).
+void Transaction::promise(Pool &pool, MediaRun run) {
+    allocated_.push_back(run);
+    pool.clear -= run.count.value;
 }
 
 // What is promised is set aside no longer, or it would count twice.
@@ -88,7 +93,7 @@ Result<MediaRun> Transaction::allocate_zeroed(const DataRequest &request) {
         return found;
     DAXPIN_TRY_ASSIGN(const auto run,
                       state.take(found.start.device(), found.start.block(), found.count.value));
-    allocated_.push_back(run);
+    promise(*state.data_pool, run);
     draw(*state.data_pool, run.count);
     return run;
 }
@@ -107,7 +112,7 @@ Result<MediaRun> Transaction::allocate_data(const DataRequest &request) {
     DAXPIN_TRY_ASSIGN(const auto run, state.take_data(request, limit));
     if (run.count.value == 0)
         return out_of_space(pool, state.returned);
-    allocated_.push_back(run);
+    promise(pool, run);
     draw(pool, run.count);
     return run;
 }
@@ -141,7 +146,7 @@ bool Transaction::list_bad(MediaBlock block) {
     state.reap();
     state.withdraw_bad();
     if (allocator_.bad_blocks().end_withdrawal(block)) {
-        allocated_.push_back({block, BlockCount{1}});
+        promise(*state.devices[block.device()].pool, {block, BlockCount{1}});
         return true;
     }
     listing_.push_back(block);
@@ -192,14 +197,17 @@ void Transaction::settle_listing(bool committed) {
     unlisted_.clear();
 }
 
-Result<void> Transaction::stage_chunk(MediaBlock chunk, unsigned device, std::uint64_t first,
-                                      const std::vector<BitmapChange> &changes) {
+Result<void> Transaction::stage_chunk(std::span<const ChunkChange> changes) {
+    const MediaBlock chunk = changes.front().chunk;
+    const unsigned device = changes.front().device;
+    const std::uint64_t first = changes.front().first;
     DAXPIN_TRY_ASSIGN(auto *bytes, units_.edit_ordered(chunk));
     BitmapHeader header;
     std::memcpy(&header, bytes, sizeof header);
     auto *bitmap = bytes + format::bitmap_header_bytes;
     std::uint32_t free_count = header.free_count;
-    for (const auto &change : changes) {
+    for (const ChunkChange &entry : changes) {
+        const BitmapChange &change = entry.change;
         DAXPIN_TRY(check_listing(change));
         const auto from = std::max(change.run.start.block(), first) - first;
         const auto to =
@@ -234,43 +242,55 @@ Result<void> Transaction::stage_chunk(MediaBlock chunk, unsigned device, std::ui
     return {};
 }
 
-Result<void> Transaction::stage_bitmaps() {
-    // By chunk address: the lock order. A run may lie in several chunks.
-    std::map<MediaBlock, std::pair<MediaBlock, std::vector<BitmapChange>>> by_chunk;
-    auto sort_in = [&](MediaRun run, Bit bit) -> Result<void> {
-        DAXPIN_TRY(load_groups(run));
-        MutexLock lock(allocator_.state_->mutex);
-        const auto &device = allocator_.state_->devices[run.start.device()];
+// A run may lie in several chunks.
+std::vector<Transaction::ChunkChange> Transaction::chunk_changes() const {
+    std::vector<ChunkChange> changes;
+    const auto add = [&](MediaRun run, Bit bit) {
+        const unsigned device = run.start.device();
         const auto last = (run.start.block() + run.count.value - 1) / blocks_per_group;
-        for (auto index = run.start.block() / blocks_per_group; index <= last; ++index) {
-            auto &entry = by_chunk[chunk_of(device, index)];
-            entry.first = MediaBlock::at(run.start.device(), index * blocks_per_group);
-            entry.second.push_back({run, bit});
-        }
-        return {};
+        for (auto index = run.start.block() / blocks_per_group; index <= last; ++index)
+            changes.push_back({allocator_.state_->chunk_of(device, index),
+                               device,
+                               index * blocks_per_group,
+                               {run, bit}});
     };
     for (const auto &run : allocated_)
-        DAXPIN_TRY(sort_in(run, Bit::set));
+        add(run, Bit::set);
     for (const auto &freed : freed_)
-        DAXPIN_TRY(sort_in(freed.run, Bit::clear));
+        add(freed.run, Bit::clear);
     for (const MediaBlock block : listing_)
-        DAXPIN_TRY(sort_in({block, BlockCount{1}}, Bit::stays_set));
-    for (const auto &[chunk, entry] : by_chunk)
-        DAXPIN_TRY(stage_chunk(chunk, entry.first.device(), entry.first.block(), entry.second));
+        add({block, BlockCount{1}}, Bit::stays_set);
+    return changes;
+}
+
+Result<void> Transaction::stage_bitmaps() {
+    for (const auto &freed : freed_)
+        DAXPIN_TRY(load_groups(freed.run));
+    for (const MediaBlock block : listing_)
+        DAXPIN_TRY(load_groups({block, BlockCount{1}}));
+    auto changes = chunk_changes();
+    if (changes.size() > 1) // by address: the lock order
+        std::ranges::stable_sort(changes, {}, &ChunkChange::chunk);
+    for (auto rest = std::span<const ChunkChange>(changes); !rest.empty();) {
+        const auto next = std::ranges::find_if(
+            rest, [&](const ChunkChange &change) { return change.chunk != rest.front().chunk; });
+        const auto count = static_cast<std::size_t>(next - rest.begin());
+        DAXPIN_TRY(stage_chunk(rest.first(count)));
+        rest = rest.subspan(count);
+    }
     return {};
 }
 
 // The record is durable: promises have become bits, freed runs wait for their reuse. Nothing may
 // fail here, so `freed` has an entry for each of freed_.
 void Transaction::settle(journal::Sequence sequence, std::list<Waiting> freed) noexcept {
+    allocated_.clear();
+    drawn_ = 0;
+    if (freed_.empty() && listing_.empty())
+        return;
     auto &state = *allocator_.state_;
     MutexLock lock(state.mutex);
     settle_listing(true); // before what left the list can be handed out
-    for (const auto &run : allocated_) {
-        auto &pool = *state.devices[run.start.device()].pool;
-        pool.clear -= run.count.value;
-    }
-    drawn_ = 0;
     const auto ticket = state.grace.ticket();
     for (const auto &one : freed_) {
         auto &pool = *state.devices[one.run.start.device()].pool;
@@ -281,7 +301,6 @@ void Transaction::settle(journal::Sequence sequence, std::list<Waiting> freed) n
         auto &queue = one.metadata ? state.waiting_metadata : state.waiting_data;
         queue.splice(queue.end(), freed, entry);
     }
-    allocated_.clear();
     freed_.clear();
 }
 
@@ -305,8 +324,10 @@ void Transaction::abort() {
     const auto returned = state.returned;
     // After a failed journal the blocks' fate is unknown: they stay out of use.
     if (!allocator_.journal().failed())
-        for (const auto &run : allocated_)
+        for (const auto &run : allocated_) {
+            state.devices[run.start.device()].pool->clear += run.count.value;
             state.give_back(run);
+        }
     if (reservation_ != nullptr) {
         reservation_->data_blocks_ += drawn_;
         state.data_pool->reserved += drawn_;

@@ -13,6 +13,7 @@
 #include <array>
 #include <list>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace daxpin::alloc {
@@ -86,6 +87,13 @@ class Transaction {
         MediaRun run;
         Bit bit;
     };
+    struct ChunkChange {
+        MediaBlock chunk;
+        unsigned device;
+        std::uint64_t first; // block of the device that the chunk's first bit stands for
+        BitmapChange change;
+    };
+    void promise(Pool &pool, MediaRun run);
     // Blocks of the pool that this transaction may take now.
     std::uint64_t allowance(std::uint64_t free, std::uint64_t reserved,
                             std::uint64_t reserve) const;
@@ -95,9 +103,9 @@ class Transaction {
     Result<void> check_listing(const BitmapChange &change);
     void settle_listing(bool committed);
     Result<void> load_groups(MediaRun run);
+    std::vector<ChunkChange> chunk_changes() const;
     Result<void> stage_bitmaps();
-    Result<void> stage_chunk(MediaBlock chunk, unsigned device, std::uint64_t first,
-                             const std::vector<BitmapChange> &changes);
+    Result<void> stage_chunk(std::span<const ChunkChange> changes); // all of one chunk
     void settle(journal::Sequence sequence, std::list<Waiting> freed) noexcept;
     void abort();
 

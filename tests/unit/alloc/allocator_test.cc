@@ -6,6 +6,7 @@
 #include "support/scheduler.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <future>
 #include <random>
@@ -15,6 +16,7 @@
 using namespace daxpin;
 using alloc::DataRequest;
 using alloc::Purpose;
+using format::blocks_per_group;
 
 namespace {
 
@@ -77,6 +79,25 @@ TEST_CASE("allocator: no block is given twice and all come back", "[alloc]") {
     engine.reopen();
     CHECK(engine.allocator().space().free_blocks == space.free_blocks);
     CHECK(take_all(engine).size() <= runs.size() + 1);
+}
+
+TEST_CASE("allocator: what a transaction took that was given up is free again", "[alloc]") {
+    test::EngineFixture engine;
+    const auto space = engine.allocator().space();
+    const auto give_up = [&](bool restarts) {
+        alloc::Transaction tx(engine.allocator());
+        const auto run = tx.allocate_data({.count = {600}});
+        REQUIRE(run);
+        REQUIRE(tx.allocate_unit());
+        CHECK(engine.allocator().space().free_blocks == space.free_blocks - run->count.value - 1);
+        if (restarts)
+            REQUIRE(tx.restart());
+    };
+    give_up(false);
+    CHECK(engine.allocator().space().free_blocks == space.free_blocks);
+    give_up(true);
+    CHECK(engine.allocator().space().free_blocks == space.free_blocks);
+    CHECK(engine.allocator().space().available_blocks == space.available_blocks);
 }
 
 TEST_CASE("allocator: a run that lies in two bitmaps is freed in both", "[alloc]") {
@@ -194,6 +215,40 @@ TEST_CASE("allocator: two that grow at a time do not take each other's next bloc
         runs += end != goal;
     }
     CHECK(runs <= 4); // one mapping unit holds 512 blocks
+}
+
+TEST_CASE("allocator: files that grow at a time do so under different bitmap chunks", "[alloc]") {
+    test::EngineFixture engine({.device_bytes = std::uint64_t{512} << 20});
+    const auto group_of = [](MediaBlock block) { return block.block() / blocks_per_group; };
+    std::array<MediaBlock, 3> ends;
+    for (auto &end : ends)
+        end = take(engine, {.count = {1}}).start;
+    CHECK(group_of(ends[0]) == group_of(ends[2]));
+    unsigned runs = 0;
+    for (unsigned i = 0; i < 3 * 1200; ++i) {
+        auto &end = ends[i % 3];
+        const MediaBlock goal = end + BlockCount{1};
+        end = take(engine, {.count = {1}, .goal = goal, .grows = true}).start;
+        runs += end != goal;
+    }
+    CHECK(std::set{group_of(ends[0]), group_of(ends[1]), group_of(ends[2])}.size() == 3);
+    CHECK(runs <= 6);
+    // Small ones stay where they were.
+    CHECK(group_of(take(engine, {.count = {1}}).start) == 0);
+}
+
+TEST_CASE("allocator: who grows gets every block that there is", "[alloc]") {
+    test::EngineFixture engine({.device_bytes = std::uint64_t{512} << 20});
+    const auto free = engine.allocator().space().available_blocks;
+    std::uint64_t blocks = 0;
+    MediaBlock goal{};
+    while (blocks < free) {
+        const auto run = take(engine, {.count = {100}, .goal = goal, .grows = true});
+        REQUIRE(run.count.value > 0);
+        blocks += run.count.value;
+        goal = run.start + run.count;
+    }
+    CHECK(blocks == free);
 }
 
 TEST_CASE("allocator: where no unit is free who grows fills holes", "[alloc]") {
