@@ -29,6 +29,14 @@ std::optional<Domain> parse_domain(std::string_view text) noexcept {
     return std::nullopt;
 }
 
+Result<void> Device::patch(std::uint64_t offset, std::span<const std::byte, block_size> image,
+                           std::span<const Part> parts) {
+    for (const Part &part : parts)
+        DAXPIN_TRY(
+            copy(offset + part.offset, image.subspan(part.offset, part.length), StoreKind::cached));
+    return {};
+}
+
 Result<void> Device::rewrite(std::uint64_t offset, std::span<const std::byte> block) {
     DAXPIN_ASSERT(offset % block_size == 0 && block.size() == block_size);
     DAXPIN_TRY(copy(offset, block, StoreKind::nontemporal));

@@ -99,6 +99,13 @@ class Device {
                               StoreKind kind) = 0;
     virtual Result<void> set(std::uint64_t offset, std::byte value, std::uint64_t length,
                              StoreKind kind) = 0;
+    // Copies parts of a block, cached; `image` holds all of its bytes.
+    struct Part { // bytes of the block
+        std::uint16_t offset;
+        std::uint16_t length;
+    };
+    virtual Result<void> patch(std::uint64_t offset, std::span<const std::byte, block_size> image,
+                               std::span<const Part> parts);
 
     // Starts the write-back of the lines of [offset, offset + length) for this thread.
     virtual void flush(std::uint64_t offset, std::uint64_t length) = 0;

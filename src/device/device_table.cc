@@ -55,6 +55,15 @@ Result<void> DeviceTable::copy(MediaBlock block, std::uint64_t offset,
     return done;
 }
 
+Result<void> DeviceTable::patch(MediaBlock block, std::span<const std::byte, block_size> image,
+                                std::span<const Device::Part> parts) const {
+    DAXPIN_ASSERT(block.device() < count());
+    auto done = at(block.device()).patch(byte_offset(block, 0), image, parts);
+    if (!done) [[unlikely]]
+        note_unreadable(block, 0, image.size());
+    return done;
+}
+
 Result<void> DeviceTable::set(MediaBlock block, std::uint64_t offset, std::byte value,
                               std::uint64_t length, StoreKind kind) const {
     DAXPIN_ASSERT(block.device() < count());

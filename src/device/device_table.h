@@ -39,6 +39,8 @@ class DeviceTable {
             note_unreadable(block, offset, length);
         return done;
     }
+    Result<void> patch(MediaBlock block, std::span<const std::byte, block_size> image,
+                       std::span<const Device::Part> parts) const;
     Result<void> copy(MediaBlock block, std::uint64_t offset, std::span<const std::byte> in,
                       StoreKind kind) const;
     Result<void> set(MediaBlock block, std::uint64_t offset, std::byte value, std::uint64_t length,

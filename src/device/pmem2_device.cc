@@ -123,6 +123,17 @@ Result<void> Pmem2Device::copy(std::uint64_t offset, std::span<const std::byte> 
     return finish(stored, offset, in.size(), kind);
 }
 
+// Guarded once: that costs more than a short part.
+Result<void> Pmem2Device::patch(std::uint64_t offset, std::span<const std::byte, block_size> image,
+                                std::span<const Part> parts) {
+    std::byte *to = target(offset, image.size());
+    const bool stored = guarded(to, image.size(), [&] {
+        for (const Part &part : parts)
+            copy_words(to + part.offset, image.data() + part.offset, part.length);
+    });
+    return finish(stored, offset, image.size(), StoreKind::cached);
+}
+
 Result<void> Pmem2Device::set(std::uint64_t offset, std::byte value, std::uint64_t length,
                               StoreKind kind) {
     std::byte *to = target(offset, length);

@@ -33,6 +33,8 @@ class Pmem2Device final : public Device {
                          const void *context) const override;
     Result<void> store8(std::uint64_t offset, std::uint64_t value) override;
     Result<void> copy(std::uint64_t offset, std::span<const std::byte> in, StoreKind kind) override;
+    Result<void> patch(std::uint64_t offset, std::span<const std::byte, block_size> image,
+                       std::span<const Part> parts) override;
     Result<void> set(std::uint64_t offset, std::byte value, std::uint64_t length,
                      StoreKind kind) override;
     void flush(std::uint64_t offset, std::uint64_t length) override;

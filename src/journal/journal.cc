@@ -78,6 +78,7 @@ Result<Journal::Unfinished *> Journal::append(std::span<std::byte> record,
     const Ring ring(devices_, geometry_, epoch_);
     std::list<Unfinished> entry(1); // memory comes first: once the record is durable nothing fails
     std::list<Unfinished> home;     // freed without the lock
+    seal_payload(record, entry_count);
     MutexLock lock(append_mutex_);
     if (failed())
         return Errc::io;
@@ -85,7 +86,7 @@ Result<Journal::Unfinished *> Journal::append(std::span<std::byte> record,
     const Sequence previous_end = head();
     const auto position = ring.place(previous_end, record.size());
     DAXPIN_ASSERT(position + record.size() - durable_tail() <= geometry_.ring_bytes());
-    seal_record(record, entry_count, position, previous_end, epoch_);
+    seal_record(record, position, previous_end, epoch_);
     auto stored = devices_.copy(ring.block_of(position), ring.seat(position) % block_size, record,
                                 device::StoreKind::nontemporal);
     if (stored)

@@ -124,14 +124,15 @@ class Journal {
     std::atomic<Sequence> durable_tail_{0};
     std::atomic<bool> failed_{false};
 
-    Mutex append_mutex_;            // order of records; held over the record's drain
-    std::atomic<Sequence> head_{0}; // stored under append_mutex_
+    // Apart from what is read more often than it changes.
+    alignas(64) Mutex append_mutex_; // order of records; held over the record's drain
+    std::atomic<Sequence> head_{0};  // stored under append_mutex_
     // In order. What is home leaves at the next append() or checkpoint(): saying so takes no lock.
     std::list<Unfinished> unfinished_ GUARDED_BY(append_mutex_);
     // What head() would be if every reserved record took all its room.
-    std::atomic<Sequence> claimed_{0};
+    alignas(64) std::atomic<Sequence> claimed_{0};
 
-    Mutex retry_mutex_;
+    alignas(64) Mutex retry_mutex_;
     Mutex checkpoint_mutex_; // one checkpoint at a time; taken before append_mutex_
     HashKey epoch_{};        // fixed from begin_epoch() to unmount
     bool epoch_is_new_ GUARDED_BY(checkpoint_mutex_) = false;

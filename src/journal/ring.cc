@@ -81,16 +81,22 @@ Result<bool> Ring::any_header_beyond(Sequence stop, Sequence to) const {
     return false;
 }
 
-void seal_record(std::span<std::byte> record, std::uint32_t entry_count, Sequence sequence,
-                 Sequence previous_end, const HashKey &epoch) {
+void seal_payload(std::span<std::byte> record, std::uint32_t entry_count) {
     DAXPIN_ASSERT(record.size() % format::record_align == 0 && entry_count > 0);
     RecordHeader header{};
     header.magic = format::record_magic;
     header.length = static_cast<std::uint32_t>(record.size());
-    header.sequence = sequence;
     header.type = format::record_outcome;
     header.entry_count = entry_count;
     header.payload_crc = crc32c(record.subspan(sizeof header));
+    std::memcpy(record.data(), &header, sizeof header);
+}
+
+void seal_record(std::span<std::byte> record, Sequence sequence, Sequence previous_end,
+                 const HashKey &epoch) {
+    RecordHeader header;
+    std::memcpy(&header, record.data(), sizeof header);
+    header.sequence = sequence;
     header.previous_end = previous_end;
     header.checksum = header_checksum(header, epoch);
     std::memcpy(record.data(), &header, sizeof header);

@@ -87,9 +87,11 @@ class RingWindow {
     Sequence one_by_one_until_ = 0; // something in the piece before cannot be read
 };
 
-// Seals a record in DRAM: fills its header in.
-void seal_record(std::span<std::byte> record, std::uint32_t entry_count, Sequence sequence,
-                 Sequence previous_end, const HashKey &epoch);
+// Fills in the header of a record in DRAM: first what does not depend on where it will stand, with
+// the checksum of the payload, then the rest.
+void seal_payload(std::span<std::byte> record, std::uint32_t entry_count);
+void seal_record(std::span<std::byte> record, Sequence sequence, Sequence previous_end,
+                 const HashKey &epoch);
 
 // Bytes of a unit as an entry of a record has them.
 struct Outcome {

@@ -3,10 +3,10 @@
 
 #include "base/assert.h"
 #include "base/checksum.h"
-#include "base/checksum_change.h"
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 namespace daxpin::journal {
 
@@ -15,8 +15,7 @@ namespace {
 constexpr std::size_t checksum_bytes = sizeof(le32);
 constexpr std::size_t word = 8;
 constexpr std::size_t line_bytes = checksum_line_bytes;
-constexpr std::size_t part_bytes = 256; // memcmp() is fast where nothing differs
-constexpr std::uint64_t part_lines = (std::uint64_t{1} << (part_bytes / line_bytes)) - 1;
+constexpr std::size_t part_bytes = 256;
 constexpr std::uint64_t all_lines = ~std::uint64_t{0};
 #ifdef DAXPIN_SLOW_CHECKS
 constexpr bool slow_checks = true;
@@ -60,65 +59,73 @@ bool is_same_line(const std::byte *one, const std::byte *other) {
             differing(5) | differing(6) | differing(7)) == 0;
 }
 
+bool are_same_lines(const std::byte *one, const std::byte *other, std::uint64_t lines) {
+    for (; lines != 0; lines &= lines - 1) {
+        const auto at = static_cast<std::size_t>(std::countr_zero(lines)) * line_bytes;
+        if (!is_same_line(one + at, other + at))
+            return false;
+    }
+    return true;
+}
+
+// Where most is the same: memcmp() is fast there.
+std::uint64_t lines_of_differing_parts(const std::byte *one, const std::byte *other) {
+    std::uint64_t lines = 0;
+    for (std::size_t part = 0; part < block_size; part += part_bytes)
+        if (std::memcmp(one + part, other + part, part_bytes) != 0)
+            lines |= lines_of(part, part_bytes);
+    return lines;
+}
+
 // Where a unit's bytes differ, and by what its checksum.
 class Differences {
   public:
-    struct Range {
-        std::uint16_t offset;
-        std::uint16_t length;
-    };
+    using Part = device::Device::Part;
 
-    // Looks at `lines` at least. Of the bytes on the medium: in place, under the conditions of
+    // Looks at `lines`. Of the bytes on the medium: in place, under the conditions of
     // Units::look().
     void compare(const std::byte *was, const std::byte *is, std::uint64_t lines) noexcept {
+        DAXPIN_ASSERT(!slow_checks || are_same_lines(was, is, ~lines));
         differ_ = std::memcmp(was, is, word) != 0;
-        for (std::size_t part = 0; part < block_size; part += part_bytes) {
-            const bool marked = ((lines >> (part / line_bytes)) & part_lines) != 0;
-            if (!marked && !slow_checks)
-                continue;
-            const bool differs = std::memcmp(was + part, is + part, part_bytes) != 0;
-            DAXPIN_ASSERT(marked || !differs);
-            if (differs)
-                compare_part(was, is, part);
-        }
-        close_range();
-        DAXPIN_ASSERT(!slow_checks || (lines_ & ~lines) == 0);
+        for (auto left = lines == all_lines ? lines_of_differing_parts(was, is) : lines; left != 0;
+             left &= left - 1)
+            compare_line(was, is, static_cast<std::size_t>(std::countr_zero(left)));
+        close_part();
         if (lines != all_lines)
             checksum_change_ = crc32c_change(was, is, lines_);
     }
 
-    // Whole words, near ones merged. The first range holds the checksum, which is still the one
+    // Whole words, near ones merged. The first part holds the checksum, which is still the one
     // that was loaded, but will change if anything does.
-    std::span<const Range> ranges() const { return {ranges_.data(), differ_ ? count_ : 0}; }
+    std::span<const Part> parts() const { return {parts_.data(), differ_ ? count_ : 0}; }
     std::uint32_t checksum_change() const { return checksum_change_; }
 
   private:
-    void compare_part(const std::byte *was, const std::byte *is, std::size_t part) noexcept {
-        for (std::size_t line = part; line < part + part_bytes; line += line_bytes) {
-            if (is_same_line(was + line, is + line))
-                continue;
-            lines_ |= std::uint64_t{1} << (line / line_bytes);
-            for (std::size_t at = line; at < line + line_bytes; at += word)
-                if (at > 0 && std::memcmp(was + at, is + at, word) != 0)
-                    add_word(at);
-        }
+    void compare_line(const std::byte *was, const std::byte *is, std::size_t line) noexcept {
+        const std::size_t begin = line * line_bytes;
+        if (is_same_line(was + begin, is + begin))
+            return;
+        lines_ |= std::uint64_t{1} << line;
+        for (std::size_t at = begin; at < begin + line_bytes; at += word)
+            if (at > 0 && std::memcmp(was + at, is + at, word) != 0)
+                add_word(at);
     }
     void add_word(std::size_t at) noexcept {
         differ_ = true;
         if (at - end_ > merge_gap) {
-            close_range();
+            close_part();
             start_ = at;
         }
         end_ = at + word;
     }
-    void close_range() noexcept {
-        ranges_[count_++] = {static_cast<std::uint16_t>(start_),
-                             static_cast<std::uint16_t>(end_ - start_)};
+    void close_part() noexcept {
+        parts_[count_++] = {static_cast<std::uint16_t>(start_),
+                            static_cast<std::uint16_t>(end_ - start_)};
     }
 
-    // A range is a word at least, and more than merge_gap from the next one.
+    // A part is a word at least, and more than merge_gap from the next one.
     static constexpr std::size_t count_max = block_size / (2 * word + merge_gap) + 1;
-    std::array<Range, count_max> ranges_;
+    std::array<Part, count_max> parts_;
     std::size_t count_ = 0;
     std::size_t start_ = 0;
     std::size_t end_ = word;
@@ -126,10 +133,6 @@ class Differences {
     std::uint64_t lines_ = 0;
     std::uint32_t checksum_change_ = 0;
 };
-
-} // namespace
-
-namespace {
 
 // Space in the ring, given back unless a record takes it.
 class Reserved {
@@ -169,7 +172,7 @@ std::byte *Transaction::find(MediaBlock unit) {
 Transaction::Shadow Transaction::make_shadow(MediaBlock unit, bool fresh) {
     if (shadows_.size() == shadows_.capacity())
         shadows_.reserve(2 * shadows_.size() + 8);
-    return {unit, fresh, false, false, 0, 0, make_unit_buffer()};
+    return {.unit = unit, .bytes = make_unit_buffer(), .fresh = fresh};
 }
 
 Result<std::byte *> Transaction::load_locked(Shadow shadow) {
@@ -241,30 +244,30 @@ void Transaction::discard(MediaBlock unit) {
             shadow.discarded = true;
 }
 
-Result<std::vector<Transaction::Range>> Transaction::differences() {
-    std::vector<Range> ranges;
-    for (std::size_t i = 0; i < shadows_.size(); ++i) {
-        auto &shadow = shadows_[i];
+Result<std::vector<Transaction::Part>> Transaction::differences() {
+    std::vector<Part> parts;
+    for (auto &shadow : shadows_) {
+        shadow.part_count = 0;
         if (shadow.fresh || shadow.discarded)
             continue;
         Differences found;
         DAXPIN_TRY(journal_.units().look(shadow.unit, [&](const std::byte *media) {
             found.compare(media, shadow.bytes->data(), shadow.lines);
         }));
-        shadow.differs = !found.ranges().empty();
         shadow.checksum_change = found.checksum_change();
-        for (const auto &range : found.ranges())
-            ranges.push_back({i, range.offset, range.length});
+        shadow.first_part = parts.size();
+        shadow.part_count = found.parts().size();
+        parts.insert(parts.end(), found.parts().begin(), found.parts().end());
     }
-    return ranges;
+    return parts;
 }
 
 // What may have changed everywhere, its checksum too, is summed whole.
 void Transaction::seal_differing() {
     for (auto &shadow : shadows_) {
-        if (shadow.differs && shadow.lines == all_lines)
+        if (shadow.differs() && shadow.lines == all_lines)
             seal_whole(*shadow.bytes);
-        else if (shadow.differs)
+        else if (shadow.differs())
             seal_changed(*shadow.bytes, shadow.checksum_change);
     }
 }
@@ -273,31 +276,31 @@ bool Transaction::exceeds(std::uint64_t budget) {
     std::uint64_t bytes = sizeof(format::RecordHeader) + format::record_align;
     if (bytes + shadows_.size() * entry_bytes_max <= budget)
         return false; // whatever they hold
-    const auto ranges = differences();
-    if (!ranges)
+    const auto parts = differences();
+    if (!parts)
         return false; // the same error comes from commit()
-    for (const auto &range : *ranges)
-        bytes += sizeof(format::RecordEntry) + padded(range.length);
+    for (const Part &part : *parts)
+        bytes += sizeof(format::RecordEntry) + padded(part.length);
     return bytes > budget;
 }
 
-std::vector<std::byte> Transaction::build_record(const std::vector<Range> &ranges) const {
+std::vector<std::byte> Transaction::build_record(std::span<const Part> parts) const {
     std::size_t length = sizeof(format::RecordHeader);
-    for (const auto &range : ranges)
-        length += sizeof(format::RecordEntry) + padded(range.length);
+    for (const Part &part : parts)
+        length += sizeof(format::RecordEntry) + padded(part.length);
     length = (length + format::record_align - 1) / format::record_align * format::record_align;
     std::vector<std::byte> record(length);
     auto *at = record.data() + sizeof(format::RecordHeader);
-    for (const auto &range : ranges) {
-        const auto &shadow = shadows_[range.shadow];
-        format::RecordEntry entry{};
-        entry.block = shadow.unit.value;
-        entry.offset = range.offset;
-        entry.length = range.length;
-        std::memcpy(at, &entry, sizeof entry);
-        std::memcpy(at + sizeof entry, shadow.bytes->data() + range.offset, range.length);
-        at += sizeof entry + padded(range.length);
-    }
+    for (const auto &shadow : shadows_)
+        for (const Part &part : shadow.of(parts)) {
+            format::RecordEntry entry{};
+            entry.block = shadow.unit.value;
+            entry.offset = part.offset;
+            entry.length = part.length;
+            std::memcpy(at, &entry, sizeof entry);
+            std::memcpy(at + sizeof entry, shadow.bytes->data() + part.offset, part.length);
+            at += sizeof entry + padded(part.length);
+        }
     return record;
 }
 
@@ -313,14 +316,10 @@ Result<void> Transaction::write_fresh_units() {
     return {};
 }
 
-Result<void> Transaction::write_homes(const std::vector<Range> &ranges) {
-    for (const auto &range : ranges) {
-        const auto &shadow = shadows_[range.shadow];
-        DAXPIN_TRY(journal_.devices().copy(
-            shadow.unit, range.offset,
-            std::span<const std::byte>(*shadow.bytes).subspan(range.offset, range.length),
-            device::StoreKind::cached));
-    }
+Result<void> Transaction::write_homes(std::span<const Part> parts) {
+    for (const auto &shadow : shadows_)
+        if (shadow.differs())
+            DAXPIN_TRY(journal_.devices().patch(shadow.unit, *shadow.bytes, shadow.of(parts)));
     return {};
 }
 
@@ -333,15 +332,15 @@ Result<void> Transaction::drain_stores() {
     return drained;
 }
 
-Result<Sequence> Transaction::append_and_write_home(const std::vector<Range> &ranges) {
-    auto record = build_record(ranges);
+Result<Sequence> Transaction::append_and_write_home(std::span<const Part> parts) {
+    auto record = build_record(parts);
     DAXPIN_TRY(journal_.reserve(record.size()));
     Reserved reserved(journal_, record.size());
     DAXPIN_TRY(drain_stores());
     DAXPIN_TRY_ASSIGN(auto *const unfinished,
-                      reserved.append(record, static_cast<std::uint32_t>(ranges.size())));
+                      reserved.append(record, static_cast<std::uint32_t>(parts.size())));
     // From here on nothing may fail but the device itself.
-    if (auto written = write_homes(ranges); !written) {
+    if (auto written = write_homes(parts); !written) {
         journal_.fail();
         return std::move(written).error();
     }
@@ -356,10 +355,10 @@ Result<Sequence> Transaction::commit() {
     if (journal_.failed())
         return Errc::io;
     DAXPIN_TRY(write_fresh_units());
-    DAXPIN_TRY_ASSIGN(const auto ranges, differences());
-    if (!ranges.empty()) {
+    DAXPIN_TRY_ASSIGN(const auto parts, differences());
+    if (!parts.empty()) {
         seal_differing();
-        auto sequence = append_and_write_home(ranges);
+        auto sequence = append_and_write_home(parts);
         abort();
         return sequence;
     }

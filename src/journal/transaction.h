@@ -13,6 +13,7 @@
 // the transaction, calls await_retry() and starts again.
 #pragma once
 
+#include "base/checksum_change.h"
 #include "journal/journal.h"
 
 #include <memory>
@@ -21,13 +22,13 @@
 
 namespace daxpin::journal {
 
-// Which of a unit's lines of 64 bytes a range lies in; bit 0 is the first line.
+// Which of a unit's lines (checksum_line_bytes each) a range lies in; bit 0 is the first line.
 constexpr std::uint64_t lines_of(std::size_t offset, std::size_t length) {
-    constexpr std::size_t line_bytes = 64, last_line = block_size / line_bytes - 1;
+    constexpr std::size_t last_line = block_size / checksum_line_bytes - 1;
     if (length == 0)
         return 0;
-    return ~std::uint64_t{0} << (offset / line_bytes) &
-           ~std::uint64_t{0} >> (last_line - (offset + length - 1) / line_bytes);
+    return ~std::uint64_t{0} << (offset / checksum_line_bytes) &
+           ~std::uint64_t{0} >> (last_line - (offset + length - 1) / checksum_line_bytes);
 }
 
 class Transaction {
@@ -101,19 +102,21 @@ class Transaction {
     Journal &journal() { return journal_; }
 
   private:
+    using Part = device::Device::Part;
     struct Shadow {
         MediaBlock unit;
-        bool fresh;                    // create(): goes to media whole, before the record
-        bool discarded;                // locked still, but not written
-        bool differs;                  // from the media, by differences()
-        std::uint64_t lines;           // that may do so: mark()
-        std::uint32_t checksum_change; // by that, unless all lines may
         UnitBuffer bytes;
-    };
-    struct Range { // of a shadow that differs from media
-        std::size_t shadow;
-        std::uint16_t offset;
-        std::uint16_t length;
+        bool fresh;              // create(): goes to media whole, before the record
+        bool discarded = false;  // locked still, but not written
+        std::uint64_t lines = 0; // that may differ from the media: mark()
+        // What does, of all parts, and what that does to the checksum, unless all lines may.
+        std::size_t first_part = 0;
+        std::size_t part_count = 0;
+        std::uint32_t checksum_change = 0;
+        bool differs() const { return part_count > 0; }
+        std::span<const Part> of(std::span<const Part> parts) const {
+            return parts.subspan(first_part, part_count);
+        }
     };
 
     Shadow make_shadow(MediaBlock unit, bool fresh);
@@ -121,11 +124,11 @@ class Transaction {
     Result<std::byte *> load_locked(Shadow shadow);
     Result<void> write_fresh_units();
     Result<void> drain_stores();
-    Result<std::vector<Range>> differences();
+    Result<std::vector<Part>> differences(); // shadow by shadow
     void seal_differing();
-    std::vector<std::byte> build_record(const std::vector<Range> &ranges) const;
-    Result<Sequence> append_and_write_home(const std::vector<Range> &ranges);
-    Result<void> write_homes(const std::vector<Range> &ranges);
+    std::vector<std::byte> build_record(std::span<const Part> parts) const;
+    Result<Sequence> append_and_write_home(std::span<const Part> parts);
+    Result<void> write_homes(std::span<const Part> parts);
     void release_units();
 
     Journal &journal_;

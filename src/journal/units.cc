@@ -5,6 +5,8 @@
 #include "base/checksum.h"
 #include "base/sync.h"
 
+#include <utility>
+
 namespace daxpin::journal {
 
 namespace {
@@ -56,6 +58,21 @@ bool await_free(const std::atomic<std::uint32_t> &word, unsigned rounds) {
         spin_wait(round);
     }
     return false;
+}
+
+// Where the lock word of a chunk's unit is: those of neighbours, which threads use at a time, lie
+// in different cache lines.
+template <std::size_t words> constexpr std::size_t spread(std::size_t unit) {
+    constexpr std::size_t line_words = 64 / sizeof(std::uint32_t), lines = words / line_words;
+    return unit % lines * line_words + unit / lines;
+}
+
+template <std::size_t words> constexpr bool spreads_all() {
+    std::array<bool, words> taken{};
+    for (std::size_t unit = 0; unit < words; ++unit)
+        if (std::exchange(taken[spread<words>(unit)], true))
+            return false;
+    return true;
 }
 
 struct KeptBuffers {
@@ -110,7 +127,8 @@ Units::Word &Units::word(MediaBlock unit) {
         if (slot.compare_exchange_strong(chunk, fresh.get(), std::memory_order_acq_rel))
             chunk = fresh.release();
     }
-    return chunk->words[unit.block() % chunk_words];
+    static_assert(spreads_all<chunk_words>());
+    return chunk->words[spread<chunk_words>(unit.block() % chunk_words)];
 }
 
 void Units::lock_shared(MediaBlock unit) {

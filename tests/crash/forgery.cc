@@ -29,7 +29,8 @@ Bytes forged_record(const format::Superblock &superblock, journal::Sequence sequ
     entry.offset = 64;
     entry.length = static_cast<std::uint16_t>(forged_bytes - sizeof(RecordHeader) - sizeof entry);
     std::memcpy(record.data() + sizeof(RecordHeader), &entry, sizeof entry);
-    journal::seal_record(record, 1, sequence, sequence, epoch);
+    journal::seal_payload(record, 1);
+    journal::seal_record(record, sequence, sequence, epoch);
     return record;
 }
 

@@ -135,6 +135,25 @@ TEST_CASE("device: a store at any offset and length leaves its neighbours alone"
     CHECK(device->drain().has_value());
 }
 
+TEST_CASE("device: a patch stores the parts it names and nothing else", "[device]") {
+    const TempDirectory directory;
+    const auto domain = GENERATE(Domain::byte, Domain::cache_line, Domain::page);
+    const auto device = open_or_fail(directory.file("a", file_bytes), with_domain(domain));
+    const auto image = pattern(block_size, 3);
+    const std::vector<std::byte> background(3 * block_size, std::byte{0xee});
+    REQUIRE(device->copy(0, background, StoreKind::cached).has_value());
+    const std::vector<Device::Part> parts = {{0, 8}, {64, 1}, {129, 333}, {1024, 512}, {4093, 3}};
+    auto expected = background;
+    for (const auto &part : parts)
+        std::ranges::copy(std::span(image).subspan(part.offset, part.length),
+                          expected.begin() + block_size + part.offset);
+    REQUIRE(device->patch(block_size, std::span<const std::byte, block_size>(image), parts));
+    CHECK(content(*device, 0, background.size()) == expected);
+    REQUIRE(device->patch(block_size, std::span<const std::byte, block_size>(image),
+                          std::vector<Device::Part>{{0, block_size}}));
+    CHECK(content(*device, block_size, block_size) == image);
+}
+
 TEST_CASE("device: a store does not even touch the pages beside it", "[device]") {
     const TempDirectory directory;
     const auto domain = GENERATE(Domain::byte, Domain::cache_line, Domain::page, Domain::none);

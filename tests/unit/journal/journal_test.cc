@@ -183,7 +183,8 @@ TEST_CASE("journal: a record that makes no sense is refused and nothing is writt
     std::memcpy(&record[sizeof(format::RecordHeader)], &entry, sizeof entry);
     const auto [count, previous_end] =
         GENERATE(table<unsigned, Sequence>({{1, 0}, {0, 0}, {9, 0}, {1, 64}}));
-    journal::seal_record(record, std::max(count, 1U), end, end + previous_end, epoch);
+    journal::seal_payload(record, std::max(count, 1U));
+    journal::seal_record(record, end, end + previous_end, epoch);
     if (count == 0) {
         format::RecordHeader header;
         std::memcpy(&header, record.data(), sizeof header);
@@ -211,7 +212,8 @@ TEST_CASE("journal: an entry that runs over its unit or its record is refused", 
     entry.offset = static_cast<std::uint16_t>(offset);
     entry.length = static_cast<std::uint16_t>(length);
     std::memcpy(&record[sizeof(format::RecordHeader)], &entry, sizeof entry);
-    journal::seal_record(record, 1, end, end, epoch);
+    journal::seal_payload(record, 1);
+    journal::seal_record(record, end, end, epoch);
     std::ranges::copy(record, &ring.ring_byte(end));
     const auto before = ring.image();
     const auto opened = ring.open();
@@ -237,7 +239,8 @@ TEST_CASE("journal: a record beyond the stop is found at every seat", "[journal]
     const Sequence stop = ring_bytes * 3 + GENERATE(Sequence{0}, Sequence{64}, Sequence{4032});
     for (Sequence position = stop; position < stop + ring_bytes; position += format::record_align) {
         std::array<std::byte, format::record_align> record{};
-        journal::seal_record(record, 1, position, position - 64, epoch);
+        journal::seal_payload(record, 1);
+        journal::seal_record(record, position, position - 64, epoch);
         const auto seat = std::span(&fixture.ring_byte(position), record.size());
         std::vector<std::byte> old(seat.begin(), seat.end());
         std::ranges::copy(record, seat.begin());
@@ -268,7 +271,8 @@ TEST_CASE("journal: records of an earlier epoch are not replayed", "[journal]") 
     REQUIRE(ring.open()); // a new epoch
     // The old record where the next one is expected, as good as any but for its epoch.
     const auto start = ring.journal().head();
-    journal::seal_record(record, 1, start, start, epoch);
+    journal::seal_payload(record, 1);
+    journal::seal_record(record, start, start, epoch);
     std::ranges::copy(record, &ring.ring_byte(start));
     REQUIRE(ring.open());
     CHECK(ring.journal().report().records_replayed == 0);

@@ -66,8 +66,8 @@ class ForgedRing {
         }
         record.resize((record.size() + 63) / 64 * 64);
         head_ = ring_.place(end_, record.size());
-        journal::seal_record(record, static_cast<std::uint32_t>(entries.size()), head_,
-                             std::exchange(end_, head_ + record.size()), epoch_);
+        journal::seal_payload(record, static_cast<std::uint32_t>(entries.size()));
+        journal::seal_record(record, head_, std::exchange(end_, head_ + record.size()), epoch_);
         std::ranges::copy(record, &ring_byte(head_));
     }
     // Records that make the checksums right.
