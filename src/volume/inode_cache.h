@@ -126,7 +126,7 @@ class InodeCache {
 
   private:
     friend class InodeRef;
-    struct Shard {
+    struct alignas(64) Shard {
         mutable Mutex mutex;
         std::unordered_map<InodeNumber, std::unique_ptr<CachedInode>> inodes GUARDED_BY(mutex);
     };
