@@ -20,7 +20,7 @@ struct Filesystem {
     const DaemonOptions &options;
     Broker *broker = nullptr;   // dax=broker
     Pollers *pollers = nullptr; // of a mount
-    Receiver receiver{options.stay_awake};
+    Receiver receiver{options.stay_awake, active_threads()};
     // Before Linux 6.6 a direct write leaves the pages as they are. Set by INIT.
     bool kernel_keeps_stale_pages = false;
 };

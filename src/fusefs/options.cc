@@ -411,6 +411,10 @@ unsigned worker_threads(const DaemonOptions &options) {
     return std::clamp(2 * std::thread::hardware_concurrency(), least, most);
 }
 
+unsigned active_threads() {
+    return std::max(2U, std::thread::hardware_concurrency());
+}
+
 const char *usage_text() {
     return R"(usage: daxpinfs DEVICE MOUNTPOINT [-o OPTION[,OPTION]...] [-f]
 

@@ -60,5 +60,7 @@ const char *usage_text();
 
 // How many threads may serve requests at the same time.
 unsigned worker_threads(const DaemonOptions &options);
+// How many of them do so as long as none is held up: receiver.h.
+unsigned active_threads();
 
 } // namespace daxpin::fusefs

@@ -5,10 +5,13 @@
 #include "support/catch.h"
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <fcntl.h>
+#include <pthread.h>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 using namespace daxpin;
 using fusefs::Receiver;
@@ -62,7 +65,7 @@ class Waiting {
 
 TEST_CASE("receiver: a request is received, awake or asleep", "[receiver]") {
     for (const auto stay_awake : {0us, 20us, 10'000'000us}) {
-        Receiver receiver(stay_awake);
+        Receiver receiver(stay_awake, 1);
         Pipe pipe;
         pipe.send();
         CHECK(pipe.receive(receiver) == 1);
@@ -72,14 +75,14 @@ TEST_CASE("receiver: a request is received, awake or asleep", "[receiver]") {
 }
 
 TEST_CASE("receiver: nobody stays awake who was not asked to", "[receiver]") {
-    Receiver receiver(0us);
+    Receiver receiver(0us, 1);
     Pipe pipe;
     const Waiting waiting(receiver, pipe);
     CHECK_FALSE(waiting.becomes_awake());
 }
 
 TEST_CASE("receiver: one thread at a time is awake", "[receiver]") {
-    Receiver receiver(10'000'000us);
+    Receiver receiver(10'000'000us, 2);
     Pipe one, other;
     {
         const Waiting first(receiver, one);
@@ -92,7 +95,7 @@ TEST_CASE("receiver: one thread at a time is awake", "[receiver]") {
 }
 
 TEST_CASE("receiver: a descriptor that threads share stays blocking", "[receiver]") {
-    Receiver receiver(10'000'000us);
+    Receiver receiver(10'000'000us, 2);
     Pipe pipe;
     receiver.share(pipe.out.get());
     const Waiting waiting(receiver, pipe);
@@ -100,11 +103,138 @@ TEST_CASE("receiver: a descriptor that threads share stays blocking", "[receiver
 }
 
 TEST_CASE("receiver: an error is passed on at once", "[receiver]") {
-    Receiver receiver(10'000'000us);
+    Receiver receiver(10'000'000us, 2);
     Pipe pipe;
     char byte;
     const auto start = std::chrono::steady_clock::now();
     CHECK(receiver.read(pipe.in.get(), &byte, 1) == -1); // the end that is only written to
     CHECK(errno == EBADF);
     CHECK(std::chrono::steady_clock::now() - start < 5s);
+}
+
+namespace {
+
+// Threads that serve requests of a pipe each until it is closed; a request takes as long as the
+// test wants.
+class Servers {
+  public:
+    Servers(Receiver &receiver, std::size_t count) : servers_(count) {
+        for (Server &server : servers_) {
+            server.thread = std::jthread([&] {
+                while (server.pipe.receive(receiver) == 1) {
+                    ++server.received;
+                    server.busy.wait(true);
+                }
+            });
+            std::this_thread::sleep_for(20ms); // so that they come in order
+        }
+    }
+    ~Servers() {
+        for (std::size_t i = 0; i < servers_.size(); ++i)
+            finish(i);
+        for (Server &server : servers_)
+            server.pipe.in.reset();
+    }
+    Servers(const Servers &) = delete;
+    Servers &operator=(const Servers &) = delete;
+
+    void send(std::size_t server, bool takes_long = false) {
+        servers_[server].busy = takes_long;
+        servers_[server].pipe.send();
+    }
+    void finish(std::size_t server) {
+        servers_[server].busy = false;
+        servers_[server].busy.notify_all();
+        std::this_thread::sleep_for(20ms); // by then it has come back
+    }
+    bool has_received(std::size_t server, unsigned requests) const {
+        for (unsigned i = 0; i < 100 && servers_[server].received < requests; ++i)
+            std::this_thread::sleep_for(1ms);
+        return servers_[server].received == requests;
+    }
+
+  private:
+    struct Server {
+        Pipe pipe;
+        std::atomic<unsigned> received = 0;
+        std::atomic<bool> busy = false;
+        std::jthread thread;
+    };
+    std::vector<Server> servers_;
+};
+
+} // namespace
+
+TEST_CASE("receiver: threads beyond the active ones are parked", "[receiver]") {
+    Receiver receiver(0us, 2);
+    Servers servers(receiver, 3);
+    servers.send(0, true);
+    CHECK(servers.has_received(0, 1));
+    for (unsigned i = 1; i <= 3; ++i) { // for a moment both have something to do
+        servers.send(1);
+        CHECK(servers.has_received(1, i));
+    }
+    servers.send(2);
+    CHECK_FALSE(servers.has_received(2, 1)); // one is busy, but the other one waits for requests
+}
+
+TEST_CASE("receiver: when all active threads are held up another one becomes active",
+          "[receiver]") {
+    Receiver receiver(0us, 2);
+    Servers servers(receiver, 4);
+    servers.send(0, true);
+    servers.send(1, true);
+    servers.send(2, true);
+    CHECK(servers.has_received(2, 1));
+    servers.send(3);
+    CHECK(servers.has_received(3, 1)); // nor are two of them enough
+    // Of those that come back all are parked but one.
+    servers.finish(0);
+    servers.finish(1);
+    servers.finish(2);
+    servers.send(0);
+    servers.send(1);
+    CHECK_FALSE(servers.has_received(0, 2));
+    CHECK_FALSE(servers.has_received(1, 2));
+    servers.send(2);
+    CHECK(servers.has_received(2, 2));
+    servers.send(3);
+    CHECK(servers.has_received(3, 2));
+}
+
+TEST_CASE("receiver: no request is left lying while threads come and go", "[receiver]") {
+    constexpr unsigned requests = 20'000;
+    Receiver receiver(0us, 2);
+    Pipe pipe;
+    std::atomic<unsigned> received = 0;
+    {
+        std::vector<std::jthread> threads;
+        for (unsigned i = 0; i < 6; ++i)
+            threads.emplace_back([&, i] {
+                for (unsigned n = 0; pipe.receive(receiver) == 1; ++n) {
+                    ++received;
+                    if (n % 500 == i)
+                        std::this_thread::sleep_for(3ms);
+                }
+            });
+        for (unsigned i = 0; i < requests; ++i)
+            pipe.send();
+        pipe.in.reset();
+    }
+    CHECK(received == requests);
+}
+
+TEST_CASE("receiver: who is parked can be cancelled", "[receiver]") {
+    Receiver receiver(0us, 1);
+    Pipe one, other;
+    const Waiting reader(receiver, one);
+    std::this_thread::sleep_for(20ms);
+    std::thread watcher([&] { other.receive(receiver); });
+    std::this_thread::sleep_for(20ms);
+    std::thread parked([&] { other.receive(receiver); });
+    std::this_thread::sleep_for(20ms);
+    for (std::thread *thread : {&parked, &watcher}) {
+        REQUIRE(::pthread_cancel(thread->native_handle()) == 0);
+        thread->join();
+    }
 }
