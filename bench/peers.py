@@ -30,7 +30,7 @@ def configure(build):
     """The programs as they are built for use (release.ini), and the benchmarks; a folder that is
     configured keeps its own way."""
     again = ["--reconfigure"] if (build / "build.ninja").exists() else \
-        ["--native-file", "release.ini"]
+        ["--native-file", "release.ini", "-Dtests=false"]
     run("meson", "setup", *again, "-Dbenchmarks=true", build, cwd=ROOT)
 
 
@@ -98,10 +98,11 @@ def ext4(scratch, _):
 
 
 def fuse2fs(scratch, _):
-    """fuse2fs on a file on tmpfs: fakeroot, kernel_cache"""
+    """fuse2fs on a file on tmpfs: one thread, fakeroot, kernel_cache"""
     need("fuse2fs", "fuse2fs")
     return on_image(scratch, "fuse2fs", "e2fsprogs", ["mkfs.ext4", "-q"],
-                    lambda disk, folder: ["fuse2fs", disk, folder, "-o", "fakeroot,kernel_cache"])
+                    lambda disk, folder: ["fuse2fs", "-s", disk, folder, "-o",
+                                          "fakeroot,kernel_cache"])
 
 
 def ntfs_3g(scratch, _):
@@ -111,7 +112,7 @@ def ntfs_3g(scratch, _):
 
 
 def on_example(scratch, name, *options):
-    """libfuse's example, compiled here."""
+    """libfuse's example, compiled here. One thread: faster for one caller."""
     need("gcc", "gcc")
     if not EXAMPLE.exists():
         raise Missing(f"{EXAMPLE} (package libfuse3-dev)")
@@ -120,11 +121,11 @@ def on_example(scratch, name, *options):
     run("gcc", "-O2", "-D_GNU_SOURCE", EXAMPLE, *flags, "-o", program)
     below.mkdir()
     words = ",".join([f"source={below}", "cache=always", "timeout=86400", *options])
-    return mounted(scratch / name, program, "-o", words, scratch / name)
+    return mounted(scratch / name, program, "-s", "-o", words, scratch / name)
 
 
 def passthrough(scratch, _):
-    """passthrough_ll over tmpfs: cache=always, timeout=86400; durable in nothing, checks nothing"""
+    """passthrough_ll over tmpfs: one thread, cache=always, timeout=86400; lasts not, checks not"""
     return on_example(scratch, "passthrough")
 
 
