@@ -31,7 +31,7 @@ enum class Purpose { ordinary, rearrange, release };
 
 struct Space {
     std::uint64_t total_blocks = 0;     // of devices that hold data
-    std::uint64_t free_blocks = 0;      // clear bits there (statfs f_bfree)
+    std::uint64_t free_blocks = 0;      // clear bits there, and not promised (statfs f_bfree)
     std::uint64_t available_blocks = 0; // less the reserve (f_bavail)
 };
 
@@ -39,7 +39,7 @@ struct DataRequest {
     BlockCount count;              // wanted; the run returned may be shorter, never empty
     std::uint64_t align_bytes = 0; // > 4096: the run starts so aligned and is a multiple of it
     MediaBlock goal{};             // near here, if not zero: e.g. the end of the last extent
-    bool grows = false;            // more will follow: if the goal is taken, where there is room
+    bool grows = false;            // more will follow: if the goal is taken, where room is, apart
 };
 
 // Blocks set aside in DRAM so that a sequence of steps cannot run out half way.

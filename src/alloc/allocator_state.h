@@ -103,11 +103,13 @@ struct Allocator::State {
     Result<MediaRun> take_near(MediaBlock goal, std::uint64_t align, std::uint64_t wanted)
         REQUIRES(mutex);
     Result<MediaRun> take_small(unsigned device, std::uint64_t wanted) REQUIRES(mutex);
-    // These two begin with the group `cursor`, and leave it where they found something.
-    Result<MediaRun> take_long(unsigned device, std::uint64_t wanted, std::size_t &cursor)
+    Result<MediaRun> take_long(unsigned device, std::uint64_t wanted) REQUIRES(mutex);
+    // In another group than the file's that was to go on at `goal`, if that can be.
+    Result<MediaRun> take_apart(unsigned device, std::uint64_t wanted, MediaBlock goal)
         REQUIRES(mutex);
-    Result<MediaRun> take_from_free_unit(unsigned device, std::uint64_t wanted, std::size_t &cursor)
-        REQUIRES(mutex);
+    Result<MediaRun> take_from_free_unit(unsigned device, std::uint64_t wanted) REQUIRES(mutex);
+    Result<MediaRun> take_unit_of(unsigned device, std::size_t group, std::uint64_t wanted,
+                                  bool spare_zeroed) REQUIRES(mutex);
     Result<MediaRun> take_filling(unsigned device, std::uint64_t wanted) REQUIRES(mutex);
     Result<MediaRun> take_aligned(unsigned device, std::uint64_t align, std::uint64_t wanted)
         REQUIRES(mutex);

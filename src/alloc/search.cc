@@ -2,8 +2,9 @@
 //
 // Where a new run comes from. Small requests fill holes in partly used mapping units, so that
 // whole units stay for files that will be mapped; large and aligned ones take whole units. So does
-// a file that grows and whose next block is somebody else's, in another group: two that grow at a
-// time would take each other's next block again and again, and wait for each other's bitmap chunk.
+// a file that grows and whose next block is somebody else's, in another group if that can be: two
+// that grow at a time would take each other's next block again and again, and wait for each other's
+// bitmap chunk.
 #include "alloc/allocator_state.h"
 #include "base/assert.h"
 
@@ -106,26 +107,33 @@ std::optional<std::uint32_t> Allocator::State::find_free_unit(const Group &group
     return start;
 }
 
-Result<MediaRun> Allocator::State::take_from_free_unit(unsigned device, std::uint64_t wanted,
-                                                       std::size_t &cursor) {
+Result<MediaRun> Allocator::State::take_unit_of(unsigned device, std::size_t index,
+                                                std::uint64_t wanted, bool spare_zeroed) {
+    const auto &space = devices[device];
+    if (!space.groups[index] && space.clear_counts[index] < unit_blocks)
+        return MediaRun{};
+    DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
+    const auto first = index * blocks_per_group;
+    const auto start = find_free_unit(*group, MediaBlock::at(device, first), spare_zeroed);
+    if (!start)
+        return MediaRun{};
+    const auto limit =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, blocks_per_group));
+    return take(device, first + *start, group->free_length(*start, limit));
+}
+
+Result<MediaRun> Allocator::State::take_from_free_unit(unsigned device, std::uint64_t wanted) {
     auto &space = devices[device];
     for (const bool spare_zeroed : {true, false}) {
         if (spare_zeroed &&
             (zeroed.empty() || space.pool->free < zeroed.blocks().value + unit_blocks))
             continue;
-        DAXPIN_FOR_GROUPS(space, index, cursor) {
-            if (!space.groups[index] && space.clear_counts[index] < unit_blocks)
+        DAXPIN_FOR_GROUPS(space, index, space.unit_cursor) {
+            DAXPIN_TRY_ASSIGN(const auto run, take_unit_of(device, index, wanted, spare_zeroed));
+            if (run.count.value == 0)
                 continue;
-            DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
-            const auto start = find_free_unit(
-                *group, MediaBlock::at(device, index * blocks_per_group), spare_zeroed);
-            if (!start)
-                continue;
-            cursor = index;
-            return take(
-                device, index * blocks_per_group + *start,
-                group->free_length(*start, static_cast<std::uint32_t>(
-                                               std::min<std::uint64_t>(wanted, blocks_per_group))));
+            space.unit_cursor = index;
+            return run;
         }
     }
     return MediaRun{};
@@ -154,14 +162,25 @@ Result<MediaRun> Allocator::State::take_aligned(unsigned device, std::uint64_t a
 
 Result<MediaRun> Allocator::State::take_small(unsigned device, std::uint64_t wanted) {
     DAXPIN_TRY_ASSIGN(const auto run, take_filling(device, wanted));
-    return run.count.value != 0 ? Result<MediaRun>(run)
-                                : take_from_free_unit(device, wanted, devices[device].unit_cursor);
+    return run.count.value != 0 ? Result<MediaRun>(run) : take_from_free_unit(device, wanted);
 }
 
-Result<MediaRun> Allocator::State::take_long(unsigned device, std::uint64_t wanted,
-                                             std::size_t &cursor) {
-    DAXPIN_TRY_ASSIGN(const auto run, take_from_free_unit(device, wanted, cursor));
+Result<MediaRun> Allocator::State::take_long(unsigned device, std::uint64_t wanted) {
+    DAXPIN_TRY_ASSIGN(const auto run, take_from_free_unit(device, wanted));
     return run.count.value != 0 ? Result<MediaRun>(run) : take_filling(device, wanted);
+}
+
+Result<MediaRun> Allocator::State::take_apart(unsigned device, std::uint64_t wanted,
+                                              MediaBlock goal) {
+    if (goal.device() == device) {
+        const auto own = (goal.block() - 1) / blocks_per_group; // the file's last block
+        DAXPIN_TRY_ASSIGN(const auto run,
+                          take_unit_of(device, (own + 1) % devices[device].groups.size(), wanted,
+                                       !zeroed.empty()));
+        if (run.count.value != 0)
+            return run;
+    }
+    return take_long(device, wanted);
 }
 
 Result<MediaRun> Allocator::State::take_data(const DataRequest &request, std::uint64_t limit) {
@@ -175,15 +194,12 @@ Result<MediaRun> Allocator::State::take_data(const DataRequest &request, std::ui
     const auto preferred = request.goal.device() < devices.size() ? request.goal.device() : 0U;
     for (std::size_t i = 0; run.count.value == 0 && i < devices.size(); ++i) {
         const auto device = static_cast<unsigned>((preferred + i) % devices.size());
-        auto &space = devices[device];
-        if (!space.holds_data)
+        if (!devices[device].holds_data || devices[device].groups.empty())
             continue;
-        auto next_group = ((request.goal.block() - 1) / blocks_per_group + 1) % space.groups.size();
-        DAXPIN_TRY_ASSIGN(run, align > 1    ? take_aligned(device, align, wanted)
-                               : is_crowded ? take_long(device, wanted, next_group)
-                               : wanted >= unit_blocks
-                                   ? take_long(device, wanted, space.unit_cursor)
-                                   : take_small(device, wanted));
+        DAXPIN_TRY_ASSIGN(run, align > 1               ? take_aligned(device, align, wanted)
+                               : is_crowded            ? take_apart(device, wanted, request.goal)
+                               : wanted >= unit_blocks ? take_long(device, wanted)
+                                                       : take_small(device, wanted));
     }
     return run;
 }
