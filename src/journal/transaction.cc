@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t checksum_bytes = sizeof(le32);
 constexpr std::size_t word = 8;
 constexpr std::size_t line_bytes = checksum_line_bytes;
-constexpr std::size_t part_bytes = 256;
+constexpr std::size_t piece_bytes = 256;
 constexpr std::uint64_t all_lines = ~std::uint64_t{0};
 #ifdef DAXPIN_SLOW_CHECKS
 constexpr bool slow_checks = true;
@@ -69,11 +69,11 @@ bool are_same_lines(const std::byte *one, const std::byte *other, std::uint64_t 
 }
 
 // Where most is the same: memcmp() is fast there.
-std::uint64_t lines_of_differing_parts(const std::byte *one, const std::byte *other) {
+std::uint64_t lines_of_differing_pieces(const std::byte *one, const std::byte *other) {
     std::uint64_t lines = 0;
-    for (std::size_t part = 0; part < block_size; part += part_bytes)
-        if (std::memcmp(one + part, other + part, part_bytes) != 0)
-            lines |= lines_of(part, part_bytes);
+    for (std::size_t piece = 0; piece < block_size; piece += piece_bytes)
+        if (std::memcmp(one + piece, other + piece, piece_bytes) != 0)
+            lines |= lines_of(piece, piece_bytes);
     return lines;
 }
 
@@ -87,7 +87,7 @@ class Differences {
     void compare(const std::byte *was, const std::byte *is, std::uint64_t lines) noexcept {
         DAXPIN_ASSERT(!slow_checks || are_same_lines(was, is, ~lines));
         differ_ = std::memcmp(was, is, word) != 0;
-        for (auto left = lines == all_lines ? lines_of_differing_parts(was, is) : lines; left != 0;
+        for (auto left = lines == all_lines ? lines_of_differing_pieces(was, is) : lines; left != 0;
              left &= left - 1)
             compare_line(was, is, static_cast<std::size_t>(std::countr_zero(left)));
         close_part();
@@ -247,6 +247,7 @@ void Transaction::discard(MediaBlock unit) {
 Result<std::vector<Transaction::Part>> Transaction::differences() {
     std::vector<Part> parts;
     for (auto &shadow : shadows_) {
+        shadow.first_part = parts.size();
         shadow.part_count = 0;
         if (shadow.fresh || shadow.discarded)
             continue;
@@ -255,7 +256,6 @@ Result<std::vector<Transaction::Part>> Transaction::differences() {
             found.compare(media, shadow.bytes->data(), shadow.lines);
         }));
         shadow.checksum_change = found.checksum_change();
-        shadow.first_part = parts.size();
         shadow.part_count = found.parts().size();
         parts.insert(parts.end(), found.parts().begin(), found.parts().end());
     }

@@ -109,7 +109,8 @@ class Transaction {
         bool fresh;              // create(): goes to media whole, before the record
         bool discarded = false;  // locked still, but not written
         std::uint64_t lines = 0; // that may differ from the media: mark()
-        // What does, of all parts, and what that does to the checksum, unless all lines may.
+        // By differences(): which of all parts are this unit's, and how they change its checksum,
+        // unless all lines are marked.
         std::size_t first_part = 0;
         std::size_t part_count = 0;
         std::uint32_t checksum_change = 0;
