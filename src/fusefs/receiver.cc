@@ -100,9 +100,9 @@ Receiver::~Receiver() {
 }
 
 void Receiver::become_active() {
-    if (place.is_of(*this) && active_->load() <= active_max_)
+    if (place.is_of(*this) && (active_->load() <= active_max_ || readers_.load() == 0))
         return;
-    place.give_up(); // more than enough have become active: this one has the time to be parked
+    place.give_up(); // there are more than enough, and somebody waits for the kernel
     for (unsigned seen = active_->load(); seen < active_max_;)
         if (active_->compare_exchange_weak(seen, seen + 1))
             return place.take(*this);
@@ -112,13 +112,15 @@ void Receiver::become_active() {
     place.take(*this);
 }
 
-// Until one more should be active.
+// Until one more should be active: threads that were have ended, or all are held up.
 void Receiver::watch() {
     constexpr timespec patience{.tv_sec = 0, .tv_nsec = 1'000'000};
     for (;;) {
         watcher_sleeps_.store(true);
         if (readers_.load() > 0 || !watcher_sleeps_.exchange(false))
             wait_for(alarm_);
+        if (active_->load() < active_max_)
+            return;
         const auto received = received_.load();
         ::nanosleep(&patience, nullptr);
         if (readers_.load() == 0 && received_.load() == received)

@@ -14,7 +14,8 @@
 // again and again before it sleeps. It gains nothing where callers need the processor that it
 // holds.
 //
-// Thread-safe. A thread that is active may be so until it ends.
+// Thread-safe. A thread that has read keeps its place among the active ones while it serves, until
+// it is parked or ends.
 #pragma once
 
 #include <atomic>

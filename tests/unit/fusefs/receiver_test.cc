@@ -126,14 +126,15 @@ class Servers {
                     server.busy.wait(true);
                 }
             });
-            std::this_thread::sleep_for(20ms); // so that they come in order
+            std::this_thread::sleep_for(100ms); // so that they come in order
         }
     }
     ~Servers() {
-        for (std::size_t i = 0; i < servers_.size(); ++i)
-            finish(i);
-        for (Server &server : servers_)
+        for (Server &server : servers_) {
+            server.busy = false;
+            server.busy.notify_all();
             server.pipe.in.reset();
+        }
     }
     Servers(const Servers &) = delete;
     Servers &operator=(const Servers &) = delete;
@@ -145,7 +146,11 @@ class Servers {
     void finish(std::size_t server) {
         servers_[server].busy = false;
         servers_[server].busy.notify_all();
-        std::this_thread::sleep_for(20ms); // by then it has come back
+        std::this_thread::sleep_for(100ms); // by then it has come back
+    }
+    void end(std::size_t server) {
+        servers_[server].pipe.in.reset();
+        servers_[server].thread.join();
     }
     bool has_received(std::size_t server, unsigned requests) const {
         for (unsigned i = 0; i < 100 && servers_[server].received < requests; ++i)
@@ -181,14 +186,16 @@ TEST_CASE("receiver: threads beyond the active ones are parked", "[receiver]") {
 TEST_CASE("receiver: when all active threads are held up another one becomes active",
           "[receiver]") {
     Receiver receiver(0us, 2);
-    Servers servers(receiver, 4);
+    Servers servers(receiver, 5);
     servers.send(0, true);
     servers.send(1, true);
     servers.send(2, true);
     CHECK(servers.has_received(2, 1));
     servers.send(3);
-    CHECK(servers.has_received(3, 1)); // nor are two of them enough
-    // Of those that come back all are parked but one.
+    CHECK(servers.has_received(3, 1)); // if another one was not enough, one more
+    // It stays active while the others are held up. Of those that come back all are parked but one.
+    servers.send(3);
+    CHECK(servers.has_received(3, 2));
     servers.finish(0);
     servers.finish(1);
     servers.finish(2);
@@ -199,7 +206,17 @@ TEST_CASE("receiver: when all active threads are held up another one becomes act
     servers.send(2);
     CHECK(servers.has_received(2, 2));
     servers.send(3);
-    CHECK(servers.has_received(3, 2));
+    CHECK(servers.has_received(3, 3));
+}
+
+TEST_CASE("receiver: a thread that ends makes room for one that is parked", "[receiver]") {
+    Receiver receiver(0us, 2);
+    Servers servers(receiver, 3);
+    servers.end(0);
+    servers.send(2);
+    servers.send(1);
+    CHECK(servers.has_received(1, 1));
+    CHECK(servers.has_received(2, 1));
 }
 
 TEST_CASE("receiver: no request is left lying while threads come and go", "[receiver]") {
@@ -224,17 +241,23 @@ TEST_CASE("receiver: no request is left lying while threads come and go", "[rece
     CHECK(received == requests);
 }
 
-TEST_CASE("receiver: who is parked can be cancelled", "[receiver]") {
+TEST_CASE("receiver: who is parked can be cancelled, and leaves nobody waiting", "[receiver]") {
+    const bool reader_is_busy = GENERATE(false, true);
     Receiver receiver(0us, 1);
-    Pipe one, other;
-    const Waiting reader(receiver, one);
-    std::this_thread::sleep_for(20ms);
-    std::thread watcher([&] { other.receive(receiver); });
-    std::this_thread::sleep_for(20ms);
-    std::thread parked([&] { other.receive(receiver); });
-    std::this_thread::sleep_for(20ms);
-    for (std::thread *thread : {&parked, &watcher}) {
-        REQUIRE(::pthread_cancel(thread->native_handle()) == 0);
-        thread->join();
-    }
+    Servers reader(receiver, 1);
+    Pipe pipe;
+    ssize_t got = 0;
+    std::thread watcher([&] { pipe.receive(receiver); });
+    std::this_thread::sleep_for(100ms);
+    std::thread parked([&] { got = pipe.receive(receiver); });
+    std::this_thread::sleep_for(100ms);
+    if (reader_is_busy)
+        reader.send(0, true); // the watcher looks at it meanwhile
+    REQUIRE(::pthread_cancel(watcher.native_handle()) == 0);
+    watcher.join();
+    if (!reader_is_busy)
+        reader.send(0, true);
+    pipe.send();
+    parked.join();
+    CHECK(got == 1);
 }
