@@ -125,7 +125,7 @@ def on_example(scratch, name, *options):
 
 
 def passthrough(scratch, _):
-    """passthrough_ll over tmpfs: one thread, cache=always, timeout=86400; lasts not, checks not"""
+    """passthrough_ll -s over tmpfs: cache=always, timeout=86400; neither durable nor checking"""
     return on_example(scratch, "passthrough")
 
 

@@ -5,6 +5,7 @@
 #include "support/catch.h"
 #include "temp_file.h"
 
+#include <array>
 #include <csignal>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -33,6 +34,7 @@ TEST_CASE("poison: every access to a bad page is an error and the process lives"
     const auto domain = GENERATE(Domain::byte, Domain::cache_line, Domain::page, Domain::none);
     const auto device = poisoned_device(directory, domain);
     std::vector<std::byte> data(1000, std::byte{7});
+    const std::array<std::byte, block_size> image{};
     volatile std::size_t seen = 0;
     volatile std::byte last{};
     const auto look_at_each = [&](const std::byte *bytes) {
@@ -54,6 +56,8 @@ TEST_CASE("poison: every access to a bad page is an error and the process lives"
             CHECK(device->copy(bad - 500, data, kind).code() == Errc::io);
             CHECK(device->set(bad + block_size - 1, std::byte{1}, 1, kind).code() == Errc::io);
         }
+        CHECK(device->patch(bad, image, std::vector<Device::Part>{{8, 16}}).code() == Errc::io);
+        CHECK(device->patch(bad + block_size, image, std::vector<Device::Part>{{8, 16}}));
         CHECK(device->read(bad - data.size(), data).has_value());
         CHECK(device->read(bad + block_size, data).has_value());
     }
