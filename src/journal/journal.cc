@@ -67,9 +67,9 @@ void Journal::home_written(Unfinished &record) {
 }
 
 void Journal::take_home(std::list<Unfinished> &home) {
-    const auto end = std::ranges::find_if(unfinished_, [](const Unfinished &record) {
-        return !record.is_home.load(std::memory_order_acquire);
-    });
+    auto end = unfinished_.begin();
+    for (; end != unfinished_.end() && end->is_home.load(std::memory_order_acquire); ++end)
+        homes_written_ += end->homes;
     home.splice(home.end(), unfinished_, unfinished_.begin(), end);
 }
 
@@ -83,6 +83,7 @@ Result<Journal::Unfinished *> Journal::append(std::span<std::byte> record,
     if (failed())
         return Errc::io;
     take_home(home);
+    entry.front().homes = add_homes(record, homes_);
     const Sequence previous_end = head();
     const auto position = ring.place(previous_end, record.size());
     DAXPIN_ASSERT(position + record.size() - durable_tail() <= geometry_.ring_bytes());
@@ -111,15 +112,19 @@ Result<void> Journal::checkpoint() {
     if (failed())
         return Errc::io;
     std::list<Unfinished> home;
+    Homes written;
     Sequence target;
     {
         MutexLock lock(append_mutex_);
         take_home(home);
+        written = take_homes(homes_, homes_written_);
+        homes_written_ = 0;
         target = unfinished_.empty() ? head() : unfinished_.front().previous_end;
     }
     if (target == durable_tail())
         return {};
-    auto moved = flush_homes(durable_tail(), target);
+    flush_homes(devices_, written);
+    auto moved = devices_.metadata().drain();
     if (moved)
         moved = write_tail_cells(target);
     if (!moved) {
@@ -128,27 +133,6 @@ Result<void> Journal::checkpoint() {
     }
     durable_tail_.store(target, std::memory_order_release);
     return {};
-}
-
-Result<void> Journal::flush_homes(Sequence from, Sequence to) {
-    const Ring ring(devices_, geometry_, epoch_);
-    RingWindow window(ring, to);
-    for (auto position = from; position < to;) {
-        const auto found = ring.record_after(position, window);
-        if (!found && found.code() == Errc::io)
-            return Error{Errc::corrupt, "the journal cannot be read (media error)"};
-        DAXPIN_TRY(found);
-        const auto &record = *found;
-        if (!record)
-            return Error{Errc::corrupt, "a journal record was lost"};
-        DAXPIN_TRY(
-            for_each_outcome(record->bytes, [&](const Outcome &outcome, std::size_t, std::size_t) {
-                devices_.flush(outcome.unit, outcome.offset, outcome.bytes.size());
-                return Result<void>{};
-            }));
-        position = record->end();
-    }
-    return devices_.metadata().drain();
 }
 
 Result<void> Journal::write_tail_cells(Sequence tail) {

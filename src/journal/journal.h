@@ -14,6 +14,7 @@
 #include "base/env.h"
 #include "base/sync.h"
 #include "device/device_table.h"
+#include "journal/homes.h"
 #include "journal/units.h"
 
 #include <list>
@@ -90,6 +91,7 @@ class Journal {
     struct Unfinished {
         Sequence sequence;
         Sequence previous_end; // where the record before ends
+        std::size_t homes = 0; // how many of homes_ are its own
         std::atomic<bool> is_home{false};
     };
     // Makes room for a record of `length` bytes (checkpoints if the ring is full). The room
@@ -112,7 +114,6 @@ class Journal {
     Result<void>
     recover(Writing writing) NO_THREAD_SAFETY_ANALYSIS; // no other thread has the journal yet
     Result<void> write_tail_cells(Sequence tail) REQUIRES(checkpoint_mutex_);
-    Result<void> flush_homes(Sequence from, Sequence to);
     // Moves the oldest records to `home`, up to the first that is not.
     void take_home(std::list<Unfinished> &home) REQUIRES(append_mutex_);
 
@@ -129,6 +130,10 @@ class Journal {
     std::atomic<Sequence> head_{0};  // stored under append_mutex_
     // In order. What is home leaves at the next append() or checkpoint(): saying so takes no lock.
     std::list<Unfinished> unfinished_ GUARDED_BY(append_mutex_);
+    // Of the records since the last checkpoint, in order; the first homes_written_ of them are of
+    // records that have left unfinished_.
+    Homes homes_ GUARDED_BY(append_mutex_);
+    std::size_t homes_written_ GUARDED_BY(append_mutex_) = 0;
     // What head() would be if every reserved record took all its room.
     alignas(64) std::atomic<Sequence> claimed_{0};
 

@@ -11,6 +11,7 @@
 // a bounded time, and gives up with Errc::retry; whoever holds none exclusively may wait.
 #pragma once
 
+#include "base/checksum_change.h"
 #include "base/result.h"
 #include "device/device_table.h"
 
@@ -23,6 +24,15 @@
 namespace daxpin::journal {
 
 using UnitBytes = std::array<std::byte, block_size>;
+
+// Which of a unit's lines (checksum_line_bytes each) a range lies in; bit 0 is the first line.
+constexpr std::uint64_t lines_of(std::size_t offset, std::size_t length) {
+    constexpr std::size_t last_line = block_size / checksum_line_bytes - 1;
+    if (length == 0)
+        return 0;
+    return ~std::uint64_t{0} << (offset / checksum_line_bytes) &
+           ~std::uint64_t{0} >> (last_line - (offset + length - 1) / checksum_line_bytes);
+}
 
 bool is_intact(const UnitBytes &unit); // its checksum holds
 

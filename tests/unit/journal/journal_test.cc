@@ -373,6 +373,42 @@ TEST_CASE("journal: the tail stays before a record whose homes are not written",
     CHECK(ring.journal().durable_tail() == ring.journal().head());
 }
 
+TEST_CASE("journal: a checkpoint flushes the homes of the records that it passes", "[journal]") {
+    RingFixture ring;
+    class Flushes : public test::EventSink {
+      public:
+        void about_to_store(const test::SimMedia &, std::uint64_t, std::span<const std::byte>,
+                            device::StoreKind) override {}
+        void flushed(const test::SimMedia &, std::uint64_t offset, std::uint64_t) override {
+            units.push_back(offset / block_size - RingFixture::unit(0).block());
+        }
+        void drained(const test::SimMedia &) override {}
+        std::vector<std::uint64_t> units;
+    } flushes;
+    const auto checkpoint = [&] {
+        flushes.units.clear();
+        ring.media().set_sink(&flushes);
+        REQUIRE(ring.journal().checkpoint());
+        ring.media().set_sink(nullptr);
+        std::ranges::sort(flushes.units);
+        return flushes.units;
+    };
+    using Units = std::vector<std::uint64_t>;
+    const auto first = ring.change(0, 1).value();
+    const auto length = ring.journal().head() - first;
+    REQUIRE(ring.change(3, 1));
+    const auto *const bytes = &ring.ring_byte(first);
+    std::vector<std::byte> of_unit_0(bytes, bytes + length);
+    REQUIRE(ring.journal().reserve(of_unit_0.size()));
+    auto *const unfinished = ring.journal().append(of_unit_0, 1).value();
+    REQUIRE(ring.change(5, 2));
+    CHECK(checkpoint() == Units{0, 3});
+    CHECK(checkpoint() == Units{});
+    journal::Journal::home_written(*unfinished);
+    CHECK(checkpoint() == Units{0, 5});
+    CHECK(checkpoint() == Units{});
+}
+
 TEST_CASE("journal: a ring that is full is checkpointed before it takes more", "[journal]") {
     RingFixture ring;
     const auto ring_bytes = RingFixture::geometry.ring_bytes();

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Homes: what transactions stored home with cached stores, until a checkpoint flushes it.
+#pragma once
+
+#include "device/device_table.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <span>
+
+namespace daxpin::journal {
+
+struct Home {
+    MediaBlock unit;
+    std::uint64_t lines; // lines_of()
+};
+using Homes = std::deque<Home>; // many, and more come all the time
+
+// Adds those of a record, which is sound; returns how many they are. ERRORS: std::bad_alloc, and
+// nothing was added.
+std::size_t add_homes(std::span<const std::byte> record, Homes &homes);
+
+// Takes off the first `count`. ERRORS: std::bad_alloc, and nothing was taken.
+Homes take_homes(Homes &homes, std::size_t count);
+
+// Most lines only once, though many records have them. To be followed by drain().
+void flush_homes(const device::DeviceTable &devices, const Homes &homes);
+
+} // namespace daxpin::journal
