@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <sched.h>
 #include <thread>
 #include <utility>
 
@@ -412,7 +413,11 @@ unsigned worker_threads(const DaemonOptions &options) {
 }
 
 unsigned active_threads() {
-    return std::max(2U, std::thread::hardware_concurrency());
+    cpu_set_t ours;
+    if (::sched_getaffinity(0, sizeof ours, &ours) !=
+        0) // more processors than the set has room for
+        return std::max(1U, std::thread::hardware_concurrency());
+    return static_cast<unsigned>(CPU_COUNT(&ours));
 }
 
 const char *usage_text() {

@@ -60,7 +60,8 @@ const char *usage_text();
 
 // How many threads may serve requests at the same time.
 unsigned worker_threads(const DaemonOptions &options);
-// How many of them do so as long as none is held up: receiver.h.
+// How many of them do so as long as none is held up (receiver.h): as many as there are processors
+// that this thread may run on.
 unsigned active_threads();
 
 } // namespace daxpin::fusefs

@@ -3,6 +3,9 @@
 
 #include "support/catch.h"
 
+#include <sched.h>
+#include <thread>
+
 using namespace daxpin;
 using namespace daxpin::fusefs;
 
@@ -156,4 +159,19 @@ TEST_CASE("options: missing and surplus arguments are errors", "[fusefs]") {
     CHECK_FALSE(parse({"/dev/dax0.0", "/mnt", "--frobnicate"}));
     CHECK(parse({"--help"})->help);
     CHECK(parse({"-V"})->version);
+}
+
+TEST_CASE("options: as many threads are active as there are processors to run on", "[fusefs]") {
+    cpu_set_t all;
+    REQUIRE(::sched_getaffinity(0, sizeof all, &all) == 0);
+    CHECK(active_threads() == static_cast<unsigned>(CPU_COUNT(&all)));
+    unsigned bound = 0;
+    std::thread([&] {
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
+        if (::sched_setaffinity(0, sizeof one, &one) == 0)
+            bound = active_threads();
+    }).join();
+    CHECK(bound == 1);
 }
