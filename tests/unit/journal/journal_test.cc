@@ -523,6 +523,24 @@ TEST_CASE("journal: of a unit edited by marks the marked lines reach the media, 
     CHECK(journal::is_intact(home));
 }
 
+TEST_CASE("journal: a unit dropped after the change was measured is not written", "[journal]") {
+    RingFixture ring;
+    Transaction tx(ring.journal());
+    for (const std::uint64_t i : {0, 1, 2}) {
+        auto *const bytes = tx.edit(RingFixture::unit(i)).value();
+        bytes[8] = bytes[3000] = static_cast<std::byte>(7 + i);
+    }
+    REQUIRE(tx.exceeds(1));
+    tx.discard(RingFixture::unit(1));
+    REQUIRE(tx.commit());
+    CHECK(ring.value(0) == 7);
+    CHECK(ring.value(1) == 0);
+    CHECK(ring.value(2) == 9);
+    REQUIRE(ring.open()); // replayed
+    CHECK(ring.journal().report().records_replayed == 1);
+    CHECK((ring.value(0) == 7 && ring.value(1) == 0 && ring.value(2) == 9));
+}
+
 TEST_CASE("journal: a unit held by another transaction asks for a retry", "[journal]") {
     RingFixture ring;
     Transaction first(ring.journal());
