@@ -20,7 +20,8 @@ struct Filesystem {
     const DaemonOptions &options;
     Broker *broker = nullptr;   // dax=broker
     Pollers *pollers = nullptr; // of a mount
-    Receiver receiver{options.stay_awake, active_threads()};
+    Receiver receiver{options.stay_awake,
+                      active_threads(options, volume.devices().metadata().info().domain)};
     // Before Linux 6.6 a direct write leaves the pages as they are. Set by INIT.
     bool kernel_keeps_stale_pages = false;
 };

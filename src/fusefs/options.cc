@@ -412,12 +412,15 @@ unsigned worker_threads(const DaemonOptions &options) {
     return std::clamp(2 * std::thread::hardware_concurrency(), least, most);
 }
 
-unsigned active_threads() {
-    cpu_set_t ours;
-    if (::sched_getaffinity(0, sizeof ours, &ours) !=
-        0) // more processors than the set has room for
+unsigned usable_processors() {
+    cpu_set_t ours; // fails where there are more processors than it has room for
+    if (::sched_getaffinity(0, sizeof ours, &ours) != 0)
         return std::max(1U, std::thread::hardware_concurrency());
     return static_cast<unsigned>(CPU_COUNT(&ours));
+}
+
+unsigned active_threads(const DaemonOptions &options, device::Domain domain) {
+    return domain == device::Domain::page ? worker_threads(options) : usable_processors();
 }
 
 const char *usage_text() {

@@ -61,7 +61,9 @@ const char *usage_text();
 // How many threads may serve requests at the same time.
 unsigned worker_threads(const DaemonOptions &options);
 // How many of them do so as long as none is held up (receiver.h): as many as there are processors
-// that this thread may run on.
-unsigned active_threads();
+// that this thread may run on, for more would only be in each other's way; but all of them where
+// they sleep until the kernel has written pages.
+unsigned active_threads(const DaemonOptions &options, device::Domain domain);
+unsigned usable_processors();
 
 } // namespace daxpin::fusefs

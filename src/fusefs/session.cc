@@ -9,6 +9,7 @@
 #include "fusefs/raw_request.h"
 #include "fusefs/stderr_capture.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -180,8 +181,9 @@ Result<void> Session::run(unsigned threads, unsigned max_idle) {
         return Errc::out_of_memory;
     fuse_loop_cfg_set_clone_fd(config.get(), 1);
     fuse_loop_cfg_set_max_threads(config.get(), threads);
+    // Who takes requests counts as idle, and so does the one who watches (receiver.h).
     if (max_idle != 0)
-        fuse_loop_cfg_set_idle_threads(config.get(), max_idle);
+        fuse_loop_cfg_set_idle_threads(config.get(), std::max(max_idle, usable_processors() + 1));
     const int ended = fuse_session_loop_mt(session_, config.get());
     if (ended < 0)
         return Error{Errc::io, "the connection to the kernel broke: " +

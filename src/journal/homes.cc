@@ -7,6 +7,7 @@
 
 #include <array>
 #include <bit>
+#include <utility>
 
 namespace daxpin::journal {
 
@@ -23,7 +24,7 @@ void flush_home(const device::DeviceTable &devices, const Home &home) {
 
 } // namespace
 
-std::size_t add_homes(std::span<const std::byte> record, Homes &homes) {
+void add_homes(std::span<const std::byte> record, Homes &homes) {
     const std::size_t before = homes.size();
     const auto add = [&](const Outcome &outcome, std::size_t, std::size_t) -> Result<void> {
         const auto lines = lines_of(outcome.offset, outcome.bytes.size());
@@ -33,22 +34,16 @@ std::size_t add_homes(std::span<const std::byte> record, Homes &homes) {
             homes.push_back({outcome.unit, lines});
         return {};
     };
-    try {
-        const auto added = for_each_outcome(record, add);
-        DAXPIN_ASSERT(added.has_value());
-    } catch (const std::bad_alloc &) {
-        homes.resize(before);
-        throw;
-    }
-    return homes.size() - before;
+    const auto added = for_each_outcome(record, add);
+    DAXPIN_ASSERT(added.has_value());
 }
 
 Homes take_homes(Homes &homes, std::size_t count) {
+    DAXPIN_ASSERT(count <= homes.size());
     const auto end = homes.begin() + static_cast<Homes::difference_type>(count);
     Homes rest(end, homes.end());
-    Homes taken = std::move(homes);
+    Homes taken = std::exchange(homes, std::move(rest));
     taken.resize(count);
-    homes = std::move(rest);
     return taken;
 }
 

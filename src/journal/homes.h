@@ -16,16 +16,16 @@ struct Home {
     MediaBlock unit;
     std::uint64_t lines; // lines_of()
 };
-using Homes = std::deque<Home>; // many, and more come all the time
+// Of all records in the ring, perhaps: up to 16 bytes for each entry.
+using Homes = std::deque<Home>;
 
-// Adds those of a record, which is sound; returns how many they are. ERRORS: std::bad_alloc, and
-// nothing was added.
-std::size_t add_homes(std::span<const std::byte> record, Homes &homes);
+// Adds those of a record, which is sound. ERRORS: std::bad_alloc; some may have been added.
+void add_homes(std::span<const std::byte> record, Homes &homes);
 
 // Takes off the first `count`. ERRORS: std::bad_alloc, and nothing was taken.
 Homes take_homes(Homes &homes, std::size_t count);
 
-// Most lines only once, though many records have them. To be followed by drain().
+// Each line once, mostly, though many records have it. To be followed by drain().
 void flush_homes(const device::DeviceTable &devices, const Homes &homes);
 
 } // namespace daxpin::journal

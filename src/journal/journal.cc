@@ -5,8 +5,6 @@
 #include "journal/ring.h"
 #include "journal/tail_cell.h"
 
-#include <algorithm>
-
 namespace daxpin::journal {
 
 Geometry geometry_of(const format::Superblock &superblock) {
@@ -66,24 +64,25 @@ void Journal::home_written(Unfinished &record) {
     record.is_home.store(true, std::memory_order_release);
 }
 
-void Journal::take_home(std::list<Unfinished> &home) {
+void Journal::take_finished(std::list<Unfinished> &finished) {
     auto end = unfinished_.begin();
     for (; end != unfinished_.end() && end->is_home.load(std::memory_order_acquire); ++end)
-        homes_written_ += end->homes;
-    home.splice(home.end(), unfinished_, unfinished_.begin(), end);
+        homes_finished_ = end->homes_end;
+    finished.splice(finished.end(), unfinished_, unfinished_.begin(), end);
 }
 
 Result<Journal::Unfinished *> Journal::append(std::span<std::byte> record,
                                               std::uint32_t entry_count) {
     const Ring ring(devices_, geometry_, epoch_);
     std::list<Unfinished> entry(1); // memory comes first: once the record is durable nothing fails
-    std::list<Unfinished> home;     // freed without the lock
+    std::list<Unfinished> finished; // freed without the lock
     seal_payload(record, entry_count);
     MutexLock lock(append_mutex_);
     if (failed())
         return Errc::io;
-    take_home(home);
-    entry.front().homes = add_homes(record, homes_);
+    take_finished(finished);
+    add_homes(record, homes_);
+    entry.front().homes_end = homes_taken_ + homes_.size();
     const Sequence previous_end = head();
     const auto position = ring.place(previous_end, record.size());
     DAXPIN_ASSERT(position + record.size() - durable_tail() <= geometry_.ring_bytes());
@@ -111,18 +110,18 @@ Result<void> Journal::checkpoint() {
     MutexLock one_at_a_time(checkpoint_mutex_);
     if (failed())
         return Errc::io;
-    std::list<Unfinished> home;
+    std::list<Unfinished> finished;
     Homes written;
     Sequence target;
     {
         MutexLock lock(append_mutex_);
-        take_home(home);
-        written = take_homes(homes_, homes_written_);
-        homes_written_ = 0;
+        take_finished(finished);
         target = unfinished_.empty() ? head() : unfinished_.front().previous_end;
+        if (target == durable_tail())
+            return {};
+        written = take_homes(homes_, homes_finished_ - homes_taken_);
+        homes_taken_ = homes_finished_;
     }
-    if (target == durable_tail())
-        return {};
     flush_homes(devices_, written);
     auto moved = devices_.metadata().drain();
     if (moved)

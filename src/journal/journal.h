@@ -73,7 +73,7 @@ class Journal {
 
     // Flushes the homes of finished records and moves the tail over them. Any thread, any time,
     // but not between append() and home_written() of the same thread.
-    // ERRORS: io; corrupt if a record cannot be read any more. The journal has failed then.
+    // ERRORS: io, and the journal has failed; std::bad_alloc, and nothing has happened.
     Result<void> checkpoint();
 
     // Every record before this sequence is home, durably, in both tail cells.
@@ -90,8 +90,8 @@ class Journal {
     // A record that is durable and may not be home.
     struct Unfinished {
         Sequence sequence;
-        Sequence previous_end; // where the record before ends
-        std::size_t homes = 0; // how many of homes_ are its own
+        Sequence previous_end;       // where the record before ends
+        std::uint64_t homes_end = 0; // how many homes it and all before it have
         std::atomic<bool> is_home{false};
     };
     // Makes room for a record of `length` bytes (checkpoints if the ring is full). The room
@@ -114,8 +114,8 @@ class Journal {
     Result<void>
     recover(Writing writing) NO_THREAD_SAFETY_ANALYSIS; // no other thread has the journal yet
     Result<void> write_tail_cells(Sequence tail) REQUIRES(checkpoint_mutex_);
-    // Moves the oldest records to `home`, up to the first that is not.
-    void take_home(std::list<Unfinished> &home) REQUIRES(append_mutex_);
+    // Takes the oldest records off, up to the first that is not home.
+    void take_finished(std::list<Unfinished> &finished) REQUIRES(append_mutex_);
 
     device::DeviceTable &devices_;
     const Geometry geometry_;
@@ -130,10 +130,11 @@ class Journal {
     std::atomic<Sequence> head_{0};  // stored under append_mutex_
     // In order. What is home leaves at the next append() or checkpoint(): saying so takes no lock.
     std::list<Unfinished> unfinished_ GUARDED_BY(append_mutex_);
-    // Of the records since the last checkpoint, in order; the first homes_written_ of them are of
-    // records that have left unfinished_.
+    // Of records that no checkpoint has passed, in order. What an append that failed has left there
+    // counts as of the record after it.
     Homes homes_ GUARDED_BY(append_mutex_);
-    std::size_t homes_written_ GUARDED_BY(append_mutex_) = 0;
+    std::uint64_t homes_taken_ GUARDED_BY(append_mutex_) = 0;    // so many were there before
+    std::uint64_t homes_finished_ GUARDED_BY(append_mutex_) = 0; // of records off unfinished_
     // What head() would be if every reserved record took all its room.
     alignas(64) std::atomic<Sequence> claimed_{0};
 

@@ -164,14 +164,17 @@ TEST_CASE("options: missing and surplus arguments are errors", "[fusefs]") {
 TEST_CASE("options: as many threads are active as there are processors to run on", "[fusefs]") {
     cpu_set_t all;
     REQUIRE(::sched_getaffinity(0, sizeof all, &all) == 0);
-    CHECK(active_threads() == static_cast<unsigned>(CPU_COUNT(&all)));
+    const auto options = parse_ok("threads=100");
+    CHECK(active_threads(options, device::Domain::cache_line) ==
+          static_cast<unsigned>(CPU_COUNT(&all)));
+    CHECK(active_threads(options, device::Domain::page) == 100);
     unsigned bound = 0;
     std::thread([&] {
         cpu_set_t one;
         CPU_ZERO(&one);
         CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
         if (::sched_setaffinity(0, sizeof one, &one) == 0)
-            bound = active_threads();
+            bound = active_threads(options, device::Domain::byte);
     }).join();
     CHECK(bound == 1);
 }

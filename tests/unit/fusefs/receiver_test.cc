@@ -183,6 +183,25 @@ TEST_CASE("receiver: threads beyond the active ones are parked", "[receiver]") {
     CHECK_FALSE(servers.has_received(2, 1)); // one is busy, but the other one waits for requests
 }
 
+TEST_CASE("receiver: where one is active another takes its place while it is held up",
+          "[receiver]") {
+    Receiver receiver(0us, 1);
+    Servers servers(receiver, 3);
+    servers.send(0);
+    CHECK(servers.has_received(0, 1));
+    servers.send(1);
+    CHECK_FALSE(servers.has_received(1, 1));
+    servers.send(0, true);
+    CHECK(servers.has_received(1, 1));
+    servers.send(1);
+    CHECK(servers.has_received(1, 2));
+    servers.finish(0); // it is parked: another one waits for requests
+    servers.send(0);
+    CHECK_FALSE(servers.has_received(0, 3));
+    servers.send(1);
+    CHECK(servers.has_received(1, 3));
+}
+
 TEST_CASE("receiver: when all active threads are held up another one becomes active",
           "[receiver]") {
     Receiver receiver(0us, 2);
