@@ -8,6 +8,8 @@
 // table shows the median over rounds of each round's median, in microseconds, and its ratio to the
 // first folder. One thread; names and data are this program's own, in a folder that it makes and
 // removes. A call that a filesystem does not have is shown as "-".
+#include "mounts.h"
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
@@ -15,9 +17,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
-#include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <functional>
@@ -32,20 +32,11 @@
 
 namespace {
 
+using namespace daxpin::bench;
+
 constexpr std::size_t small = 4096;
 constexpr std::size_t large = 1 << 20;
 constexpr std::size_t file_bytes = 16 * large; // of what is read and overwritten
-
-[[noreturn]] void die(const std::string &what) {
-    fmt::print(stderr, "fsops: {}: {}\n", what, std::strerror(errno));
-    std::exit(1);
-}
-
-int check(int result, const std::string &what) {
-    if (result < 0)
-        die(what);
-    return result;
-}
 
 // Aligned as O_DIRECT wants it.
 struct Buffer {
@@ -76,25 +67,13 @@ void read_all(int fd, std::size_t length, std::size_t offset, const std::string 
 // A folder of our own on one of the filesystems.
 class Place {
   public:
-    Place(std::string name, const std::string &folder) : name_(std::move(name)) {
-        path_ = folder + "/fsops-XXXXXX";
-        if (mkdtemp(path_.data()) == nullptr)
-            die(path_);
-        folder_ = check(open(path_.c_str(), O_DIRECTORY | O_RDONLY | O_CLOEXEC), path_);
-    }
-    ~Place() {
-        close(folder_);
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    Place(const Place &) = delete;
-    Place &operator=(const Place &) = delete;
+    explicit Place(const NamedFolder &where) : name_(where.name), folder_(where.path) {}
 
     const std::string &name() const { return name_; }
-    int folder() const { return folder_; }
+    int folder() const { return folder_.fd(); }
 
     int open_file(const std::string &file, int flags) const {
-        return check(openat(folder_, file.c_str(), flags | O_CLOEXEC, 0644), where(file));
+        return check(openat(folder(), file.c_str(), flags | O_CLOEXEC, 0644), where(file));
     }
     // A file of file_bytes, made once.
     int filled_file(int flags = 0) const {
@@ -106,18 +85,17 @@ class Place {
         if (flags == 0)
             return fd;
         close(fd);
-        return openat(folder_, "filled", O_RDWR | flags | O_CLOEXEC);
+        return openat(folder(), "filled", O_RDWR | flags | O_CLOEXEC);
     }
     std::string where(const std::string &file) const { return name_ + ": " + file; }
     void remove(const std::string &file, int flags = 0) const {
-        check(unlinkat(folder_, file.c_str(), flags), where(file));
+        check(unlinkat(folder(), file.c_str(), flags), where(file));
     }
     void make(const std::string &file) const { close(open_file(file, O_WRONLY | O_CREAT)); }
 
   private:
     std::string name_;
-    std::string path_;
-    int folder_ = -1;
+    OwnFolder folder_;
 };
 
 std::string numbered(unsigned i) {
@@ -362,14 +340,8 @@ Arguments parse(int argc, char **argv) {
 int main(int argc, char **argv) {
     const Arguments arguments = parse(argc, argv);
     std::vector<std::unique_ptr<Place>> places;
-    for (const auto &word : arguments.places) {
-        const auto at = word.find('=');
-        if (at == std::string::npos) {
-            fmt::print(stderr, "fsops: {}: not NAME=FOLDER\n", word);
-            return 2;
-        }
-        places.push_back(std::make_unique<Place>(word.substr(0, at), word.substr(at + 1)));
-    }
+    for (const NamedFolder &folder : parse_folders(arguments.places))
+        places.push_back(std::make_unique<Place>(folder));
     fmt::print("{:24}", "microseconds (ratio)");
     for (const auto &place : places)
         fmt::print(" {:>18}", place->name());

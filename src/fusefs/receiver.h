@@ -4,10 +4,10 @@
 //
 // The kernel wakes those that wait for it in turn, so that each request is served by the thread
 // whose caches are coldest, and a burst of requests by as many threads as there are. More threads
-// than processors gain nothing by that. So only some are active: they wait for the kernel and serve
-// what they get. The others are parked, and one of them becomes active when all that are have been
-// at their requests for a while without taking another: it may take long until one is free, or it
-// may wait for a request that nobody has taken yet.
+// than processors gain nothing by that, unless they sleep while they serve. So only some are
+// active: they wait for the kernel and serve what they get. The others are parked, and one of them
+// becomes active when all that are have been at their requests for a while without taking another:
+// it may take long until one is free, or it may wait for a request that nobody has taken yet.
 //
 // A thread that sleeps until the next request must be woken, which on a processor of its own costs
 // more than most requests. With spin_us= one thread at a time stays awake for so long and asks
