@@ -3,9 +3,12 @@
 
 #include "alloc/allocator_state.h"
 #include "base/assert.h"
+#include "base/bits.h"
 #include "base/checksum.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 namespace daxpin::alloc {
 
@@ -30,24 +33,29 @@ UnitBytes make_chunk(unsigned device, std::uint32_t group, std::uint64_t block_c
                      const std::vector<MediaRun> &in_use) {
     UnitBytes chunk{};
     const auto first = std::uint64_t{group} * blocks_per_group;
-    std::uint32_t free_count = 0;
-    auto is_used = [&](std::uint64_t block) {
-        return block >= block_count || std::ranges::any_of(in_use, [&](const MediaRun &run) {
-                   return run.start.device() == device && block >= run.start.block() &&
-                          block < run.start.block() + run.count.value;
-               });
+    std::uint64_t free_count = blocks_per_group;
+    const auto set = [&](std::uint64_t begin, std::uint64_t end) { // blocks of the device
+        const auto within = [&](std::uint64_t block) {
+            return std::clamp(block, first, first + blocks_per_group) - first;
+        };
+        for_each_word(within(begin), within(end), [&](std::size_t index, std::uint64_t mask) {
+            auto *const at = chunk.data() + format::bitmap_header_bytes + index * sizeof mask;
+            le64 word;
+            std::memcpy(&word, at, sizeof word);
+            free_count -= static_cast<unsigned>(std::popcount(mask & ~word));
+            word = word | mask;
+            std::memcpy(at, &word, sizeof word);
+        });
     };
-    for (std::uint32_t bit = 0; bit < blocks_per_group; ++bit) {
-        if (is_used(first + bit))
-            chunk[format::bitmap_header_bytes + bit / 8] |= std::byte(1U << (bit % 8));
-        else
-            ++free_count;
-    }
+    set(block_count, first + blocks_per_group);
+    for (const MediaRun &run : in_use)
+        if (run.start.device() == device)
+            set(run.start.block(), run.start.block() + run.count.value);
     BitmapHeader header{};
     header.magic = format::bitmap_magic;
     header.device = device;
     header.group = group;
-    header.free_count = free_count;
+    header.free_count = static_cast<std::uint32_t>(free_count);
     std::memcpy(chunk.data(), &header, sizeof header);
     header.crc = crc32c(std::span<const std::byte>(chunk).subspan(sizeof(le32)));
     std::memcpy(chunk.data(), &header, sizeof header);

@@ -16,27 +16,28 @@ Group::Group(std::span<const std::byte> bitmap) {
         le64 word;
         std::memcpy(&word, bitmap.data() + i * sizeof word, sizeof word);
         words_[i] = word;
-        const auto clear = static_cast<std::uint16_t>(64 - std::popcount(words_[i]));
-        unit_free_[i * 64 / unit_blocks] =
-            static_cast<std::uint16_t>(unit_free_[i * 64 / unit_blocks] + clear);
+        const auto clear = static_cast<std::uint16_t>(std::popcount(~words_[i]));
+        unit_free_[i * word_bits / unit_blocks] =
+            static_cast<std::uint16_t>(unit_free_[i * word_bits / unit_blocks] + clear);
         free_ += clear;
     }
+}
+
+std::uint32_t Group::next(State wanted, std::uint32_t from, std::uint32_t end) const {
+    while (from < end) {
+        const auto word =
+            wanted == State::busy ? words_[from / word_bits] : ~words_[from / word_bits];
+        if (const auto rest = word >> from % word_bits; rest != 0)
+            return std::min(end, from + static_cast<std::uint32_t>(std::countr_zero(rest)));
+        from += word_bits - from % word_bits;
+    }
+    return end;
 }
 
 std::uint32_t Group::free_length(std::uint32_t start, std::uint32_t limit) const {
     const auto end = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(std::uint64_t{start} + limit, format::blocks_per_group));
-    auto at = start;
-    while (at < end) {
-        if (at % 64 == 0 && words_[at / 64] == 0 && at + 64 <= end) {
-            at += 64;
-            continue;
-        }
-        if (busy(at))
-            break;
-        ++at;
-    }
-    return at - start;
+    return next(State::busy, start, end) - start;
 }
 
 bool Group::is_free(GroupRun run) const {
@@ -46,21 +47,13 @@ bool Group::is_free(GroupRun run) const {
 std::optional<GroupRun> Group::find_in_unit(std::uint32_t unit, std::uint32_t wanted) {
     std::optional<GroupRun> longest;
     const auto end = (unit + 1) * unit_blocks;
-    for (auto at = unit * unit_blocks; at < end;) {
-        if (at % 64 == 0 && words_[at / 64] == ~std::uint64_t{0}) {
-            at += 64;
-            continue;
-        }
-        if (busy(at)) {
-            ++at;
-            continue;
-        }
+    for (auto at = next(State::free, unit * unit_blocks, end); at < end;) {
         const GroupRun run{at, free_length(at, std::min(wanted, end - at))};
         if (run.count == wanted)
             return run;
         if (!longest || run.count > longest->count)
             longest = run;
-        at += run.count;
+        at = next(State::free, at + run.count, end);
     }
     longest_[unit] = static_cast<std::uint16_t>(longest ? longest->count : 0);
     return longest;
@@ -90,30 +83,29 @@ std::optional<std::uint32_t> Group::find_free_unit(std::uint32_t from) const {
 }
 
 std::uint32_t Group::next_free(std::uint32_t from) const {
-    auto at = from;
-    while (at < format::blocks_per_group && busy(at))
-        at += at % 64 == 0 && words_[at / 64] == ~std::uint64_t{0} ? 64 : 1;
-    return at;
+    return next(State::free, from, format::blocks_per_group);
 }
 
-void Group::change(GroupRun run, bool to_busy) {
-    for (auto at = run.start; at < run.start + run.count; ++at) {
-        DAXPIN_ASSERT(busy(at) != to_busy);
-        words_[at / 64] ^= std::uint64_t{1} << (at % 64);
-        auto &unit = unit_free_[at / unit_blocks];
-        unit = static_cast<std::uint16_t>(to_busy ? unit - 1 : unit + 1);
-        if (!to_busy)
-            longest_[at / unit_blocks] = unit_blocks;
-    }
-    free_ = to_busy ? free_ - run.count : free_ + run.count;
+void Group::change(GroupRun run, State to) {
+    for_each_word(run.start, run.start + run.count, [&](std::size_t index, std::uint64_t mask) {
+        DAXPIN_ASSERT((words_[index] & mask) == (to == State::busy ? 0 : mask));
+        words_[index] ^= mask;
+        const auto unit = index * word_bits / unit_blocks;
+        const auto count = std::popcount(mask);
+        unit_free_[unit] =
+            static_cast<std::uint16_t>(unit_free_[unit] + (to == State::busy ? -count : count));
+        if (to == State::free)
+            longest_[unit] = unit_blocks;
+    });
+    free_ = to == State::busy ? free_ - run.count : free_ + run.count;
 }
 
 void Group::take(GroupRun run) {
-    change(run, true);
+    change(run, State::busy);
 }
 
 void Group::give(GroupRun run) {
-    change(run, false);
+    change(run, State::free);
 }
 
 } // namespace daxpin::alloc

@@ -6,6 +6,7 @@
 // freed and must not be reused yet. Not thread-safe: Allocator's mutex guards it.
 #pragma once
 
+#include "base/bits.h"
 #include "format/layout.h"
 
 #include <array>
@@ -48,11 +49,13 @@ class Group {
     void give(GroupRun run); // REQUIRES: all of it busy
 
   private:
-    bool busy(std::uint32_t block) const { return (words_[block / 64] >> (block % 64) & 1) != 0; }
+    enum class State { free, busy };
+    // The first block of [from, end) in that state; `end` if there is none.
+    std::uint32_t next(State wanted, std::uint32_t from, std::uint32_t end) const;
     std::optional<GroupRun> find_in_unit(std::uint32_t unit, std::uint32_t wanted);
-    void change(GroupRun run, bool to_busy);
+    void change(GroupRun run, State to);
 
-    std::array<std::uint64_t, format::blocks_per_group / 64> words_{};
+    std::array<std::uint64_t, format::blocks_per_group / word_bits> words_{}; // set bits are busy
     std::array<std::uint16_t, units_per_group> unit_free_{};
     // No free run of the unit is longer: what the last search found, or as long as may be.
     std::array<std::uint16_t, units_per_group> longest_{};

@@ -3,8 +3,11 @@
 
 #include "alloc/allocator_state.h"
 #include "base/assert.h"
+#include "base/bits.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 namespace daxpin::alloc {
 
@@ -197,6 +200,25 @@ void Transaction::settle_listing(bool committed) {
     unlisted_.clear();
 }
 
+// Changes the bits [from, to) of a chunk. The first of them that was not what it has to be, if any.
+std::optional<std::uint64_t> Transaction::change_bits(std::byte *bitmap, std::uint64_t from,
+                                                      std::uint64_t to, Bit bit) {
+    std::optional<std::uint64_t> wrong;
+    for_each_word(from, to, [&](std::size_t index, std::uint64_t mask) {
+        le64 stored;
+        std::memcpy(&stored, bitmap + index * sizeof stored, sizeof stored);
+        const std::uint64_t word = stored;
+        const auto bad = (bit == Bit::set ? word : ~word) & mask;
+        if (bad != 0 && !wrong)
+            wrong = index * word_bits + static_cast<unsigned>(std::countr_zero(bad));
+        if (bit == Bit::stays_set)
+            return;
+        stored = word ^ mask;
+        std::memcpy(bitmap + index * sizeof stored, &stored, sizeof stored);
+    });
+    return wrong;
+}
+
 Result<void> Transaction::stage_chunk(std::span<const ChunkChange> changes) {
     const MediaBlock chunk = changes.front().chunk;
     const unsigned device = changes.front().device;
@@ -213,20 +235,14 @@ Result<void> Transaction::stage_chunk(std::span<const ChunkChange> changes) {
         const auto to =
             std::min(change.run.start.block() + change.run.count.value, first + blocks_per_group) -
             first;
-        for (auto bit = from; bit < to; ++bit) {
-            const auto mask = std::byte(1U << (bit % 8));
-            const bool is_set = (bitmap[bit / 8] & mask) != std::byte{0};
-            if (change.bit == Bit::stays_set && is_set)
-                continue;
+        if (const auto wrong = change_bits(bitmap, from, to, change.bit)) {
             if (change.bit == Bit::stays_set)
                 return Errc::busy;
-            if (is_set == (change.bit == Bit::set))
-                return Error{Errc::corrupt,
-                             "block " + std::to_string(first + bit) + " of device " +
-                                 std::to_string(device) +
-                                 (is_set ? " is already in use" : " is already free") +
-                                 ": run fsck.daxpinfs"};
-            bitmap[bit / 8] ^= mask;
+            return Error{Errc::corrupt,
+                         "block " + std::to_string(first + *wrong) + " of device " +
+                             std::to_string(device) +
+                             (change.bit == Bit::set ? " is already in use" : " is already free") +
+                             ": run fsck.daxpinfs"};
         }
         if (to > from)
             units_.mark(chunk, journal::lines_of(format::bitmap_header_bytes + from / 8,

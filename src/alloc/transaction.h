@@ -13,6 +13,7 @@
 #include <array>
 #include <list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -105,6 +106,8 @@ class Transaction {
     Result<void> load_groups(MediaRun run);
     std::vector<ChunkChange> chunk_changes() const;
     Result<void> stage_bitmaps();
+    static std::optional<std::uint64_t> change_bits(std::byte *bitmap, std::uint64_t from,
+                                                    std::uint64_t to, Bit bit);
     Result<void> stage_chunk(std::span<const ChunkChange> changes); // all of one chunk
     void settle(journal::Sequence sequence, std::list<Waiting> freed) noexcept;
     void abort();

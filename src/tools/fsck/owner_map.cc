@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tools/fsck/owner_map.h"
 
+#include "base/bits.h"
+
 #include <algorithm>
 #include <bit>
 
@@ -37,18 +39,20 @@ OwnerMap::Conflict OwnerMap::claim(MediaRun run) {
         auto &bits = groups[block / format::blocks_per_group];
         if (!bits)
             bits = std::make_unique<GroupBits>();
-        const unsigned at = block % format::blocks_per_group;
-        const unsigned bit = at % 64;
-        const auto count = static_cast<unsigned>(std::min<std::uint64_t>(64 - bit, end - block));
-        const std::uint64_t mask = (~std::uint64_t{0} >> (64 - count)) << bit;
-        auto &word = (*bits)[at / 64];
-        if (const std::uint64_t twice = word & mask) {
-            if (conflict.count == 0)
-                conflict.first =
-                    MediaBlock::at(run.start.device(), block - bit + std::countr_zero(twice));
-            conflict.count += std::popcount(twice);
-        }
-        word |= mask;
+        const std::uint64_t begin = block % format::blocks_per_group;
+        const std::uint64_t group_first = block - begin;
+        const auto count = std::min(format::blocks_per_group - begin, end - block);
+        for_each_word(begin, begin + count, [&](std::size_t index, std::uint64_t mask) {
+            auto &word = (*bits)[index];
+            if (const std::uint64_t twice = word & mask) {
+                if (conflict.count == 0)
+                    conflict.first =
+                        MediaBlock::at(run.start.device(),
+                                       group_first + index * word_bits + std::countr_zero(twice));
+                conflict.count += std::popcount(twice);
+            }
+            word |= mask;
+        });
         block += count;
     }
     return conflict;

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "alloc/group.h"
 #include "alloc/transaction.h"
 #include "support/catch.h"
 #include "support/engine_fixture.h"
@@ -262,56 +261,6 @@ TEST_CASE("allocator: where no unit is free who grows fills holes", "[alloc]") {
     CHECK(take(engine, {.count = {1}, .goal = goal, .grows = true}).start != goal);
 }
 
-namespace {
-
-// The first run of `wanted` free blocks within a partly used unit, else the longest: block by
-// block.
-std::optional<alloc::GroupRun> hole_by_hand(const alloc::Group &group, std::uint32_t wanted) {
-    std::optional<alloc::GroupRun> longest;
-    for (std::uint32_t unit = 0; unit < alloc::units_per_group; ++unit) {
-        if (group.free_in_unit(unit) == alloc::unit_blocks)
-            continue;
-        const auto end = (unit + 1) * alloc::unit_blocks;
-        for (auto at = unit * alloc::unit_blocks; at < end;) {
-            const auto length = group.free_length(at, std::min(wanted, end - at));
-            if (length > 0 && (!longest || length > longest->count))
-                longest = {at, length};
-            at += std::max(length, 1U);
-        }
-    }
-    return longest;
-}
-
-} // namespace
-
-TEST_CASE("group: what searches remember does not change what they find", "[alloc]") {
-    std::vector<std::byte> bitmap(format::blocks_per_group / 8);
-    alloc::Group group(bitmap);
-    std::mt19937 random(7);
-    const auto below = [&](std::uint32_t end) {
-        return static_cast<std::uint32_t>(random() % end);
-    };
-    std::vector<alloc::GroupRun> taken;
-    for (unsigned round = 0; round < 3000; ++round) {
-        const alloc::GroupRun run{below(format::blocks_per_group - 40), 1 + below(40)};
-        if (group.is_free(run)) {
-            group.take(run);
-            taken.push_back(run);
-        } else if (!taken.empty()) {
-            std::swap(taken[below(static_cast<std::uint32_t>(taken.size()))], taken.back());
-            group.give(taken.back());
-            taken.pop_back();
-        }
-        const auto wanted = 1 + below(round % 3 == 0 ? 512 : 20);
-        const auto found = group.find_hole(wanted), expected = hole_by_hand(group, wanted);
-        REQUIRE(found.has_value() == expected.has_value());
-        if (!found)
-            continue;
-        REQUIRE(found->start == expected->start);
-        REQUIRE(found->count == expected->count);
-    }
-}
-
 TEST_CASE("allocator: a freed block waits for readers from before", "[alloc]") {
     test::EngineFixture engine;
     const auto run = take(engine, {.count = {1}});
@@ -378,6 +327,18 @@ TEST_CASE("allocator: a double free is refused before it is stored", "[alloc]") 
     const auto again = give(engine, run);
     REQUIRE_FALSE(again.has_value());
     CHECK(again.code() == Errc::corrupt);
+}
+
+TEST_CASE("allocator: of a run that is free in part the first such block is named", "[alloc]") {
+    test::EngineFixture engine;
+    const auto run = take(engine, {.count = {200}});
+    const MediaBlock gone = run.start + BlockCount{130};
+    REQUIRE(give(engine, {gone, {70}}));
+    const auto again = give(engine, run);
+    REQUIRE_FALSE(again.has_value());
+    CHECK(again.error().text.find("block " + std::to_string(gone.block()) + " of device") !=
+          std::string::npos);
+    REQUIRE(give(engine, {run.start, {130}}));
 }
 
 TEST_CASE("allocator: a reservation keeps others out", "[alloc]") {
