@@ -120,6 +120,7 @@ Result<void> Allocator::State::add_device(unsigned index, const format::DeviceEn
         // What is free in a chunk that is damaged is not known: nothing is taken from it.
         const std::uint32_t clear = header ? header->free_count.get() : 0;
         device.clear_counts.push_back(clear);
+        device.unseen_groups += clear >= unit_blocks ? 1 : 0;
         device.pool->clear += clear;
         device.pool->free += clear;
     }
@@ -153,6 +154,8 @@ Result<Group *> Allocator::State::group(unsigned device, std::size_t index) {
         return Error{Errc::corrupt, "bitmap chunk " + std::to_string(index) + " of device " +
                                         std::to_string(device) + " counts its free blocks wrong"};
     slot = std::move(fresh);
+    space.free_units += slot->free_units();
+    space.unseen_groups -= space.clear_counts[index] >= unit_blocks ? 1 : 0;
     return slot.get();
 }
 
@@ -195,7 +198,7 @@ Result<Reservation> Allocator::reserve(BlockCount data_blocks) {
                 reservation.data_blocks_ = data_blocks.value;
                 return reservation;
             }
-            if (pool.waiting == 0)
+            if (pool.free + pool.waiting < pool.reserved + pool.reserve + data_blocks.value)
                 return Errc::no_space;
             seen = state_->returned;
         }
@@ -247,7 +250,10 @@ void Allocator::State::make_free(MediaRun run) {
         const auto count =
             static_cast<std::uint32_t>(std::min<std::uint64_t>(end - at, blocks_per_group - start));
         DAXPIN_ASSERT(device.groups[index] != nullptr); // it was loaded to take or free them
-        device.groups[index]->give({start, count});
+        Group &group = *device.groups[index];
+        device.free_units -= group.free_units();
+        group.give({start, count});
+        device.free_units += group.free_units();
         at += count;
     }
     device.pool->free += run.count.value;

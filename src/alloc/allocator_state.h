@@ -29,8 +29,13 @@ struct DeviceSpace {
     std::vector<std::uint32_t> clear_counts;    // from the chunks' headers
     std::size_t hole_cursor = 0;                // group where the last search for a hole succeeded
     std::size_t unit_cursor = 0;                // the same for whole mapping units
+    std::uint64_t free_units = 0;               // of the groups that were used
+    std::size_t unseen_groups = 0;              // not used yet, and with as many free blocks
     Pool *pool = nullptr;
     bool holds_data = false;
+
+    // Known without a look at the groups, of which an aged volume has thousands.
+    bool has_no_free_unit() const { return free_units == 0 && unseen_groups == 0; }
 };
 
 // A freed run on its way back.
@@ -111,6 +116,7 @@ struct Allocator::State {
     Result<MediaRun> take_unit_of(unsigned device, std::size_t group, std::uint64_t wanted,
                                   bool spare_zeroed) REQUIRES(mutex);
     Result<MediaRun> take_filling(unsigned device, std::uint64_t wanted) REQUIRES(mutex);
+    static bool may_hold(const DeviceSpace &space, std::size_t group, std::uint64_t align);
     Result<MediaRun> take_aligned(unsigned device, std::uint64_t align, std::uint64_t wanted)
         REQUIRES(mutex);
     std::optional<std::uint32_t> find_free_unit(const Group &group, MediaBlock first,

@@ -21,6 +21,7 @@ Group::Group(std::span<const std::byte> bitmap) {
             static_cast<std::uint16_t>(unit_free_[i * word_bits / unit_blocks] + clear);
         free_ += clear;
     }
+    free_units_ = static_cast<std::uint32_t>(std::ranges::count(unit_free_, unit_blocks));
 }
 
 std::uint32_t Group::next(State wanted, std::uint32_t from, std::uint32_t end) const {
@@ -92,8 +93,10 @@ void Group::change(GroupRun run, State to) {
         words_[index] ^= mask;
         const auto unit = index * word_bits / unit_blocks;
         const auto count = std::popcount(mask);
+        free_units_ -= unit_free_[unit] == unit_blocks ? 1 : 0;
         unit_free_[unit] =
             static_cast<std::uint16_t>(unit_free_[unit] + (to == State::busy ? -count : count));
+        free_units_ += unit_free_[unit] == unit_blocks ? 1 : 0;
         if (to == State::free)
             longest_[unit] = unit_blocks;
     });

@@ -31,6 +31,7 @@ class Group {
     explicit Group(std::span<const std::byte> bitmap);
 
     std::uint32_t free_count() const { return free_; }
+    std::uint32_t free_units() const { return free_units_; } // that are free as a whole
     std::uint32_t free_in_unit(std::uint32_t unit) const { return unit_free_[unit]; }
 
     bool is_free(GroupRun run) const;
@@ -60,6 +61,7 @@ class Group {
     // No free run of the unit is longer: what the last search found, or as long as may be.
     std::array<std::uint16_t, units_per_group> longest_{};
     std::uint32_t free_ = 0;
+    std::uint32_t free_units_ = 0;
 };
 
 } // namespace daxpin::alloc

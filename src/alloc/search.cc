@@ -49,7 +49,9 @@ Result<MediaRun> Allocator::State::take(unsigned device, std::uint64_t start, st
         const auto part = static_cast<std::uint32_t>(
             std::min<std::uint64_t>(start + count - at, blocks_per_group - within));
         DAXPIN_TRY_ASSIGN(auto *group, this->group(device, at / blocks_per_group));
+        space.free_units -= group->free_units();
         group->take({within, part});
+        space.free_units += group->free_units();
         at += part;
     }
     space.pool->free -= count;
@@ -113,6 +115,8 @@ Result<MediaRun> Allocator::State::take_unit_of(unsigned device, std::size_t ind
     if (!space.groups[index] && space.clear_counts[index] < unit_blocks)
         return MediaRun{};
     DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
+    if (group->free_units() == 0)
+        return MediaRun{};
     const auto first = index * blocks_per_group;
     const auto start = find_free_unit(*group, MediaBlock::at(device, first), spare_zeroed);
     if (!start)
@@ -124,6 +128,8 @@ Result<MediaRun> Allocator::State::take_unit_of(unsigned device, std::size_t ind
 
 Result<MediaRun> Allocator::State::take_from_free_unit(unsigned device, std::uint64_t wanted) {
     auto &space = devices[device];
+    if (space.has_no_free_unit())
+        return MediaRun{};
     for (const bool spare_zeroed : {true, false}) {
         if (spare_zeroed &&
             (zeroed.empty() || space.pool->free < zeroed.blocks().value + unit_blocks))
@@ -141,21 +147,33 @@ Result<MediaRun> Allocator::State::take_from_free_unit(unsigned device, std::uin
 
 #undef DAXPIN_FOR_GROUPS
 
+// Whether an aligned run may begin in the group, by its counts alone.
+bool Allocator::State::may_hold(const DeviceSpace &space, std::size_t index, std::uint64_t align) {
+    if (!space.groups[index])
+        return space.clear_counts[index] != 0;
+    const Group &group = *space.groups[index];
+    return align >= unit_blocks ? group.free_units() != 0 : group.free_count() >= align;
+}
+
 Result<MediaRun> Allocator::State::take_aligned(unsigned device, std::uint64_t align,
                                                 std::uint64_t wanted) {
     auto &space = devices[device];
+    if (align >= unit_blocks && space.has_no_free_unit())
+        return MediaRun{};
     const auto first = round_up(space.unit_cursor * blocks_per_group, align);
     for (const auto &[from, to] : {std::pair{first, space.block_count}, {std::uint64_t{0}, first}})
-        for (auto start = from; start + align <= std::min(to, space.block_count); start += align) {
-            // Skips a group that cannot hold it without looking at its bits.
+        for (auto start = from; start + align <= std::min(to, space.block_count);) {
             const auto index = start / blocks_per_group;
-            if (!space.groups[index] && space.clear_counts[index] == 0)
+            if (!may_hold(space, index, align)) {
+                start = round_up((index + 1) * blocks_per_group, align);
                 continue;
+            }
             DAXPIN_TRY_ASSIGN(const auto run, take_whole(device, start, align, wanted));
-            if (run.count.value == 0)
-                continue;
-            space.unit_cursor = index;
-            return run;
+            if (run.count.value != 0) {
+                space.unit_cursor = index;
+                return run;
+            }
+            start += align;
         }
     return MediaRun{};
 }

@@ -453,3 +453,43 @@ TEST_CASE("allocator: a block that was healed meanwhile is not listed as bad", "
     bad.erase(run.start);
     CHECK(tx.commit().code() == Errc::busy);
 }
+
+TEST_CASE("allocator: the one free unit of many groups is found, and found gone", "[alloc]") {
+    test::EngineFixture engine({.device_bytes = std::uint64_t{512} << 20});
+    const auto runs = take_all(engine);
+    const auto take_piece = [&] {
+        return engine.transact([&](auto &tx) -> Result<MediaRun> {
+            return tx.allocate_data({.count = {512}, .align_bytes = 512 * block_size});
+        });
+    };
+    for (const auto &run : runs) {
+        const auto first = (run.start.block() + 511) / 512 * 512;
+        if (first + 512 > run.start.block() + run.count.value)
+            continue;
+        CHECK(take_piece().code() == Errc::no_space);
+        const MediaRun unit{MediaBlock::at(0, first), {512}};
+        REQUIRE(give(engine, {unit.start + BlockCount{1}, {511}}));
+        CHECK(take_piece().code() == Errc::no_space);
+        REQUIRE(give(engine, {unit.start, {1}}));
+        if (first / blocks_per_group % 2 == 0)
+            engine.reopen();
+        const auto piece = take_piece();
+        REQUIRE(piece.has_value());
+        CHECK(piece->start == unit.start);
+    }
+}
+
+TEST_CASE("allocator: what can never be had is not waited for", "[alloc]") {
+    test::EngineFixture engine;
+    const auto unit =
+        engine.transact([](auto &tx) -> Result<MediaBlock> { return tx.allocate_unit(); });
+    REQUIRE(unit.has_value());
+    REQUIRE(engine.transact([&](auto &tx) -> Result<void> {
+        tx.free_unit(*unit);
+        return {};
+    }));
+    auto &journal = engine.allocator().journal();
+    const auto tail = journal.durable_tail();
+    CHECK(engine.allocator().reserve({std::uint64_t{1} << 51}).code() == Errc::no_space);
+    CHECK(journal.durable_tail() == tail); // no checkpoint
+}
