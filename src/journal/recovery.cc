@@ -80,9 +80,8 @@ Result<void> Journal::recover(Writing writing) {
                          "volume once where that is allowed"};
         return {};
     }
-    const bool orderly = found.records == 0 && cells.both_agree;
-    if (writing == Writing::recovery && orderly)
-        return {};
+    if (writing == Writing::recovery && found.records == 0)
+        return {}; // one copy of the cell is enough to read on
     if (!cells.both_agree) {
         DAXPIN_TRY(write_tail_cell_copies(devices_, geometry_, cells.ruling));
         report_.tail_cell_restored = true;

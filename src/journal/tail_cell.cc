@@ -3,6 +3,8 @@
 
 #include "format/sequence.h"
 
+#include <algorithm>
+#include <array>
 #include <optional>
 
 namespace daxpin::journal {
@@ -29,9 +31,20 @@ std::optional<TailState> read_copy(const device::DeviceTable &devices, std::uint
 
 Result<void> write_copy(const device::DeviceTable &devices, std::uint64_t block,
                         const TailCell &cell) {
-    DAXPIN_TRY(devices.copy(MediaBlock::at(0, block), 0, std::as_bytes(std::span(&cell, 1)),
-                            device::StoreKind::nontemporal));
-    return devices.metadata().drain();
+    const auto at = MediaBlock::at(0, block);
+    const auto bytes = std::as_bytes(std::span(&cell, 1));
+    const auto stored = devices.copy(at, 0, bytes, device::StoreKind::nontemporal);
+    if (stored)
+        return devices.metadata().drain();
+    if (stored.code() != Errc::io)
+        return stored.error();
+    // A bad block takes new bytes only as a whole. What is behind the cell is nobody's.
+    std::array<std::byte, block_size> whole{};
+    std::ranges::copy(bytes, whole.begin());
+    DAXPIN_TRY(devices.rewrite(at, whole));
+    if (!devices.bad_blocks().is_listed(at))
+        devices.bad_blocks().erase(at);
+    return {};
 }
 
 } // namespace

@@ -54,7 +54,8 @@ class Units {
     bool try_lock_shared(MediaBlock unit); // bounded wait
     void unlock_shared(MediaBlock unit);
     bool try_lock(MediaBlock unit); // exclusive, bounded wait
-    void lock(MediaBlock unit);     // exclusive; REQUIRES: the caller holds no unit
+    // Exclusive. REQUIRES: whoever holds `unit` waits for no unit that the caller holds.
+    void lock(MediaBlock unit);
     void unlock(MediaBlock unit);
 
     // Waits until `unit` could be locked, holding nothing: the start of a retry.

@@ -324,6 +324,30 @@ TEST_CASE("journal: either copy of the tail cell alone is enough", "[journal]") 
     CHECK(ring.open().code() == Errc::corrupt);
 }
 
+TEST_CASE("journal: a copy of the tail cell in a bad block is made anew, or done without",
+          "[journal]") {
+    RingFixture ring;
+    REQUIRE(ring.change(0, 1));
+    REQUIRE(ring.journal().checkpoint());
+    const bool replays = GENERATE(false, true);
+    if (replays)
+        REQUIRE(ring.change(0, 2));
+    const auto lost =
+        GENERATE(RingFixture::geometry.tail_cell_a, RingFixture::geometry.tail_cell_b);
+    ring.media().poison(lost * block_size, block_size);
+    SECTION("where the medium takes new bytes") {
+        ring.media().heal_on_rewrite(true);
+        REQUIRE(ring.open());
+        CHECK(ring.journal().report().tail_cell_restored);
+        CHECK(journal::read_tail_cells(ring.devices(), RingFixture::geometry)->both_agree);
+        CHECK(ring.devices().bad_blocks().empty());
+    }
+    SECTION("for reading, where it stays bad") {
+        CHECK(ring.open(journal::Writing::recovery).has_value() == !replays);
+    }
+    CHECK(ring.value(0) == (replays ? 2 : 1));
+}
+
 TEST_CASE("journal: a tail so large that sums overflow is damage", "[journal]") {
     RingFixture ring;
     REQUIRE(ring.change(0, 1));
