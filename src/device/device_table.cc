@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "device/lost_pages.h"
 
+#include <algorithm>
 #include <array>
 #include <fmt/format.h>
 #include <functional>
@@ -21,12 +22,18 @@ std::uint64_t byte_offset(MediaBlock block, std::uint64_t offset) {
 DeviceTable::DeviceTable(std::vector<std::unique_ptr<Device>> devices)
     : devices_(std::move(devices)), bad_blocks_(std::make_unique<BadBlocks>()) {
     DAXPIN_ASSERT(!devices_.empty() && devices_.size() <= format::devices_max);
+    for (const auto &device : devices_)
+        block_counts_.push_back(device->info().size / block_size);
+}
+
+void DeviceTable::use_first(unsigned device, std::uint64_t blocks) {
+    block_counts_[device] = std::min(block_counts_[device], blocks);
 }
 
 bool DeviceTable::contains(MediaRun run) const {
     if (run.start.device() >= count())
         return false;
-    const std::uint64_t blocks = at(run.start.device()).info().size / block_size;
+    const std::uint64_t blocks = block_counts_[run.start.device()];
     return run.start.block() <= blocks && run.count.value <= blocks - run.start.block();
 }
 
@@ -108,10 +115,10 @@ void DeviceTable::note_each(MediaBlock block, std::uint64_t offset, std::uint64_
                 device.info().path, device.info().size, present, device.info().size));
             return;
         }
-        if (device.read(at, bytes))
-            continue;
         BadBlock bad;
         bad.block = MediaBlock::at(block.device(), at / block_size);
+        if (!contains({bad.block, {1}}) || device.read(at, bytes))
+            continue;
         bad.source = source;
         bad_blocks_->note(bad, fmt::format("{}: the block at byte {} cannot be read (media error)",
                                            device.info().path, at));
@@ -147,6 +154,8 @@ void DeviceTable::note_lost(unsigned device, std::uint64_t offset, std::uint64_t
     if (bytes > block_size) // which of its blocks has to be found out
         return note_each(MediaBlock::at(device, 0), offset, bytes, source);
     const BadBlock bad{.block = MediaBlock::at(device, offset / block_size), .source = source};
+    if (!contains({bad.block, {1}}))
+        return;
     bad_blocks_->note(bad, fmt::format("{}: the block at byte {} is lost (the kernel reports a "
                                        "memory error)",
                                        at(device).info().path, offset));

@@ -24,7 +24,11 @@ class DeviceTable {
     Device &at(unsigned index) const { return *devices_[index]; }
     Device &metadata() const { return *devices_[0]; }
 
-    // True if the whole run lies on a device of the table.
+    // The volume has the first `blocks` of a device, which may be longer: what lies beyond is not
+    // looked at any more, and not noted as bad. Before others use the table.
+    void use_first(unsigned device, std::uint64_t blocks);
+
+    // True if the whole run lies on a device of the table, in the part that is used.
     bool contains(MediaRun run) const;
 
     // Byte-addressed forms: `offset` counts from the start of `block` and may exceed a block.
@@ -75,7 +79,8 @@ class DeviceTable {
                    format::BadBlockSource source) const;
 
     std::vector<std::unique_ptr<Device>> devices_;
-    std::unique_ptr<BadBlocks> bad_blocks_; // apart, so that the table can move
+    std::vector<std::uint64_t> block_counts_; // of the parts in use
+    std::unique_ptr<BadBlocks> bad_blocks_;   // apart, so that the table can move
 };
 
 } // namespace daxpin::device

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <fmt/format.h>
 
 namespace daxpin::device {
@@ -55,7 +54,7 @@ bool is_sound(const DeviceLabel &label) {
     const std::uint32_t role = label.role;
     return label.device_count >= 1 && label.device_count <= format::devices_max &&
            label.index < label.device_count && role >= 1 && role <= 3 && label.block_count >= 2 &&
-           label.mapping_unit >= block_size && std::has_single_bit(label.mapping_unit.get());
+           format::is_mapping_unit(label.mapping_unit);
 }
 
 bool is_sound(const Superblock &superblock) {

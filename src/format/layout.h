@@ -10,6 +10,7 @@
 #include "base/endian.h"
 #include "base/types.h"
 
+#include <bit>
 #include <type_traits>
 
 #define DAXPIN_ON_MEDIA(type, bytes)                                                               \
@@ -34,6 +35,11 @@ inline constexpr std::uint64_t label_magic = 0x31424c4e49505844; // "DXPINLB1"
 
 enum class Role : std::uint32_t { metadata = 1, data = 2, both = 3 };
 
+// Bytes; no page is larger than 1 GiB.
+constexpr bool is_mapping_unit(std::uint64_t unit) {
+    return std::has_single_bit(unit) && unit >= block_size && unit <= std::uint64_t{1} << 30;
+}
+
 struct DeviceLabel {
     le64 magic;
     le32 crc; // CRC-32C of all 256 bytes with this field zero
@@ -44,7 +50,7 @@ struct DeviceLabel {
     le16 device_count; // 1 .. 16
     le32 role;         // Role
     le64 block_count;  // of the device; the second copy is in block block_count - 1
-    le64 mapping_unit; // bytes, a power of two >= 4096: the least that maps
+    le64 mapping_unit; // bytes, as is_mapping_unit(): the least that maps
     le64 created_ns;
     char text[label_text_max];
     std::byte reserved[112];
@@ -177,6 +183,9 @@ DAXPIN_ON_MEDIA(InnerEntry, 24);
 
 inline constexpr std::uint32_t bitmap_header_bytes = 64;
 inline constexpr std::uint32_t blocks_per_group = (block_size - bitmap_header_bytes) * 8; // 32256
+// The chunks are counted in 32 bits, and their blocks fit the 48 bits of a MediaBlock.
+inline constexpr std::uint64_t device_blocks_max = std::uint64_t{0xffffffff} * blocks_per_group;
+static_assert(device_blocks_max < std::uint64_t{1} << 48);
 
 // Chunk `group` of a device: bit n (byte n / 8, bit n % 8) is set if block
 // group * blocks_per_group + n is in use. Bits beyond the device are set.

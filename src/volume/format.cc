@@ -28,8 +28,10 @@ Result<void> check_devices(const device::DeviceTable &devices) {
             return refused(devices.at(i), "too small for a volume: " + std::to_string(info.size) +
                                               " bytes; at least " +
                                               std::to_string(device_bytes_min()) + " are needed");
-        if (info.size / block_size >= std::uint64_t{1} << 48)
-            return refused(devices.at(i), "too large: a device has at most 2^48 blocks");
+        if (info.size / block_size > format::device_blocks_max)
+            return refused(devices.at(i), "too large: a device has at most " +
+                                              std::to_string(format::device_blocks_max) +
+                                              " blocks");
     }
     return {};
 }

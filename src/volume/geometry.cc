@@ -26,7 +26,7 @@ std::uint64_t groups_of(std::uint64_t blocks) {
 
 Result<void> check_geometry(const format::Superblock &superblock) {
     const std::uint64_t blocks = superblock.devices[0].block_count;
-    if (blocks <= 2 || blocks >= std::uint64_t{1} << 48)
+    if (blocks <= 2 || blocks > format::device_blocks_max)
         return senseless("size of device 0");
     if (superblock.ring_blocks < format::ring_bytes_min / block_size)
         return senseless("length of the journal");
@@ -38,7 +38,7 @@ Result<void> check_geometry(const format::Superblock &superblock) {
                                 {superblock.root, 1}};
     for (unsigned i = 0; i < superblock.device_count; ++i) {
         const auto &device = superblock.devices[i];
-        if (device.block_count >= std::uint64_t{1} << 48 ||
+        if (device.block_count > format::device_blocks_max ||
             device.group_count != groups_of(device.block_count))
             return senseless("size of a bitmap");
         regions.push_back({device.bitmap_start, device.group_count});

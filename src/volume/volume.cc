@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Opening and closing a volume, remounting, statistics.
+#include "base/uuid.h"
 #include "device/label.h"
 #include "volume/geometry.h"
 #include "volume/impl.h"
@@ -13,16 +14,29 @@ namespace daxpin::volume {
 
 namespace {
 
+bool is_labelled(const format::DeviceLabel &label, unsigned index,
+                 const format::DeviceEntry &entry) {
+    return label.index == index && to_uuid(label.device_uuid) == to_uuid(entry.device_uuid) &&
+           label.block_count == entry.block_count && label.role == entry.role &&
+           label.mapping_unit == entry.mapping_unit;
+}
+
 Result<void> check_members(const device::DeviceTable &devices,
                            const format::Superblock &superblock) {
     if (superblock.device_count != devices.count())
         return Error{Errc::missing, "the volume has " +
                                         std::to_string(superblock.device_count.get()) +
                                         " devices, not " + std::to_string(devices.count())};
-    for (unsigned i = 0; i < devices.count(); ++i)
-        if (devices.at(i).info().size / block_size < superblock.devices[i].block_count)
-            return Error{Errc::invalid,
-                         devices.at(i).info().path + ": the device is shorter than its volume"};
+    for (unsigned i = 0; i < devices.count(); ++i) {
+        const auto &path = devices.at(i).info().path;
+        const auto &entry = superblock.devices[i];
+        DAXPIN_TRY_ASSIGN(const auto label, device::read_label(devices.at(i)));
+        if (!is_labelled(label, i, entry))
+            return Error{Errc::corrupt, path + ": the label is not as the superblock has it: run "
+                                               "fsck.daxpinfs"};
+        if (devices.at(i).info().size / block_size < entry.block_count)
+            return Error{Errc::invalid, path + ": the device is shorter than its volume"};
+    }
     return {};
 }
 
@@ -73,6 +87,8 @@ Result<void> Engine::start() {
     DAXPIN_TRY_ASSIGN(superblock, device::read_superblock(devices.metadata()));
     DAXPIN_TRY(check_members(devices, superblock));
     DAXPIN_TRY(check_geometry(superblock));
+    for (unsigned i = 0; i < devices.count(); ++i)
+        devices.use_first(i, superblock.devices[i].block_count);
     const bool may_write = may_be_changed(superblock);
     if (!may_write && !options.read_only)
         return Error{Errc::unsupported,

@@ -4,7 +4,6 @@
 #include "tools/reader/copies.h"
 #include "tools/reader/view.h"
 
-#include <bit>
 #include <cstring>
 
 namespace daxpin::fsck {
@@ -65,10 +64,9 @@ class TableCheck {
 
     bool check(unsigned index, const DeviceLabel *label) {
         const auto &entry = superblock_.devices[index];
-        const std::uint64_t unit = entry.mapping_unit;
         require(is_role(entry.role, index), index, "impossible role");
-        require(std::has_single_bit(unit) && unit >= block_size, index,
-                "the mapping unit is not a power of two of at least 4096");
+        require(format::is_mapping_unit(entry.mapping_unit), index,
+                "the mapping unit is not a power of two from 4096 to 1 GiB");
         const bool long_enough = entry.block_count > 2 &&
                                  entry.block_count <= devices_.at(index).info().size / block_size;
         require(long_enough, index, "the device is shorter than the superblock says");

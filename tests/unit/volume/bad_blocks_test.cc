@@ -399,3 +399,19 @@ TEST_CASE("bad block: a kill after any step leaves a clean volume and the same l
     CHECK(fixture.list().empty());
     check_and_remount(fixture);
 }
+
+TEST_CASE("bad block: beyond the volume's end it is nobody's business", "[bad]") {
+    VolumeFixture fixture;
+    fixture.unmount();
+    SimOptions longer = fixture.media().options();
+    longer.size *= 2;
+    const auto media = SimMedia::create(longer);
+    std::ranges::copy(fixture.media().bytes(), media->bytes().begin());
+    const std::uint64_t beyond = fixture.media().options().size + 5 * block;
+    media->poison(beyond, block);
+    const auto volume = must(volume::Volume::open(open_table({media}), fixture.env(), {}));
+    volume->devices().note_unreadable(MediaBlock{}, beyond, block);
+    CHECK(volume->bad_blocks(true).empty());
+    CHECK_FALSE(must(volume->background_step()));
+    CHECK_FALSE(volume->read_only());
+}

@@ -3,6 +3,7 @@
 // Formatting, opening, remounting, failing.
 #include "helpers.h"
 
+#include "base/checksum.h"
 #include "device/label.h"
 
 using namespace daxpin;
@@ -157,4 +158,45 @@ TEST_CASE("failure: the first answer is EIO, then the volume is read-only", "[vo
     CHECK(volume.read_only());
     CHECK(fails(volume.set_read_only(false), Errc::read_only));
     CHECK(is_there(volume, root_dir, "file"));
+}
+
+TEST_CASE("open: a device table that cannot be is refused, though its checksum is right",
+          "[volume]") {
+    VolumeFixture fixture;
+    fixture.unmount();
+    const auto bytes = fixture.media().bytes();
+    const auto forge = [&](const auto &change) {
+        for (const std::size_t label : {std::size_t{0}, bytes.size() - block_size}) {
+            format::Superblock superblock;
+            auto *const at = bytes.data() + label + format::superblock_offset;
+            std::memcpy(&superblock, at, sizeof superblock);
+            change(superblock.devices[0]);
+            superblock.crc = 0;
+            superblock.crc = crc32c(std::as_bytes(std::span(&superblock, 1)));
+            std::memcpy(at, &superblock, sizeof superblock);
+        }
+    };
+    bool is_sound = false;
+    SECTION("unchanged it is opened") {
+        forge([](auto &) {});
+        is_sound = true;
+    }
+    SECTION("a mapping unit that is no power of two") {
+        forge([](auto &device) { device.mapping_unit = 12288; });
+    }
+    SECTION("a mapping unit larger than any page") {
+        forge([](auto &device) { device.mapping_unit = std::uint64_t{1} << 40; });
+    }
+    SECTION("a mapping unit that the label has otherwise") {
+        forge([](auto &device) { device.mapping_unit = 8192; });
+    }
+    SECTION("a role that there is not") {
+        forge([](auto &device) { device.role = 7; });
+    }
+    SECTION("a role that the label has otherwise") {
+        forge([](auto &device) { device.role = 1; });
+    }
+    const auto mounted = fixture.mount();
+    CHECK(mounted.has_value() == is_sound);
+    CHECK((is_sound || mounted.code() == Errc::corrupt));
 }
