@@ -107,6 +107,9 @@ Result<void> Engine::forget_leases(InodeNumber number) {
         if (entry.inode == number && entry.generation == generation)
             runs.push_back(entry.run);
     }));
+    // Somebody may have taken a lease since, and what was freed under it was listed, too.
+    const SharedLock lock(inode->mutex);
+    std::erase_if(runs, [&](const MediaRun &run) { return inode->leases.keeps(run.start); });
     queue_returns(runs);
     return {};
 }

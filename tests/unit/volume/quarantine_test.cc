@@ -3,6 +3,7 @@
 // Quarantine: what leaves a file under a lease is nobody's until the lease ends, and as long as
 // that is not known, until the next boot.
 #include "file_helpers.h"
+#include "support/scheduler.h"
 
 #include <ctime>
 #include <set>
@@ -487,6 +488,23 @@ TEST_CASE("forget: it ends what earlier leases keep of a file, or of all", "[vol
         must(f.volume().forget_leases(root_dir));
         finish_background(f.volume());
         CHECK(f.quarantined() == 0);
+    }
+}
+
+TEST_CASE("forget: not what a lease keeps that was granted meanwhile", "[volume][quarantine]") {
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        LeasedFile f;
+        Scheduler(seed).run({[&] {
+                                 const auto done = f.volume().forget_leases(f.file());
+                                 REQUIRE((done || done.code() == Errc::busy));
+                             },
+                             [&] {
+                                 f.lease();
+                                 must(set_size(f.volume(), f.file(), 4 * block_size));
+                             }});
+        finish_background(f.volume());
+        INFO("seed " << seed);
+        REQUIRE(f.quarantined() == 4);
     }
 }
 
