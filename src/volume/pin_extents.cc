@@ -110,12 +110,13 @@ Result<void> Volume::sync_range(InodeNumber number, immutable::ByteRange range) 
     DAXPIN_TRY_ASSIGN(const auto extents,
                       engine.extents(number).range(nullptr, first, immutable::end_of(end) - first));
     for (const Extent &extent : extents) {
+        if (engine.devices.at(extent.start.device()).info().read_only)
+            continue; // nobody can have stored
         const std::uint64_t from = std::max(range.offset, extent.first.bytes());
         const std::uint64_t to = std::min(end, extent.end().bytes());
         engine.devices.flush(extent.start, from - extent.first.bytes(), to - from);
     }
-    if (engine.is_read_only())
-        return {};
+    // On a volume that became read-only, too: those who map may store on.
     auto drained = engine.devices.drain();
     if (!drained)
         engine.journal->fail();

@@ -254,6 +254,7 @@ Result<void> SimDevice::set(std::uint64_t offset, std::byte value, std::uint64_t
 }
 
 void SimDevice::flush(std::uint64_t offset, std::uint64_t length) {
+    DAXPIN_ASSERT(!info_.read_only);
     DAXPIN_ASSERT(offset <= info_.size && length <= info_.size - offset);
     may_interleave();
     if (EventSink *sink = media_->sink_.load(std::memory_order_relaxed)) {
