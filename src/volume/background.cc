@@ -37,8 +37,9 @@ void Engine::post_work() {
 // One removal at a time works on an inode: reap_all() and background_step() may meet.
 class Engine::Claims {
   public:
-    // Takes those of `numbers` that are nobody else's.
-    Claims(Engine &engine, std::span<const InodeNumber> numbers) : engine_(engine) {
+    explicit Claims(Engine &engine) : engine_(engine) {}
+    // Takes those of `numbers` that are nobody else's; if memory runs out, what is taken goes.
+    Claims(Engine &engine, std::span<const InodeNumber> numbers) : Claims(engine) {
         owned_.reserve(numbers.size());
         const MutexLock lock(engine_.claims_mutex_);
         for (const InodeNumber number : numbers)
@@ -125,16 +126,44 @@ Result<Engine::Removal> Engine::removal_step(std::span<const InodeNumber> number
     DAXPIN_TRY_ASSIGN(const auto change, begin_change());
     const Claims claims(*this, numbers);
     std::vector<InodeNumber> removed;
-    return transact(
-        [&](Transaction &tx) -> Result<Removal> {
-            removed.clear();
-            DAXPIN_TRY_ASSIGN(const Removal removal, remove_some(tx, numbers, claims, removed));
-            // Behind all inodes, as AttributeEdits::store() does.
-            for (const InodeNumber number : removed)
-                DAXPIN_TRY(unfinished->erase(tx, number));
-            return removal;
-        },
-        alloc::Purpose::release);
+    DAXPIN_TRY_ASSIGN(Removal removal,
+                      transact(
+                          [&](Transaction &tx) -> Result<Removal> {
+                              removed.clear();
+                              DAXPIN_TRY_ASSIGN(const Removal done,
+                                                remove_some(tx, numbers, claims, removed));
+                              // Behind all inodes, as AttributeEdits::store() does.
+                              for (const InodeNumber number : removed)
+                                  DAXPIN_TRY(unfinished->erase(tx, number));
+                              return done;
+                          },
+                          alloc::Purpose::release));
+    removal.any = removal.begun || !removed.empty();
+    if (removal.begun)
+        removals_left_.store(true);
+    forget_leased_here(removed);
+    return removal;
+}
+
+// Not what other threads remove just now, nor what somebody has open.
+bool Engine::remove_left() {
+    if (!removals_left_.exchange(false))
+        return false;
+    for (InodeNumber from{};;) {
+        const auto listed = unfinished->list(from, items_max);
+        if (!listed || listed->empty())
+            return false;
+        for (const inode::Unfinished &work : *listed) {
+            from = {work.inode.value + 1};
+            if (work.kind != format::UnfinishedKind::remove || cache->in_use(work.inode))
+                continue;
+            const auto removal = removal_step({&work.inode, 1});
+            if (!removal || !removal->any)
+                continue;
+            removals_left_.store(true);
+            return true;
+        }
+    }
 }
 
 // Of those of which a transaction takes no more than a part the rest is posted.
@@ -194,6 +223,14 @@ Result<bool> Engine::background_step() {
     if (journal->wants_checkpoint())
         DAXPIN_TRY(journal->checkpoint());
     reap_all();
+    std::optional<InodeNumber> shrunk;
+    auto more = posted_step(shrunk);
+    if (shrunk)
+        tell_attributes_changed(*shrunk); // fewer blocks than were shown when it was truncated
+    return more;
+}
+
+Result<bool> Engine::posted_step(std::optional<InodeNumber> &shrunk) {
     const MutexLock lock(background_mutex_);
     DAXPIN_TRY_ASSIGN(const bool listed, bad_blocks_step());
     DAXPIN_TRY_ASSIGN(const bool returned, quarantine_step());
@@ -217,6 +254,8 @@ Result<bool> Engine::background_step() {
     bool more = false;
     if (work.kind == format::UnfinishedKind::truncate) {
         DAXPIN_TRY_ASSIGN(more, truncation_step(work.inode));
+        if (!more)
+            shrunk = work.inode;
     } else {
         DAXPIN_TRY_ASSIGN(const Removal removal, removal_step({&work.inode, 1}));
         more = removal.begun;

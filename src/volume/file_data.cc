@@ -110,8 +110,11 @@ std::uint64_t owned_unit(const Engine &engine, const CachedInode &inode) {
 }
 
 std::uint64_t hinted_align(const Engine &engine, const Attributes &attributes) {
-    const std::uint64_t hint = std::max<std::uint64_t>(attributes.align_hint, block_size);
-    return (attributes.flags & format::inode_flag_dax) ? std::max(hint, engine.mapping_unit) : hint;
+    std::uint64_t hint = std::max<std::uint64_t>(attributes.align_hint, block_size);
+    if (attributes.flags & format::inode_flag_dax)
+        hint = std::max(hint, engine.mapping_unit);
+    // Of a piece that no transaction can take there is nothing to be had.
+    return hint / block_size <= growth_limit(engine).blocks ? hint : block_size;
 }
 
 // A file of so many blocks is likely to get more.

@@ -33,6 +33,7 @@
 
 #include <map>
 #include <set>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace daxpin::volume {
@@ -134,6 +135,7 @@ class Engine {
     void note_leases(const CachedInode &inode);
     // A lease is granted in this mount on an inode that was not so marked.
     void note_leased_here(InodeNumber number);
+    void forget_leased_here(std::span<const InodeNumber> removed);
 
     // ---- unfinished work (background.cc) ----
     StepLimit step_limit() const;
@@ -212,18 +214,19 @@ class Engine {
     // Told after an open file was released; PIN and LEASE wait for it. A leaf lock.
     Mutex release_mutex;
     CondVar released;
+    std::unordered_map<std::uint32_t, unsigned> waits GUARDED_BY(release_mutex); // by user
 
     // ---- shared by both halves ----
     std::atomic<CacheObserver *> observer{nullptr};
     std::atomic<Handle> next_handle{1};
-    Mutex rename_mutex; // of renames that move a directory; the first lock of all
+    Mutex rename_mutex; // of renames that move a directory; before all inodes
 
   private:
-    // Runs the action once more if it finds no space while there are files to be freed.
+    // Runs the action again as long as it finds no space while there are files to be freed.
     template <typename Action> auto with_all_space(const Action &action) -> decltype(action()) {
         auto result = action();
-        if (!result && result.code() == Errc::no_space && reap_all()) [[unlikely]]
-            return action();
+        while (!result && result.code() == Errc::no_space && (reap_all() || remove_left()))
+            [[unlikely]] result = action();
         return result;
     }
 
@@ -232,15 +235,20 @@ class Engine {
     struct Removal {
         std::size_t done; // so many of them need no more work
         bool begun;       // the next one is gone in part
+        bool any = false; // something was taken away
     };
     Result<Removal> removal_step(std::span<const InodeNumber> numbers);
     Result<Removal> remove_some(Transaction &tx, std::span<const InodeNumber> numbers,
                                 const Claims &claims, std::vector<InodeNumber> &removed);
     Result<void> remove_all(std::span<const InodeNumber> numbers);
+    // Goes on with the removal of a file that was begun before; true if anything was done.
+    bool remove_left();
     bool is_full(Transaction &tx) const;
     Result<bool> remove_part(Transaction &tx, Attributes orphan, StepLimit &limit);
     Result<void> remove_inode(Transaction &tx, const Attributes &orphan);
     Result<bool> truncation_step(InodeNumber number); // true if there is more
+    // A step of what background_step() has to do; a file whose truncation it finished.
+    Result<bool> posted_step(std::optional<InodeNumber> &shrunk) EXCLUDES(background_mutex_);
     Result<bool> list_bad_block(device::BadBlock bad) REQUIRES(bad_list_mutex);
     Result<void> reclaim_bad_block(MediaBlock block) REQUIRES(bad_list_mutex);
     // A run on its way out of quarantine, and how much of it goes in this step.
@@ -256,7 +264,8 @@ class Engine {
     Result<bool> may_return(const immutable::Quarantined &entry);
     Result<bool> quarantine_step() REQUIRES(background_mutex_);
 
-    std::atomic<std::uint64_t> lost_pages_seen_{0};            // of lost_pages_told()
+    std::atomic<bool> removals_left_{true};         // an earlier mount may have left some
+    std::atomic<std::uint64_t> lost_pages_seen_{0}; // of lost_pages_told()
     std::uint64_t bad_seen_ GUARDED_BY(background_mutex_) = 0; // version that was made persistent
     std::vector<MediaBlock> reclaimable_ GUARDED_BY(background_mutex_); // not tried in this mount
     std::atomic<bool> read_only_{false};

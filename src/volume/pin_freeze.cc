@@ -13,6 +13,9 @@ namespace {
 // Releases in flight are waited for that long.
 constexpr std::chrono::milliseconds wait_max{1000};
 constexpr unsigned wait_pause_ms = 10;
+// Each wait holds up a thread that others' requests need, and anybody may make them: so many at a
+// time are one user's.
+constexpr unsigned waits_per_user = 2;
 // How often a range is prepared again because somebody punched it in between.
 constexpr unsigned rounds_max = 4;
 // PREPARE lets others at the file after so many bytes.
@@ -42,19 +45,55 @@ class DirectOpens {
     CachedInode &inode_;
 };
 
-Result<void> wait_for_cached_handles(Engine &engine, CachedInode &inode) {
+// One of a user's waits, while it lives.
+class Wait {
+  public:
+    Wait(Engine &engine, std::uint32_t uid) : engine_(engine), uid_(uid) {
+        const MutexLock lock(engine_.release_mutex);
+        auto &count = engine_.waits[uid_];
+        is_one_too_many_ = count == waits_per_user;
+        if (!is_one_too_many_)
+            ++count;
+    }
+    ~Wait() {
+        const MutexLock lock(engine_.release_mutex);
+        const auto count = engine_.waits.find(uid_);
+        if (!is_one_too_many_ && --count->second == 0)
+            engine_.waits.erase(count);
+    }
+    Wait(const Wait &) = delete;
+    Wait &operator=(const Wait &) = delete;
+    bool is_one_too_many() const { return is_one_too_many_; }
+
+    void for_a_release() {
+        const MutexLock lock(engine_.release_mutex); // woken by releases of other files, too
+        static_cast<void>(engine_.released.wait_for(engine_.release_mutex, wait_pause_ms));
+    }
+
+  private:
+    Engine &engine_;
+    std::uint32_t uid_;
+    bool is_one_too_many_ = false;
+};
+
+bool is_cached(CachedInode &inode) {
+    const SharedLock lock(inode.mutex);
+    return anyone_caches(inode);
+}
+
+Result<void> wait_for_cached_handles(Engine &engine, CachedInode &inode, std::uint32_t uid) {
+    if (!is_cached(inode))
+        return {};
+    Wait wait(engine, uid);
+    if (wait.is_one_too_many())
+        return Errc::busy;
     const auto deadline = std::chrono::steady_clock::now() + wait_max;
-    for (;;) {
-        {
-            const SharedLock lock(inode.mutex);
-            if (!anyone_caches(inode))
-                return {};
-        }
+    do {
         if (std::chrono::steady_clock::now() >= deadline)
             return Errc::busy;
-        const MutexLock lock(engine.release_mutex); // woken by releases of other files, too
-        static_cast<void>(engine.released.wait_for(engine.release_mutex, wait_pause_ms));
-    }
+        wait.for_a_release();
+    } while (is_cached(inode));
+    return {};
 }
 
 // The progress that STATUS shows; counted in inode.preparing while it lives. REQUIRES: inode
@@ -114,16 +153,8 @@ Result<void> prepare(Engine &engine, CachedInode &inode, const Freeze &request) 
 
 // Bytes from the end of file to the end of its last mapping unit are zeros when it is handed out.
 Result<void> zero_tail(Engine &engine, CachedInode &inode, BlockRange range) {
-    const std::uint64_t size = inode.attributes.size;
-    const FileBlock owned_end = immutable::end_of(size, engine.mapping_unit);
-    const FileBlock end = std::min(owned_end, range.end());
-    DAXPIN_TRY_ASSIGN(const bool stored, zero_written(engine, inode, size, end.bytes()));
-    if (!stored)
-        return {};
-    auto drained = engine.devices.drain();
-    if (!drained)
-        engine.journal->fail();
-    return drained;
+    const FileBlock owned_end = immutable::end_of(inode.attributes.size, engine.mapping_unit);
+    return zero_behind_end(engine, inode, std::min(owned_end, range.end()));
 }
 
 enum class Outcome { done, not_fit };
@@ -157,14 +188,12 @@ Result<bool> is_worth_waiting(Engine &engine, CachedInode &inode, const Freeze &
     return true;
 }
 
-} // namespace
-
-Result<void> freeze(Engine &engine, CachedInode &inode, const Freeze &request) {
+Result<void> try_to_freeze(Engine &engine, CachedInode &inode, const Freeze &request) {
     DAXPIN_TRY_ASSIGN(const bool needed, is_worth_waiting(engine, inode, request));
     if (!needed)
         return {};
     const DirectOpens direct(inode);
-    DAXPIN_TRY(wait_for_cached_handles(engine, inode));
+    DAXPIN_TRY(wait_for_cached_handles(engine, inode, request.uid));
     for (unsigned round = 0; round < rounds_max; ++round) {
         if (request.prepare)
             DAXPIN_TRY(prepare(engine, inode, request));
@@ -175,6 +204,26 @@ Result<void> freeze(Engine &engine, CachedInode &inode, const Freeze &request) {
             return Errc::invalid;
     }
     return Errc::busy;
+}
+
+} // namespace
+
+Result<void> zero_behind_end(Engine &engine, CachedInode &inode, FileBlock end) {
+    DAXPIN_TRY_ASSIGN(const bool stored,
+                      zero_written(engine, inode, inode.attributes.size, end.bytes()));
+    if (!stored)
+        return {};
+    auto drained = engine.devices.drain();
+    if (!drained)
+        engine.journal->fail();
+    return drained;
+}
+
+Result<void> freeze(Engine &engine, CachedInode &inode, const Freeze &request) {
+    auto frozen = try_to_freeze(engine, inode, request);
+    if (!frozen && request.prepare)
+        engine.tell_attributes_changed(inode.number); // the file may have blocks that it had not
+    return frozen;
 }
 
 } // namespace daxpin::volume

@@ -108,6 +108,7 @@ Result<void> UnitPreparation::fill_hole(Transaction &tx, Attributes &attributes,
 Result<UnitPreparation::Filled> UnitPreparation::fill_some(Transaction &tx, Attributes &attributes,
                                                            BlockRange range) {
     const GrowthLimit limit = growth_limit(engine_);
+    range.count = std::min(range.count, BlockCount{limit.blocks});
     FileBlock at = range.first;
     std::size_t runs = 0;
     while (at < range.end() && runs < limit.runs) {
@@ -115,7 +116,7 @@ Result<UnitPreparation::Filled> UnitPreparation::fill_some(Transaction &tx, Attr
                           engine_.extents(inode_.number).range(&tx, at, range.end() - at, 1));
         if (found.empty() || found[0].first > at) {
             const FileBlock end = found.empty() ? range.end() : found[0].first;
-            DAXPIN_TRY(fill_hole(tx, attributes, at, {std::min((end - at).value, limit.blocks)}));
+            DAXPIN_TRY(fill_hole(tx, attributes, at, end - at));
             ++runs;
             continue;
         }

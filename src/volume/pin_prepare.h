@@ -28,6 +28,7 @@ Result<alloc::Reservation> reserve_for(Engine &engine, CachedInode &inode, Block
 
 // How a range gets frozen: for a while (a lease) or for good (a pin).
 struct Freeze {
+    std::uint32_t uid = 0;            // who asks
     std::uint64_t align = block_size; // bytes; at least the mapping unit
     bool prepare = false;
     // Asks policy; nothing if what is wanted holds already. Called under the inode's lock, again
@@ -38,10 +39,15 @@ struct Freeze {
 };
 
 // Opens become direct, cached handles are waited for, the range is prepared if asked, the end of
-// the file's last mapping unit zeroed, and the request granted.
+// the file's last mapping unit zeroed, and the request granted. What was prepared for a request
+// that then fails stays with the file.
 // REQUIRES: begin_change() held; no lock held.
 // ERRORS: of check and grant; invalid (does not fit); busy; as prepare_locked().
 Result<void> freeze(Engine &engine, CachedInode &inode, const Freeze &request);
+
+// What is written behind the end of file, up to `end`, becomes zeros, durably.
+// REQUIRES: inode locked exclusively.
+Result<void> zero_behind_end(Engine &engine, CachedInode &inode, FileBlock end);
 
 // The alignment that a request for `asked` bytes (0 = any) needs.
 std::uint64_t mapping_align(const Engine &engine, std::uint64_t asked);

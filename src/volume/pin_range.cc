@@ -121,26 +121,49 @@ BlockRange extension(const Engine &engine, std::uint64_t old_size, std::uint64_t
     return {first, immutable::end_of(new_size, unit) - first};
 }
 
-// True if the size changed. REQUIRES: inode locked exclusively.
-Result<bool> extend_locked(Engine &engine, CachedInode &inode, const Caller &caller,
-                           std::uint64_t new_size, Handle handle) {
-    DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(inode));
-    DAXPIN_TRY_ASSIGN(const auto asker, pin_caller(engine, caller, inode, handle));
-    DAXPIN_TRY(immutable::check_extend_request(state, asker, new_size));
-    if (new_size == state.size)
-        return false;
-    DAXPIN_TRY(finish_truncate(engine, inode));
-    const BlockRange range = extension(engine, state.size, new_size);
-    const std::uint64_t align = mapping_align(engine, 0);
-    DAXPIN_TRY_ASSIGN(auto reservation, reserve_for(engine, inode, range, align));
-    DAXPIN_TRY(zero_written(engine, inode, state.size, range.end().bytes()));
-    DAXPIN_TRY(prepare_locked(engine, inode, range, align, reservation));
-    Attributes changed = inode.attributes;
-    changed.size = new_size;
-    engine.touch(changed, touch_mtime | touch_ctime);
-    DAXPIN_TRY(commit_pins(engine, inode, changed,
-                           [&](Transaction &tx, auto &table) { return table.add(tx, range); }));
-    return true;
+class ExtendOperation {
+  public:
+    ExtendOperation(Engine &engine, CachedInode &inode, const Caller &caller,
+                    std::uint64_t new_size, Handle handle)
+        : engine_(engine), inode_(inode), caller_(caller), new_size_(new_size), handle_(handle) {}
+
+    Result<std::optional<BlockRange>> check();
+    // What other than zeros is written behind the end, before anything is prepared there.
+    Result<void> clear();
+    Result<void> grant(BlockRange range);
+
+  private:
+    Engine &engine_;
+    CachedInode &inode_;
+    const Caller &caller_;
+    std::uint64_t new_size_;
+    Handle handle_;
+};
+
+Result<std::optional<BlockRange>> ExtendOperation::check() {
+    DAXPIN_TRY_ASSIGN(const auto state, engine_.file_state(inode_));
+    DAXPIN_TRY_ASSIGN(const auto asker, pin_caller(engine_, caller_, inode_, handle_));
+    DAXPIN_TRY(immutable::check_extend_request(state, asker, new_size_));
+    if (new_size_ == state.size)
+        return std::optional<BlockRange>{};
+    return std::optional{extension(engine_, state.size, new_size_)};
+}
+
+Result<void> ExtendOperation::clear() {
+    const ExclusiveLock lock(inode_.mutex);
+    DAXPIN_TRY_ASSIGN(const auto range, check());
+    if (!range)
+        return {};
+    DAXPIN_TRY(finish_truncate(engine_, inode_));
+    return zero_behind_end(engine_, inode_, range->end());
+}
+
+Result<void> ExtendOperation::grant(BlockRange range) {
+    Attributes changed = inode_.attributes;
+    changed.size = new_size_;
+    engine_.touch(changed, touch_mtime | touch_ctime);
+    return commit_pins(engine_, inode_, changed,
+                       [&](Transaction &tx, auto &table) { return table.add(tx, range); });
 }
 
 } // namespace
@@ -165,7 +188,7 @@ Result<void> Volume::pin(const Caller &caller, InodeNumber number, const PinRequ
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
     PinOperation operation(engine, *inode, caller, request);
     bool granted = false;
-    const Freeze how{mapping_align(engine, request.align), request.prepare,
+    const Freeze how{caller.uid, mapping_align(engine, request.align), request.prepare,
                      [&] { return operation.check(); },
                      [&](BlockRange range) -> Result<void> {
                          DAXPIN_TRY(operation.grant(range));
@@ -198,12 +221,17 @@ Result<void> Volume::extend(const Caller &caller, InodeNumber number, std::uint6
     Engine &engine = *impl_;
     DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
-    bool changed = false;
-    {
-        const ExclusiveLock lock(inode->mutex);
-        DAXPIN_TRY_ASSIGN(changed, extend_locked(engine, *inode, caller, new_size, handle));
-    }
-    if (changed)
+    ExtendOperation operation(engine, *inode, caller, new_size, handle);
+    bool granted = false;
+    const Freeze how{caller.uid, mapping_align(engine, 0), true, [&] { return operation.check(); },
+                     [&](BlockRange range) -> Result<void> {
+                         DAXPIN_TRY(operation.grant(range));
+                         granted = true;
+                         return {};
+                     }};
+    DAXPIN_TRY(operation.clear());
+    DAXPIN_TRY(freeze(engine, *inode, how));
+    if (granted)
         engine.tell_data_changed(number);
     return {};
 }

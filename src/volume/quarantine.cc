@@ -64,6 +64,12 @@ void Engine::note_leased_here(InodeNumber number) {
     leased_here_.insert(number);
 }
 
+void Engine::forget_leased_here(std::span<const InodeNumber> removed) {
+    const MutexLock lock(leased_mutex_);
+    for (const InodeNumber number : removed)
+        leased_here_.erase(number);
+}
+
 std::optional<MediaRun> Engine::mapped_before(const Attributes &attributes, MediaRun run) const {
     if (attributes.lease_boot != boot_id)
         return std::nullopt;
@@ -137,12 +143,13 @@ void Freeing::committed() {
 // What there is no memory to queue stays in quarantine: leases end all the same.
 void give_up_kept(Engine &engine, CachedInode &inode) {
     try {
-        std::vector<MediaRun> runs;
-        for (const auto &[run, holders] : inode.leases.take_returned()) {
+        const auto returned = inode.leases.take_returned();
+        for (const auto &[run, holders] : returned)
             for (const std::uint32_t uid : holders)
                 engine.lease_accounts.discharge(uid, run.count.value);
-            runs.push_back(run);
-        }
+        std::vector<MediaRun> runs;
+        for (const auto &one : returned)
+            runs.push_back(one.run);
         engine.queue_returns(runs);
     } catch (const std::bad_alloc &) {
         engine.note_unproven();

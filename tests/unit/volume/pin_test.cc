@@ -448,3 +448,101 @@ TEST_CASE("extend: what a mapper stored beyond the end becomes zeros", "[volume]
     must(f.volume().extend(root_caller(), f.file(), 5000, 0));
     CHECK(all_zero(read_at(f.volume(), f.file(), 100, 5000)));
 }
+
+TEST_CASE("extend: beyond what one record has room for", "[volume][pins]") {
+    VolumeShape shape;
+    shape.data_devices = 1;
+    shape.data_bytes = std::uint64_t{700} << 20;
+    VolumeFixture fixture(shape);
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    write_at(volume, file, 0, filled(100, 0x31));
+    must(volume.pin(root_caller(), file, {{}, 0, false, 0}));
+    const std::uint64_t new_size = std::uint64_t{600} << 20;
+    must(volume.extend(root_caller(), file, new_size, 0));
+    CHECK(must(volume.pin_status(file)).pinned_bytes == new_size);
+    CHECK(all_zero(read_at(volume, file, new_size - 100, 100)));
+    check_and_remount(fixture);
+}
+
+TEST_CASE("hint: of a piece that no record has room for it is no more than that", "[volume]") {
+    VolumeShape shape;
+    shape.data_devices = 1;
+    shape.data_bytes = std::uint64_t{2200} << 20; // holds an aligned piece of 1 GiB
+    VolumeFixture fixture(shape);
+    const InodeNumber file = make_file(fixture.volume(), root_dir, "f");
+    must(fixture->set_flags(root_caller(), file, 0, 1U << 30));
+    write_at(fixture.volume(), file, 0, filled(100, 0x31));
+    CHECK(read_all(fixture.volume(), file) == filled(100, 0x31));
+}
+
+TEST_CASE("pin: a PREPARE that fails tells of blocks that the file has got", "[volume][pins]") {
+    PinFixture f;
+    Recorder recorder;
+    f.volume().set_observer(&recorder);
+    f.write(0, 100);
+    must(set_size(f.volume(), f.file(), 3 * block_size));
+    const auto cached = must(f.volume().open_file(root_caller(), f.file(), for_writing()));
+    CHECK(fails(f.pin({}, true), Errc::busy));
+    CHECK(recorder.attributes == 1);
+    f.volume().release(f.file(), cached.handle);
+    f.volume().set_observer(nullptr);
+}
+
+TEST_CASE("pin: no more than two requests of a user wait for cached handles", "[volume][pins]") {
+    PinFixture f;
+    f.write(0, 4096);
+    bool refused_at_once = false;
+    // Again if this machine did not get as far in time.
+    for (unsigned attempt = 0; attempt < 10 && !refused_at_once; ++attempt) {
+        const auto cached = must(f.volume().open_file(root_caller(), f.file(), for_writing()));
+        std::atomic<unsigned> ended = 0;
+        std::atomic<unsigned> granted = 0;
+        const auto ask = [&] {
+            granted += f.pin() ? 1 : 0;
+            ++ended;
+        };
+        std::thread first(ask);
+        std::thread second(ask);
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        const bool refused = fails(f.pin(), Errc::busy);
+        const bool others_wait = ended == 0;
+        f.volume().release(f.file(), cached.handle);
+        first.join();
+        second.join();
+        refused_at_once = refused && others_wait && granted == 2;
+        if (granted > 0)
+            must(f.unpin());
+    }
+    CHECK(refused_at_once);
+    // Those have ended: there is room for others.
+    const auto cached = must(f.volume().open_file(root_caller(), f.file(), for_writing()));
+    std::thread closer([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        f.volume().release(f.file(), cached.handle);
+    });
+    const auto pinned = f.pin();
+    closer.join();
+    must(pinned);
+}
+
+TEST_CASE("sync: whoever maps may store on though the volume takes no changes", "[volume][pins]") {
+    PinFixture f;
+    f.write(0, 4096);
+    must(f.volume().set_read_only(true));
+    must(f.volume().sync_range(f.file(), {}));
+    f.fixture().media().fail_drains_from(1);
+    CHECK(fails(f.volume().sync_range(f.file(), {}), Errc::io));
+    CHECK(fails(f.volume().sync_range(f.file(), {}), Errc::io));
+}
+
+TEST_CASE("sync: there is nothing to do on a device that is open for reading", "[volume][pins]") {
+    PinFixture f;
+    f.write(0, 4096);
+    f.fixture().unmount();
+    std::vector<std::unique_ptr<device::Device>> devices;
+    devices.push_back(f.fixture().media().open(true));
+    const auto volume = must(volume::Volume::open(device::DeviceTable(std::move(devices)),
+                                                  f.fixture().env(), {.read_only = true}));
+    must(volume->sync_range(f.file(), {}));
+}

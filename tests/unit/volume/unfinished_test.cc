@@ -176,6 +176,28 @@ TEST_CASE("space: what unlinked files hold is there for the next one", "[volume]
     CHECK(fsck_findings(fixture) == "");
 }
 
+TEST_CASE("space: what is left of a file that goes in steps is there for the next one",
+          "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto victim = open_new(volume, "victim");
+    write_scattered(volume, victim, 40);
+    const auto hog = open_new(volume, "hog");
+    const std::vector<std::byte> piece(block_size, std::byte{1});
+    for (std::uint64_t at = 0; volume.write(hog.attributes.number, hog.open.handle, at, piece);
+         at += block_size)
+        ;
+    const auto file = open_new(volume, "file");
+    volume.release(victim.attributes.number, victim.open.handle);
+    unlink(volume, root_dir, "victim");
+    volume.forget(victim.attributes.number, 1);
+    if (GENERATE(false, true))
+        must(fixture.kill_and_mount());
+    must(fixture->fallocate(file.attributes.number, 0, volume::FallocateMode::allocate, 0,
+                            38 * block_size));
+    CHECK(fsck_findings(fixture) == "");
+}
+
 TEST_CASE("removal: what the last mount left undone is done after the next", "[volume]") {
     VolumeFixture fixture;
     const auto before = free_blocks(fixture.volume());
