@@ -136,16 +136,33 @@ Result<void> allocate(Engine &engine, CachedInode &inode, const Request &request
     return commit_attributes(engine, inode, changed);
 }
 
-// Zeroes the parts of the range's first and last block that it does not cover whole.
-Result<void> zero_edges(Engine &engine, CachedInode &inode, const Request &request) {
-    const BlockRange whole = whole_blocks(request);
-    if (whole.count.value == 0) {
-        DAXPIN_TRY(zero_written(engine, inode, request.offset, request.end));
+// Zeroes what is written of the bytes [from, to).
+Result<void> zero_in_place(Engine &engine, CachedInode &inode, Transaction &tx, std::uint64_t from,
+                           std::uint64_t to) {
+    if (from >= to)
         return {};
+    const FileBlock first = block_at(from);
+    DAXPIN_TRY_ASSIGN(
+        const auto extents,
+        engine.extents(inode.number).range(&tx, first, immutable::end_of(to) - first));
+    for (const Extent &extent : extents) {
+        const std::uint64_t start = std::max(from, extent.first.bytes());
+        const std::uint64_t end = std::min(to, extent.end().bytes());
+        if (!extent.unwritten)
+            DAXPIN_TRY(store_zeros(engine, extent, start, end - start));
     }
-    DAXPIN_TRY(zero_written(engine, inode, request.offset, whole.first.bytes()));
-    DAXPIN_TRY(zero_written(engine, inode, whole.end().bytes(), request.end));
     return {};
+}
+
+// Zeroes the parts of the range's first and last block that it does not cover whole. In place, so
+// the last thing that a transaction does: then nothing can fail for lack of space.
+Result<void> zero_edges(Engine &engine, CachedInode &inode, Transaction &tx,
+                        const Request &request) {
+    const BlockRange whole = whole_blocks(request);
+    if (whole.count.value == 0)
+        return zero_in_place(engine, inode, tx, request.offset, request.end);
+    DAXPIN_TRY(zero_in_place(engine, inode, tx, request.offset, whole.first.bytes()));
+    return zero_in_place(engine, inode, tx, whole.end().bytes(), request.end);
 }
 
 Result<void> check_hole_making(Engine &engine, CachedInode &inode, const Request &request) {
@@ -156,10 +173,10 @@ Result<void> check_hole_making(Engine &engine, CachedInode &inode, const Request
     return immutable::check_map_change(state, *pins, inode.leases, request.touched());
 }
 
-// One transaction of a punch: frees from the beginning of `range` and stores the new times.
-// Returns where to go on.
+// One transaction of a punch: frees from the beginning of `range`, stores the new times, and zeroes
+// the edges of `request`. Returns where to go on.
 Result<FileBlock> punch_step(Engine &engine, CachedInode &inode, BlockRange range,
-                             const Attributes &times) {
+                             const Attributes &times, const Request &request) {
     const StepLimit limit = engine.step_limit();
     FileBlock next = range.end();
     Freeing freeing(engine, &inode);
@@ -180,6 +197,7 @@ Result<FileBlock> punch_step(Engine &engine, CachedInode &inode, BlockRange rang
                     DAXPIN_TRY(freeing.free(tx, attributes, gone));
                 next = removed.next;
                 DAXPIN_TRY(engine.table->store(tx, attributes));
+                DAXPIN_TRY(zero_edges(engine, inode, tx, request));
                 return attributes;
             },
             alloc::Purpose::rearrange));
@@ -190,30 +208,30 @@ Result<FileBlock> punch_step(Engine &engine, CachedInode &inode, BlockRange rang
 
 Result<void> punch(Engine &engine, CachedInode &inode, const Request &request) {
     DAXPIN_TRY(check_hole_making(engine, inode, request));
-    DAXPIN_TRY(zero_edges(engine, inode, request));
+    DAXPIN_TRY(rewrite_bad_blocks(engine, inode, request.offset, request.end));
     if (inode.leases.overlaps(request.touched()))
         inode.leases.map_changed();
     Attributes times = inode.attributes;
     engine.touch(times, touch_mtime | touch_ctime);
     const BlockRange whole = whole_blocks(request);
     FileBlock at = whole.first;
-    bool stored = false;
-    while (at < whole.end()) {
+    // Once at least, for the edges and the times.
+    for (bool begun = false; !begun || at < whole.end(); begun = true) {
         DAXPIN_TRY_ASSIGN(const auto extent, engine.extents(inode.number).at_or_after(nullptr, at));
-        if (!extent || extent->first >= whole.end())
-            break;
-        at = std::max(at, extent->first);
-        DAXPIN_TRY_ASSIGN(at, punch_step(engine, inode, {at, whole.end() - at}, times));
-        stored = true;
+        at = extent ? std::clamp(extent->first, at, whole.end()) : whole.end();
+        const BlockRange left{at, whole.end() - at};
+        DAXPIN_TRY_ASSIGN(at, around_bad_blocks(engine, [&] {
+                              return punch_step(engine, inode, left, times, request);
+                          }));
     }
-    return stored ? Result<void>{}
-                  : commit_attributes(engine, inode, times, alloc::Purpose::release);
+    return {};
 }
 
-// Turns the allocated blocks of `range` unwritten, a record's worth of extents at a time; the
-// last transaction stores `changed` as well.
-Result<void> clear_range(Engine &engine, CachedInode &inode, BlockRange range,
+// Turns the whole blocks of the range that are allocated unwritten, a record's worth of extents at
+// a time; the last transaction stores `changed` and zeroes the edges as well.
+Result<void> clear_range(Engine &engine, CachedInode &inode, const Request &request,
                          const Attributes &changed) {
+    const BlockRange range = whole_blocks(request);
     const GrowthLimit limit = growth_limit(engine);
     auto map = engine.extents(inode.number);
     FileBlock at = range.first;
@@ -225,7 +243,10 @@ Result<void> clear_range(Engine &engine, CachedInode &inode, BlockRange range,
             tx.units().stores_data();
             if (at < end)
                 DAXPIN_TRY(map.mark_unwritten(tx, at, end - at));
-            return last ? engine.table->store(tx, changed) : Result<void>{};
+            if (!last)
+                return {};
+            DAXPIN_TRY(engine.table->store(tx, changed));
+            return zero_edges(engine, inode, tx, request);
         }));
         at = end;
     }
@@ -241,11 +262,10 @@ Result<void> zero(Engine &engine, CachedInode &inode, const Request &request, bo
         DAXPIN_TRY(finish_truncate(engine, inode));
     DAXPIN_TRY(allocate_range(engine, inode, request.touched()));
     DAXPIN_TRY(rewrite_bad_blocks(engine, inode, request.offset, request.end));
-    DAXPIN_TRY(zero_edges(engine, inode, request));
     DAXPIN_TRY_ASSIGN(const auto changed, final_attributes(engine, inode, visible_end));
     if (inode.leases.overlaps(request.touched()))
         inode.leases.map_changed();
-    return clear_range(engine, inode, whole_blocks(request), changed);
+    return around_bad_blocks(engine, [&] { return clear_range(engine, inode, request, changed); });
 }
 
 } // namespace

@@ -366,3 +366,32 @@ TEST_CASE("direct writes: pages that the kernel keeps are dropped, now or at the
     volume.release(file, direct);
     volume.set_observer(nullptr);
 }
+
+TEST_CASE("fallocate: zeroing and punching that find no space leave all bytes", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto mode = GENERATE(FallocateMode::zero_keep_size, FallocateMode::punch);
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    const std::uint64_t pieces = 300;
+    write_at(volume, file, 0, filled(3 * pieces * block_size / 2, 0x31));
+    const InodeNumber hog = make_file(volume, root_dir, "hog");
+    for (std::uint64_t at = 0; volume.write(hog, 0, at, filled(block_size, 0x32)); at += block_size)
+        ;
+    unsigned failed = 0;
+    for (std::uint64_t i = 0; i < pieces / 2; ++i) {
+        // A whole block, and a part of each of its neighbours.
+        const std::uint64_t from = i * 3 * block_size + 100;
+        const auto before = read_at(volume, file, from, 2 * block_size);
+        const auto done = volume.fallocate(file, 0, mode, from, 2 * block_size);
+        if (done) {
+            CHECK(all_zero(read_at(volume, file, from, 2 * block_size)));
+            continue;
+        }
+        CHECK(done.code() == Errc::no_space);
+        CHECK(read_at(volume, file, from, 2 * block_size) == before);
+        ++failed;
+    }
+    // Punching gives blocks back, of which a node may be made.
+    CHECK((failed > 0 || mode == FallocateMode::punch));
+    check_and_remount(fixture);
+}
