@@ -24,6 +24,7 @@ volume::OpenRequest to_request(int flags) {
     request.append = (flags & O_APPEND) != 0;
     request.truncate = (flags & O_TRUNC) != 0;
     request.direct = (flags & O_DIRECT) != 0;
+    request.kill_privileges = request_kills_set_id();
     return request;
 }
 
@@ -61,13 +62,15 @@ Result<std::span<const std::byte>> gather(fuse_bufvec &data, std::vector<std::by
     return std::span<const std::byte>(own).first(static_cast<std::size_t>(copied));
 }
 
-// Before WRITE and OPEN, of which the kernel says whether the caller keeps set-id bits.
-Result<void> drop_privileges(Filesystem &fs, fuse_req_t raw, fuse_ino_t inode) {
-    return fs.volume.drop_privileges(caller(raw), InodeNumber{inode},
-                                     [] { return !request_kills_set_id(); });
+// Before WRITE, of which the kernel says whether the caller keeps set-id bits.
+Result<void> drop_privileges(Filesystem &fs, fuse_req_t raw, fuse_ino_t inode,
+                             const volume::PlannedWrite &write) {
+    return fs.volume.drop_privileges(
+        caller(raw), InodeNumber{inode}, [] { return !request_kills_set_id(); }, &write);
 }
 
-// Before other changes of content, of which it says nothing.
+// Before other changes of content, of which it says nothing. Of those that will be refused, too:
+// the kernel (6.18) asks for it by a SETATTR of its own, before it asks for the change.
 Result<void> drop_privileges_of(Filesystem &fs, fuse_req_t raw, fuse_ino_t inode) {
     const auto who = caller(raw);
     return fs.volume.drop_privileges(who, InodeNumber{inode},
@@ -92,8 +95,6 @@ void op_create(fuse_req_t raw, fuse_ino_t parent, const char *name, mode_t mode,
 
 void op_open(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info) {
     dispatch(raw, [&](Filesystem &fs) -> Result<FileReply> {
-        if (info->flags & O_TRUNC)
-            DAXPIN_TRY(drop_privileges(fs, raw, inode));
         DAXPIN_TRY_ASSIGN(auto open, fs.volume.open_file(caller(raw), InodeNumber{inode},
                                                          to_request(info->flags)));
         return FileReply{InodeNumber{inode}, open};
@@ -132,13 +133,13 @@ void op_write_buf(fuse_req_t raw, fuse_ino_t inode, fuse_bufvec *data, off_t off
     dispatch(raw, [&](Filesystem &fs) -> Result<CountReply> {
         std::vector<std::byte> own;
         DAXPIN_TRY_ASSIGN(const auto bytes, gather(*data, own));
-        DAXPIN_TRY(drop_privileges(fs, raw, inode));
         // What the flags are now, not when the file was opened. A page that was dirtied through a
         // mapping goes where it belongs, through whichever handle the kernel has at hand.
         const bool append = (info->flags & O_APPEND) != 0 && info->writepage == 0;
+        const auto at = static_cast<std::uint64_t>(offset);
+        DAXPIN_TRY(drop_privileges(fs, raw, inode, {info->fh, at, bytes.size(), append}));
         DAXPIN_TRY_ASSIGN(const auto written,
-                          fs.volume.write(InodeNumber{inode}, info->fh,
-                                          static_cast<std::uint64_t>(offset), bytes, append));
+                          fs.volume.write(InodeNumber{inode}, info->fh, at, bytes, append));
         if (fs.kernel_keeps_stale_pages && info->writepage == 0)
             fs.volume.drop_pages_passed_by(InodeNumber{inode}, info->fh);
         return CountReply{written};

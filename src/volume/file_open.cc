@@ -4,6 +4,7 @@
 // directory has one, too: it holds the inode in memory.
 #include "volume/file_data.h"
 #include "volume/lease_end.h"
+#include "volume/privileges.h"
 
 #include <algorithm>
 
@@ -15,17 +16,25 @@ bool opens_direct(const CachedInode &inode) {
     return inode.direct_opens > 0 || !inode.leases.empty() || !inode.pins || !inode.pins->empty();
 }
 
-Result<void> truncate_at_open(Engine &engine, CachedInode &inode) {
+Result<void> truncate_at_open(Engine &engine, const Caller &caller, CachedInode &inode,
+                              const immutable::FileState &state, bool kill_privileges) {
+    DAXPIN_TRY_ASSIGN(const auto *pins, engine.pins(inode));
+    // change_size() asks, too, but what keeps its content keeps its capabilities.
+    DAXPIN_TRY(immutable::check_size_change(state, *pins, inode.leases, 0));
+    DAXPIN_TRY(drop_capabilities(engine, inode));
     Attributes changed = inode.attributes;
+    if (kill_privileges)
+        drop_set_id(changed, caller, changed.gid);
     engine.touch(changed, touch_mtime | touch_ctime);
     return engine.change_size(inode, changed, 0, 0);
 }
 
-Result<OpenReply> open_locked(Engine &engine, const InodeRef &inode, const OpenRequest &request) {
+Result<OpenReply> open_locked(Engine &engine, const Caller &caller, const InodeRef &inode,
+                              const OpenRequest &request) {
     DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(*inode));
     DAXPIN_TRY(immutable::check_open(state, request.write, request.append, request.truncate));
     if (request.truncate)
-        DAXPIN_TRY(truncate_at_open(engine, *inode));
+        DAXPIN_TRY(truncate_at_open(engine, caller, *inode, state, request.kill_privileges));
     return engine.add_handle(inode, request);
 }
 
@@ -43,7 +52,7 @@ OpenReply Engine::add_handle(const InodeRef &inode, const OpenRequest &request) 
     return {handle, direct, keep_cache};
 }
 
-Result<OpenReply> Volume::open_file(const Caller &, InodeNumber number,
+Result<OpenReply> Volume::open_file(const Caller &caller, InodeNumber number,
                                     const OpenRequest &request) {
     Engine &engine = *impl_;
     alloc::Grace::Guard change;
@@ -53,8 +62,17 @@ Result<OpenReply> Volume::open_file(const Caller &, InodeNumber number,
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     if (!request.write)
         access_file_unexpectedly(engine, *inode);
-    const ExclusiveLock lock(inode->mutex);
-    return open_locked(engine, inode, request);
+    OpenReply reply;
+    bool mode_changed = false;
+    {
+        const ExclusiveLock lock(inode->mutex);
+        const std::uint32_t mode = inode->attributes.mode;
+        DAXPIN_TRY_ASSIGN(reply, open_locked(engine, caller, inode, request));
+        mode_changed = inode->attributes.mode != mode;
+    }
+    if (mode_changed)
+        engine.tell_attributes_changed(number);
+    return reply;
 }
 
 namespace {

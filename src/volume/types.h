@@ -81,6 +81,16 @@ struct OpenRequest {
     bool append = false;
     bool truncate = false;
     bool direct = false; // O_DIRECT
+    // With `truncate`: take setuid and setgid away, too. File capabilities go in any case.
+    bool kill_privileges = false;
+};
+
+// A write(2) that is about to come.
+struct PlannedWrite {
+    Handle handle = 0;
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+    bool append = false;
 };
 
 struct OpenReply {

@@ -116,11 +116,13 @@ class Volume {
     // chattr flags (format::inode_flag_*) and the alignment hint. The VFS checked the caller.
     Result<void> set_flags(const Caller &caller, InodeNumber inode, std::uint32_t flags,
                            std::optional<std::uint64_t> align_hint);
-    // To be called before a change of content by somebody else than set_attributes(): file
+    // To be called before a change of content by write(), fallocate() or copy_range(): file
     // capabilities go, and setuid and setgid unless keeps_set_id(), which is asked only if there
-    // are any, says that the caller has CAP_FSETID.
+    // are any, says that the caller has CAP_FSETID. If `write` would be refused they stay; then
+    // its error is returned.
     Result<void> drop_privileges(const Caller &caller, InodeNumber inode,
-                                 const std::function<bool()> &keeps_set_id);
+                                 const std::function<bool()> &keeps_set_id,
+                                 const PlannedWrite *write = nullptr);
     Result<Statistics> statistics();
 
     // --- files ---

@@ -6,8 +6,10 @@ import errno
 import os
 import sys
 
+from asking import USER
 from harness import case, expect, expect_equal, expect_errno, require_program, require_root, \
     run, run_command
+from syscalls import as_user
 
 
 def letters(path):
@@ -80,6 +82,22 @@ def append_only(_, folder):
     finally:
         run_command("chattr", "-a", path)
     expect_equal(path.read_bytes(), b"12")
+
+
+@case("+a: a refused O_TRUNC leaves a program's set-id bits")
+def refused_truncation(_, folder):
+    require_root("CAP_LINUX_IMMUTABLE")
+    path = folder / "program"
+    path.write_bytes(b"1")
+    os.chmod(path, 0o4777)
+    run_command("chattr", "+a", path)
+    try:
+        before = path.stat()
+        expect_equal(as_user(USER, lambda: os.open(path, os.O_WRONLY | os.O_TRUNC)), errno.EPERM)
+        after = path.stat()
+        expect_equal((after.st_mode, after.st_ctime_ns), (before.st_mode, before.st_ctime_ns))
+    finally:
+        run_command("chattr", "-a", path)
 
 
 @case("+x: inherited from the directory, and a shared mapping works as before")

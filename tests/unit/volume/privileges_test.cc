@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "volume/privileges.h"
 
-#include "helpers.h"
+#include "file_helpers.h"
 #include "verify.h"
 
 using namespace daxpin;
@@ -24,6 +24,12 @@ InodeNumber armed_file(Volume &volume, std::uint32_t mode) {
 
 bool has_capabilities(Volume &volume, InodeNumber file) {
     return volume.get_xattr(root_caller(), file, volume::capability_name).has_value();
+}
+
+// open(2) with O_TRUNC by somebody without CAP_FSETID.
+Result<volume::OpenReply> open_truncated(Volume &volume, InodeNumber file) {
+    const volume::OpenRequest request{.write = true, .truncate = true, .kill_privileges = true};
+    return volume.open_file(user_caller(7), file, request);
 }
 
 class Observer final : public volume::CacheObserver {
@@ -140,4 +146,76 @@ TEST_CASE("privileges: a read-only volume keeps them", "[volume]") {
         fails(volume.drop_privileges(root_caller(), file, [] { return false; }), Errc::read_only));
     CHECK(stat_of(volume, file).mode == (S_IFREG | 04755));
     CHECK(fsck_findings(fixture) == "");
+}
+
+TEST_CASE("privileges: open(2) with O_TRUNC takes them with the content", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    Observer observer;
+    volume.set_observer(&observer);
+    const auto file = armed_file(volume, 06755);
+    write_at(volume, file, 0, filled(100, 1));
+    must(open_truncated(volume, file));
+    CHECK(stat_of(volume, file).size == 0);
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 0755));
+    CHECK_FALSE(has_capabilities(volume, file));
+    CHECK(observer.attributes == 1);
+    volume.set_observer(nullptr);
+    CHECK(fsck_findings(fixture) == "");
+}
+
+TEST_CASE("privileges: root's O_TRUNC leaves the set-id bits", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = armed_file(volume, 06755);
+    must(volume.open_file(root_caller(), file, {.write = true, .truncate = true}));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 06755));
+    CHECK_FALSE(has_capabilities(volume, file));
+}
+
+TEST_CASE("privileges: an O_TRUNC that is refused leaves them", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = armed_file(volume, 06755);
+    write_at(volume, file, 0, filled(block_size, 1));
+    Errc wanted{};
+    SECTION("by a pin") {
+        must(volume.pin(root_caller(), file, {}));
+        wanted = Errc::pinned;
+    }
+    SECTION("by +a") {
+        must(volume.set_flags(root_caller(), file, format::inode_flag_append, {}));
+        wanted = Errc::not_permitted;
+    }
+    SECTION("by +i") {
+        must(volume.set_flags(root_caller(), file, format::inode_flag_immutable, {}));
+        wanted = Errc::not_permitted;
+    }
+    const auto before = stat_of(volume, file);
+    CHECK(fails(open_truncated(volume, file), wanted));
+    CHECK(stat_of(volume, file).mode == before.mode);
+    CHECK(stat_of(volume, file).ctime_ns == before.ctime_ns);
+    CHECK(has_capabilities(volume, file));
+}
+
+TEST_CASE("privileges: a write that will be refused leaves them", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = armed_file(volume, 06755);
+    write_at(volume, file, 0, filled(block_size, 1));
+    must(volume.pin(root_caller(), file, {}));
+    const auto handle = open_handle(volume, file, for_writing(true));
+    const auto drop_for = [&](const volume::PlannedWrite &write) {
+        return volume.drop_privileges(
+            user_caller(7), file, [] { return false; }, &write);
+    };
+    CHECK(fails(drop_for({handle, 0, 1, true}), Errc::pinned)); // to the end
+    CHECK(fails(drop_for({handle, block_size, 1, false}), Errc::pinned));
+    CHECK(fails(drop_for({handle + 1, 0, 1, false}), Errc::bad_handle));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 06755));
+    CHECK(has_capabilities(volume, file));
+    must(drop_for({handle, 0, 1, false}));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 0755));
+    CHECK_FALSE(has_capabilities(volume, file));
+    volume.release(file, handle);
 }
