@@ -5,7 +5,6 @@
 #include "volume/impl.h"
 
 #include <algorithm>
-#include <linux/capability.h>
 
 namespace daxpin::volume {
 
@@ -118,7 +117,7 @@ Result<void> Volume::ask_leases_back(const Caller &caller, InodeNumber number) {
     Engine &engine = *impl_;
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     const ExclusiveLock lock(inode->mutex);
-    if (caller.uid != inode->attributes.uid && !caller.capable(CAP_FOWNER))
+    if (!caller.may_act_for(inode->attributes.uid))
         return Errc::not_permitted;
     constexpr std::uint64_t second_ns = 1'000'000'000;
     const std::uint64_t patience_ns = engine.options.lease_break_s * second_ns;

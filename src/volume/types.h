@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <linux/capability.h>
 #include <optional>
 #include <span>
 #include <string>
@@ -44,6 +45,10 @@ struct Caller {
         return group == gid || (has_group && has_group(group));
     }
     bool capable(int capability) const { return has_capability && has_capability(capability); }
+    // Root counts also where its capabilities cannot be read, as in another pid namespace.
+    bool may_act_for(std::uint32_t owner) const {
+        return uid == owner || uid == 0 || capable(CAP_FOWNER);
+    }
 };
 
 enum class PinPolicy { owner, capability, off }; // mount option pin=

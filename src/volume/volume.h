@@ -165,8 +165,8 @@ class Volume {
     Result<void> release_lease(InodeNumber inode, Handle handle, immutable::LeaseId id);
     // Whether a lease of the open file is one for writing. ERRORS: invalid: there is none.
     Result<bool> is_write_lease(InodeNumber inode, Handle handle, immutable::LeaseId id);
-    // Asks all leases of the file back: the owner's and CAP_FOWNER's right. Holders are not told
-    // here; see asked_back(). ERRORS: not_permitted, is_directory, invalid.
+    // Asks all leases of the file back: for who may act for the owner. Holders are not told here;
+    // see asked_back(). ERRORS: not_permitted, is_directory, invalid.
     Result<void> ask_leases_back(const Caller &caller, InodeNumber inode);
     bool asked_back(InodeNumber inode); // and some such lease lives
     // Extents of the leased file from byte `from` on, at most `limit`; generation 0 = any.

@@ -389,6 +389,16 @@ TEST_CASE("lease: asked back by the owner or root, it seals for a while", "[volu
     CHECK_FALSE(f.volume().asked_back(f.file()));
 }
 
+TEST_CASE("lease: root asks back, also if his capabilities cannot be read", "[volume][leases]") {
+    LeaseFixture f;
+    volume::AttributeChange ownership;
+    ownership.uid = 1000;
+    must(f.volume().set_attributes(root_caller(), f.file(), ownership));
+    must(f.lease(true));
+    must(f.volume().ask_leases_back(volume::Caller{.uid = 0}, f.file()));
+    CHECK(f.volume().asked_back(f.file()));
+}
+
 TEST_CASE("lease: one granted after others were asked back is none of them", "[volume][leases]") {
     volume::Options options;
     options.lease_break_s = 0;
