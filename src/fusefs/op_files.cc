@@ -24,6 +24,7 @@ volume::OpenRequest to_request(int flags) {
     request.append = (flags & O_APPEND) != 0;
     request.truncate = (flags & O_TRUNC) != 0;
     request.direct = (flags & O_DIRECT) != 0;
+    request.noatime = (flags & O_NOATIME) != 0;
     request.kill_privileges = request_kills_set_id();
     return request;
 }
@@ -122,8 +123,10 @@ void op_poll(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *info, fuse_pollha
 
 void op_read(fuse_req_t raw, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info *info) {
     dispatch(raw, [&](Filesystem &fs) -> Result<DataReply> {
-        DAXPIN_TRY_ASSIGN(auto data, fs.volume.read(InodeNumber{inode}, info->fh,
-                                                    static_cast<std::uint64_t>(offset), size));
+        const bool noatime = (info->flags & O_NOATIME) != 0; // as it is now
+        DAXPIN_TRY_ASSIGN(auto data,
+                          fs.volume.read(InodeNumber{inode}, info->fh,
+                                         static_cast<std::uint64_t>(offset), size, noatime));
         return DataReply{std::move(data)};
     });
 }

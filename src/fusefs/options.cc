@@ -163,9 +163,9 @@ bool is_for_mount(std::string_view name) {
 
 // What libfuse and the kernel take as it is, whatever the filesystem.
 bool is_passed_on(std::string_view name) {
-    static constexpr std::array<std::string_view, 12> words{
-        "exec",    "noexec",      "sync",      "dirsync",    "nodiratime", "diratime",
-        "context", "rootcontext", "fscontext", "defcontext", "subtype",    "auto_unmount"};
+    static constexpr std::array<std::string_view, 10> words{
+        "exec",        "noexec",    "sync",       "dirsync", "context",
+        "rootcontext", "fscontext", "defcontext", "subtype", "auto_unmount"};
     return std::find(words.begin(), words.end(), name) != words.end();
 }
 
@@ -188,7 +188,7 @@ template <auto member, bool value> Result<void> set_flag(DaemonOptions &options,
     return {};
 }
 
-constexpr std::array<Keyword, 31> keywords{{
+constexpr std::array<Keyword, 33> keywords{{
     {"device", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          o.more_devices.emplace_back(value);
@@ -283,6 +283,16 @@ constexpr std::array<Keyword, 31> keywords{{
     {"strictatime", false,
      [](DaemonOptions &o, std::string_view) -> Result<void> {
          o.volume.atime = volume::Atime::strict;
+         return {};
+     }},
+    {"diratime", false,
+     [](DaemonOptions &o, std::string_view) -> Result<void> {
+         o.volume.directory_atime = true;
+         return {};
+     }},
+    {"nodiratime", false,
+     [](DaemonOptions &o, std::string_view) -> Result<void> {
+         o.volume.directory_atime = false;
          return {};
      }},
     {"allow_other", false, set_flag<&DaemonOptions::allow_other, true>},
@@ -451,6 +461,7 @@ Options after -o:
                      (default 0: any)
   prezero            zero free space while idle, so that large pins of new files need not
   relatime, noatime, strictatime (also atime=WORD)
+  diratime, nodiratime   whether listing a directory updates its access time (default: it does)
   allow_other, noallow_other, allow_root   who else sees the mount (root: allow_other by default)
   suid, nosuid, dev, nodev, exec, noexec   (default nosuid,nodev)
   threads=N          serve at most N requests at the same time

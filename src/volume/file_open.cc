@@ -60,7 +60,7 @@ Result<OpenReply> Volume::open_file(const Caller &caller, InodeNumber number,
         DAXPIN_TRY_ASSIGN(change, engine.begin_change());
     }
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
-    if (!request.write)
+    if (!request.write && !request.noatime)
         access_file_unexpectedly(engine, *inode);
     OpenReply reply;
     bool mode_changed = false;

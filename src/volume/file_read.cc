@@ -60,7 +60,7 @@ Result<void> resolve(Engine &engine, const CachedInode &inode, std::uint64_t off
 
 bool atime_is_due(const Engine &engine, const Attributes &attributes) {
     if (engine.options.atime == Atime::none || (attributes.flags & format::inode_flag_noatime) ||
-        engine.is_read_only())
+        (attributes.is_directory() && !engine.options.directory_atime) || engine.is_read_only())
         return false;
     return engine.options.atime == Atime::strict || attributes.atime_ns <= attributes.mtime_ns ||
            attributes.atime_ns <= attributes.ctime_ns ||
@@ -94,10 +94,11 @@ void access_file_unexpectedly(Engine &engine, CachedInode &inode) {
 }
 
 Result<ReadReply> Volume::read(InodeNumber number, Handle handle, std::uint64_t offset,
-                               std::uint64_t length) {
+                               std::uint64_t length, bool noatime) {
     Engine &engine = *impl_;
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
-    access_file(engine, *inode);
+    if (!noatime)
+        access_file(engine, *inode);
     ReadReply reply;
     const SharedLock lock(inode->mutex);
     // Not before: whoever has the lock may need blocks that wait for every guard to go.

@@ -73,7 +73,8 @@ struct Options {
     std::function<void(const DamageReport &)> on_damage = {};
     PinPolicy pin = PinPolicy::owner;
     Atime atime = Atime::relative;
-    bool dax = true; // leases and extents are handed out
+    bool directory_atime = true; // else listing a directory is no access, whatever `atime` is
+    bool dax = true;             // leases and extents are handed out
     immutable::LeaseLimits lease_limits = {};
     std::uint64_t lease_break_s = 45; // how long a lease that is asked back still seals
 };
@@ -85,7 +86,8 @@ struct OpenRequest {
     bool write = false;
     bool append = false;
     bool truncate = false;
-    bool direct = false; // O_DIRECT
+    bool direct = false;  // O_DIRECT
+    bool noatime = false; // O_NOATIME
     // With `truncate`: take setuid and setgid away, too. File capabilities go in any case.
     bool kill_privileges = false;
 };

@@ -134,8 +134,9 @@ class Volume {
     void release(InodeNumber inode, Handle handle); // ends its leases
     Result<void> open_directory(InodeNumber inode); // pins it in memory; atime
     void release_directory(InodeNumber inode);
+    // `noatime`: what O_NOATIME is now, not when the file was opened.
     Result<ReadReply> read(InodeNumber inode, Handle handle, std::uint64_t offset,
-                           std::uint64_t length);
+                           std::uint64_t length, bool noatime = false);
     // Durable when it returns. Appending ignores offset: as the file was opened, or as `append`
     // says (O_APPEND may come and go, and a dirty page goes to its place through any handle).
     // Returns the bytes written.

@@ -172,10 +172,15 @@ def atime():
 
 @case("write/O_NOATIME-read-keeps-times/regular")
 def read_keeps():
+    """Nor does the open that comes before it."""
     write("file", PATTERN)
-    with opened("file", os.O_RDONLY | os.O_NOATIME) as descriptor:
-        with keeps("file", "mtime", "ctime", "atime"):
-            os.read(descriptor, 100)
+    with opened("file", os.O_RDWR) as descriptor:
+        os.fsync(descriptor)
+        os.utime("file", ns=(0, os.stat("file").st_mtime_ns))
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # past the page cache
+    with keeps("file", "mtime", "ctime", "atime"), \
+            opened("file", os.O_RDONLY | os.O_NOATIME) as descriptor:
+        os.read(descriptor, 100)
 
 
 @case("write/{who}-clears-setid/regular", root=True, who=("other-user", "owner"))

@@ -4,6 +4,7 @@
 
 import concurrent.futures
 import errno
+import fcntl
 import os
 import socket
 import stat
@@ -140,6 +141,48 @@ def strictatime(volume):
     path.write_bytes(b"content")
     ahead = time.time_ns() + HOUR_NS
     expect(read_at(path, ahead, ahead - 1) < ahead, "a fresh atime stayed")
+
+
+@case("nodiratime: listing a directory moves no atime, reading a file does", **SMALL)
+def nodiratime(volume):
+    for options, moves in (("nodiratime", False), ("nodiratime,strictatime", False),
+                           ("nodiratime,diratime", True)):
+        volume.unmount()
+        volume.mount(options)
+        folder, path = volume.path("folder"), volume.path("folder/file")
+        folder.mkdir(exist_ok=True)
+        path.write_bytes(b"content")
+        long_ago = time.time_ns() - 2 * HOUR_NS
+        os.utime(folder, ns=(long_ago, long_ago))
+        expect_equal(os.listdir(folder), ["file"], "names")
+        expect_equal(folder.stat().st_atime_ns > long_ago, moves, f"{options}: a new atime")
+        expect(read_at(path, long_ago, long_ago) > long_ago, f"{options}: the file's atime stayed")
+
+
+@case("O_NOATIME: neither open nor read moves atime, and fcntl can set and clear it", **SMALL)
+def noatime_of_a_descriptor(volume):
+    path = volume.path("file")
+    path.write_bytes(b"content")
+    long_ago = time.time_ns() - 2 * HOUR_NS
+
+    def moved(fd):
+        os.utime(path, ns=(long_ago, long_ago))
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)  # so that the daemon is asked
+        os.pread(fd, 4, 0)
+        return os.stat(path).st_atime_ns > long_ago
+
+    os.utime(path, ns=(long_ago, long_ago))
+    fd = os.open(path, os.O_RDONLY | os.O_NOATIME)
+    try:
+        expect_equal(os.stat(path).st_atime_ns, long_ago, "atime after open")
+        expect(not moved(fd), "a read with O_NOATIME moved atime")
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags & ~os.O_NOATIME)
+        expect(moved(fd), "a read without O_NOATIME did not move atime")
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_NOATIME)
+        expect(not moved(fd), "a read with O_NOATIME, set anew, moved atime")
+    finally:
+        os.close(fd)
 
 
 @case("debug: every request is in the log; without it none is", **SMALL)

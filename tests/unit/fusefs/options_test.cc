@@ -52,6 +52,7 @@ TEST_CASE("options: defaults are those of the manual", "[fusefs]") {
     CHECK_FALSE(options.volume.read_only);
     CHECK(options.volume.pin == volume::PinPolicy::owner);
     CHECK(options.volume.atime == volume::Atime::relative);
+    CHECK(options.volume.directory_atime);
     CHECK(options.volume.dax);
     CHECK_FALSE(options.suid);
     CHECK_FALSE(options.dev);
@@ -99,6 +100,8 @@ TEST_CASE("options: of contradicting words the last wins", "[fusefs]") {
     CHECK_FALSE(parse_ok("ro,rw").volume.read_only);
     CHECK(parse_ok("rw,ro").volume.read_only);
     CHECK(parse_ok("noatime,atime=strictatime").volume.atime == volume::Atime::strict);
+    CHECK_FALSE(parse_ok("diratime,nodiratime").volume.directory_atime);
+    CHECK(parse_ok("nodiratime,diratime").volume.directory_atime);
     CHECK(parse_ok("allow_other,noallow_other").allow_other == false);
 }
 
@@ -116,6 +119,8 @@ TEST_CASE("options: words of mount(8) and fstab are ignored", "[fusefs]") {
 TEST_CASE("options: what kernel and libfuse know is passed on", "[fusefs]") {
     CHECK(parse_ok("noexec,context=system_u").passed_on ==
           std::vector<std::string>{"noexec", "context=system_u"});
+    CHECK(parse_ok("nodiratime")
+              .passed_on.empty()); // libfuse does not, and the kernel keeps no atime
 }
 
 TEST_CASE("options: dax= says who opens devices", "[fusefs]") {

@@ -301,6 +301,38 @@ TEST_CASE("read: atime follows relatime", "[volume][files]") {
     CHECK(stat_of(volume, file).atime_ns > first.atime_ns);
 }
 
+TEST_CASE("read: O_NOATIME spares atime, at open too", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    write_at(volume, file, 0, filled(10, 1));
+    const auto written = stat_of(volume, file);
+    const auto handle = open_handle(volume, file, {.noatime = true});
+    must(volume.read(file, handle, 0, 1, true));
+    CHECK(stat_of(volume, file).atime_ns == written.atime_ns);
+    must(volume.read(file, handle, 0, 1)); // F_SETFL took the flag away
+    CHECK(stat_of(volume, file).atime_ns > written.atime_ns);
+    volume.release(file, handle);
+}
+
+TEST_CASE("list: without directory_atime no listing is an access", "[volume][files]") {
+    volume::Options options;
+    options.directory_atime = false;
+    options.atime = volume::Atime::strict;
+    VolumeFixture fixture({}, options);
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    const auto made = stat_of(volume, root_dir);
+    names_in(volume, root_dir);
+    must(volume.list(root_dir, 0, false, [](const auto &, const auto *) { return true; }));
+    must(volume.open_directory(root_dir));
+    volume.release_directory(root_dir);
+    CHECK(stat_of(volume, root_dir).atime_ns == made.atime_ns);
+    const auto before = stat_of(volume, file);
+    read_at(volume, file, 0, 1);
+    CHECK(stat_of(volume, file).atime_ns > before.atime_ns);
+}
+
 TEST_CASE(
     "list: reads a directory; to open it does not, unless the kernel may have it in its cache",
     "[volume][files]") {
