@@ -27,10 +27,24 @@ Result<volume::RenameMode> rename_mode(unsigned flags) {
     case RENAME_EXCHANGE:
         return volume::RenameMode::exchange;
     case RENAME_WHITEOUT:
+    case RENAME_WHITEOUT | RENAME_NOREPLACE: // see check_free()
         return volume::RenameMode::whiteout;
     default:
         return Errc::invalid;
     }
+}
+
+// NOREPLACE beside WHITEOUT. The kernel has both directories locked until the reply, so the name
+// stays free.
+Result<void> check_free(Filesystem &fs, InodeNumber folder, const char *name) {
+    const auto found = fs.volume.lookup(folder, name);
+    if (found) {
+        fs.volume.forget(found->number, 1);
+        return Errc::exists;
+    }
+    if (found.code() != Errc::not_found)
+        return found.error();
+    return {};
 }
 
 } // namespace
@@ -105,6 +119,8 @@ void op_rename(fuse_req_t raw, fuse_ino_t from, const char *from_name, fuse_ino_
                const char *to_name, unsigned flags) {
     dispatch(raw, [&](Filesystem &fs) -> Result<EmptyReply> {
         DAXPIN_TRY_ASSIGN(const auto mode, rename_mode(flags));
+        if (flags == (RENAME_WHITEOUT | RENAME_NOREPLACE))
+            DAXPIN_TRY(check_free(fs, InodeNumber{to}, to_name));
         DAXPIN_TRY(fs.volume.rename(caller(raw), InodeNumber{from}, from_name, InodeNumber{to},
                                     to_name, mode));
         return EmptyReply{};

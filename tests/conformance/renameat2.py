@@ -247,6 +247,15 @@ def whiteout_no_replace():
     check(is_kind("new", "regular"), "the refused call did something")
 
 
+@case("renameat2/whiteout-noreplace-moves/regular", root=True)
+def whiteout_no_replace_moves():
+    needs_whiteout()
+    write("file", b"content")
+    renameat2("file", "moved", RENAME_WHITEOUT | RENAME_NOREPLACE)
+    equal(read("moved"), b"content", "contents")
+    check(stat.S_ISCHR(os.lstat("file").st_mode), "no character device was left")
+
+
 @case("renameat2/EINVAL-{which}/regular",
       which=("noreplace+exchange", "whiteout+exchange", "unknown"))
 def bad_flags(which):
