@@ -16,13 +16,15 @@ constexpr std::uint32_t settable_flags =
     frozen_flags | format::inode_flag_noatime | format::inode_flag_nodump | format::inode_flag_dax;
 constexpr std::uint64_t align_hint_max = std::uint64_t{1} << 30; // bytes
 
-// What chattr +i and +a forbid here; the size is the policy's business.
+// What chattr +i and +a forbid here; the size is the policy's business. Privileges alone may go
+// from +a: the kernel asks for it before an append.
 Result<void> check_frozen(const Attributes &attributes, const AttributeChange &change) {
     const bool sets = change.mode || change.uid || change.gid || change.atime_ns ||
-                      change.mtime_ns || change.ctime_ns || change.kill_privileges;
+                      change.mtime_ns || change.ctime_ns;
     if (sets && (attributes.flags & frozen_flags))
         return Errc::not_permitted;
-    if ((change.atime_now || change.mtime_now) && (attributes.flags & format::inode_flag_immutable))
+    const bool touches = change.atime_now || change.mtime_now || change.kill_privileges;
+    if (touches && (attributes.flags & format::inode_flag_immutable))
         return Errc::not_permitted;
     return {};
 }

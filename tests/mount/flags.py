@@ -3,6 +3,7 @@
 """chattr and lsattr through the mount: what +i, +a, +d and +x mean."""
 
 import errno
+import mmap
 import os
 import sys
 
@@ -84,6 +85,26 @@ def append_only(_, folder):
     expect_equal(path.read_bytes(), b"12")
 
 
+@case("+a: who appends takes set-id bits away, in cached and in direct mode")
+def append_takes_set_id(_, folder):
+    require_root("CAP_LINUX_IMMUTABLE")
+    for extra in (0, os.O_DIRECT):
+        path = folder / f"program-{extra}"
+        path.write_bytes(bytes(4096))
+        os.chmod(path, 0o6777)
+        run_command("chattr", "+a", path)
+        try:
+            flags = os.O_WRONLY | os.O_APPEND | extra
+            data = mmap.mmap(-1, 4096)  # aligned, as direct I/O may ask
+            expect_equal(as_user(USER, lambda: os.write(os.open(path, flags), data)), 0, "errno")
+            expect_equal(oct(path.stat().st_mode & 0o7777), oct(0o777), "mode")
+            expect_equal(path.stat().st_size, 8192, "size")
+            with expect_errno(errno.EPERM):
+                os.chmod(path, 0o755)
+        finally:
+            run_command("chattr", "-a", path)
+
+
 @case("+a: a refused O_TRUNC leaves a program's set-id bits")
 def refused_truncation(_, folder):
     require_root("CAP_LINUX_IMMUTABLE")
@@ -103,7 +124,6 @@ def refused_truncation(_, folder):
 @case("+x: inherited from the directory, and a shared mapping works as before")
 def dax_hint(_, folder):
     require_program("chattr")
-    import mmap
     run_command("chattr", "+x", folder)
     (folder / "file").write_bytes(bytes(4096))
     (folder / "dir").mkdir()

@@ -102,6 +102,25 @@ TEST_CASE("attributes: +i and +a refuse changes and change nothing", "[volume]")
     CHECK(fsck_findings(fixture) == "");
 }
 
+TEST_CASE("attributes: what an append takes away may go from +a, not from +i", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto file = make_file(volume, root_dir, "file");
+    AttributeChange arm, drop, owner;
+    arm.mode = 04755;
+    set(volume, file, arm);
+    drop.kill_privileges = true;
+    owner.kill_privileges = true;
+    owner.uid = 7;
+    must(volume.set_flags(root_caller(), file, format::inode_flag_immutable, {}));
+    CHECK(fails(volume.set_attributes(root_caller(), file, drop), Errc::not_permitted));
+    must(volume.set_flags(root_caller(), file, format::inode_flag_append, {}));
+    CHECK(fails(volume.set_attributes(root_caller(), file, owner), Errc::not_permitted));
+    CHECK(stat_of(volume, file).mode == (S_IFREG | 04755));
+    CHECK(set(volume, file, drop).mode == (S_IFREG | 0755));
+    CHECK(fsck_findings(fixture) == "");
+}
+
 TEST_CASE("attributes: only files have a size to set", "[volume]") {
     VolumeFixture fixture;
     auto &volume = fixture.volume();
