@@ -36,14 +36,22 @@ Result<void> check_may_remove(const CachedInode &directory) {
     return {};
 }
 
+Result<InodeRef> get_child(Engine &engine, const CachedInode &directory, InodeNumber child) {
+    auto inode = engine.get(child);
+    if (inode || inode.code() != Errc::stale)
+        return inode;
+    return Error{Errc::corrupt, "a name in directory " + std::to_string(directory.number.value) +
+                                    " leads to inode " + std::to_string(child.value) +
+                                    ", which does not exist"};
+}
+
 Result<NamedChild> find_child_if_any(Engine &engine, CachedInode &directory,
                                      std::string_view name) {
     const SharedLock lock(directory.mutex);
     DAXPIN_TRY_ASSIGN(const auto entry, engine.directory(directory.number).find(nullptr, name));
     NamedChild found{{}, directory.name_changes};
-    // Under the lock: an entry's inode has a name, so it can be had.
     if (entry) {
-        DAXPIN_TRY_ASSIGN(found.child, engine.get(entry->number));
+        DAXPIN_TRY_ASSIGN(found.child, get_child(engine, directory, entry->number));
     }
     return found;
 }

@@ -25,6 +25,10 @@ struct NamedChild {
     std::uint64_t name_changes = 0; // of the directory, by then
 };
 
+// The inode that an entry of `directory` leads to. REQUIRES: directory locked, so that the inode
+// has a name; one that is gone is damage. ERRORS: corrupt, io.
+Result<InodeRef> get_child(Engine &engine, const CachedInode &directory, InodeNumber child);
+
 // Looks `name` up. Takes the directory's lock, shared.
 Result<NamedChild> find_child_if_any(Engine &engine, CachedInode &directory, std::string_view name);
 // The same for a name that must be there. ERRORS: not_found.

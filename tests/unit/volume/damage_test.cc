@@ -3,8 +3,10 @@
 // What damaged metadata leads to: mount option errors=.
 #include "helpers.h"
 #include "tools/fsck/check.h"
+#include "volume/impl.h"
 
 #include <cstring>
+#include <set>
 
 using namespace daxpin;
 using namespace daxpin::test;
@@ -62,7 +64,54 @@ struct Damaged {
     VolumeFixture fixture;
 };
 
+// Changes the inode's item behind its name's back.
+template <typename Change>
+void forge(VolumeFixture &fixture, InodeNumber number, const Change &change) {
+    fixture.unmount();
+    {
+        volume::Engine engine(open_table(fixture.all_media()), fixture.env(), {});
+        must(engine.start());
+        const auto guard = must(engine.begin_change());
+        auto attributes = must(engine.table->load(nullptr, number));
+        must(engine.transact([&](auto &tx) { return change(tx, *engine.table, attributes); }));
+    }
+    must(fixture.mount());
+}
+
 } // namespace
+
+TEST_CASE("damage: a name that leads to no inode hides none beside it", "[volume]") {
+    volume::Options options;
+    options.errors = OnDamage::go_on;
+    VolumeFixture fixture({}, options);
+    for (const char *name : {"a", "b", "c"})
+        make_file(fixture.volume(), root_dir, name);
+    const auto lost = must(peek(fixture.volume(), root_dir, "b")).number;
+    SECTION("its item is gone") {
+        forge(fixture, lost, [&](auto &tx, auto &table, auto &) { return table.erase(tx, lost); });
+    }
+    SECTION("it says that it has no name") {
+        forge(fixture, lost, [](auto &tx, auto &table, auto &attributes) {
+            attributes.link_count = 0;
+            return table.store(tx, attributes);
+        });
+    }
+    std::set<std::string> with, without;
+    must(fixture->list(root_dir, 2, true, [&](const auto &entry, const auto *attributes) {
+        (attributes != nullptr ? with : without).emplace(entry.name);
+        if (attributes != nullptr)
+            fixture->forget(entry.number, 1);
+        return true;
+    }));
+    CHECK(with == std::set<std::string>{"a", "c"});
+    CHECK(without == std::set<std::string>{"b"});
+    CHECK(fixture->damage().count == 1);
+    const auto looked_up = fixture->lookup(root_dir, "b");
+    REQUIRE(fails(looked_up, Errc::corrupt));
+    CHECK(describe(looked_up.error()).find(std::to_string(lost.value)) != std::string::npos);
+    CHECK(fails(fixture->unlink(root_caller(), root_dir, "b"), Errc::corrupt));
+    CHECK(is_there(fixture.volume(), root_dir, "c"));
+}
 
 TEST_CASE("damage: the volume is read-only from the first on, and is read on", "[volume]") {
     Damaged test(OnDamage::read_only);
