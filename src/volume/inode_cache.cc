@@ -53,6 +53,7 @@ Result<void> InodeCache::load(CachedInode &inode) {
     if (inode.attributes.link_count == 0)
         return Errc::stale;
     inode.type = inode.attributes.mode & S_IFMT;
+    inode.generation = inode.attributes.generation;
     inode.loaded.store(true, std::memory_order_release);
     return {};
 }
@@ -69,6 +70,7 @@ InodeRef InodeCache::insert(const Attributes &attributes) {
     const MutexLock lock(inode->load_mutex);
     inode->attributes = attributes;
     inode->type = attributes.mode & S_IFMT;
+    inode->generation = attributes.generation;
     // What need not be looked for: it has neither pins nor unfinished truncations.
     inode->pins.emplace();
     inode->truncating = false;

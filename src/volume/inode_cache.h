@@ -63,7 +63,9 @@ struct CachedInode {
     explicit CachedInode(InodeNumber inode_number) : number(inode_number) {}
 
     const InodeNumber number;
-    std::uint32_t type = 0; // S_IFMT bits of the mode; set at load, never changes, needs no lock
+    // Set at load, never change, need no lock.
+    std::uint32_t type = 0; // S_IFMT bits of the mode
+    std::uint64_t generation = 0;
 
     // Guards all that follows up to the cache's own members. Held shared to read, exclusively
     // to change; a change holds it from the check of policy to the end of its transaction.

@@ -37,7 +37,7 @@ Result<std::vector<Found>> read_batch(Engine &engine, CachedInode &directory, st
     if (!with_inodes)
         return batch;
     for (Found &found : batch) {
-        auto inode = get_child(engine, directory, found.entry.number);
+        auto inode = get_child(engine, directory, found.entry);
         if (inode)
             found.inode = std::move(*inode);
         else if (inode.code() != Errc::corrupt && inode.code() != Errc::io)

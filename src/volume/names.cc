@@ -36,13 +36,17 @@ Result<void> check_may_remove(const CachedInode &directory) {
     return {};
 }
 
-Result<InodeRef> get_child(Engine &engine, const CachedInode &directory, InodeNumber child) {
-    auto inode = engine.get(child);
-    if (inode || inode.code() != Errc::stale)
+Result<InodeRef> get_child(Engine &engine, const CachedInode &directory,
+                           const inode::Entry &entry) {
+    auto inode = engine.get(entry.number);
+    if (!inode && inode.code() != Errc::stale)
         return inode;
-    return Error{Errc::corrupt, "a name in directory " + std::to_string(directory.number.value) +
-                                    " leads to inode " + std::to_string(child.value) +
-                                    ", which does not exist"};
+    if (inode && (*inode)->generation == entry.generation)
+        return inode;
+    return Error{Errc::corrupt,
+                 "a name in directory " + std::to_string(directory.number.value) +
+                     " leads to inode " + std::to_string(entry.number.value) +
+                     (inode ? ", which is another's now" : ", which does not exist")};
 }
 
 Result<NamedChild> find_child_if_any(Engine &engine, CachedInode &directory,
@@ -51,7 +55,7 @@ Result<NamedChild> find_child_if_any(Engine &engine, CachedInode &directory,
     DAXPIN_TRY_ASSIGN(const auto entry, engine.directory(directory.number).find(nullptr, name));
     NamedChild found{{}, directory.name_changes};
     if (entry) {
-        DAXPIN_TRY_ASSIGN(found.child, get_child(engine, directory, entry->number));
+        DAXPIN_TRY_ASSIGN(found.child, get_child(engine, directory, *entry));
     }
     return found;
 }

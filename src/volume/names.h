@@ -26,8 +26,8 @@ struct NamedChild {
 };
 
 // The inode that an entry of `directory` leads to. REQUIRES: directory locked, so that the inode
-// has a name; one that is gone is damage. ERRORS: corrupt, io.
-Result<InodeRef> get_child(Engine &engine, const CachedInode &directory, InodeNumber child);
+// has a name; that it is gone, or another one, is damage. ERRORS: corrupt, io.
+Result<InodeRef> get_child(Engine &engine, const CachedInode &directory, const inode::Entry &entry);
 
 // Looks `name` up. Takes the directory's lock, shared.
 Result<NamedChild> find_child_if_any(Engine &engine, CachedInode &directory, std::string_view name);

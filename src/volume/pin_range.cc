@@ -17,7 +17,7 @@ bool may_pin(const Engine &engine, const Caller &caller, const Attributes &attri
     case PinPolicy::capability:
         return caller.capable(CAP_LINUX_IMMUTABLE);
     case PinPolicy::owner:
-        return caller.uid == attributes.uid || caller.uid == 0 || caller.capable(CAP_FOWNER);
+        return caller.may_act_for(attributes.uid);
     }
     return false;
 }

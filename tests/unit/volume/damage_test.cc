@@ -96,6 +96,12 @@ TEST_CASE("damage: a name that leads to no inode hides none beside it", "[volume
             return table.store(tx, attributes);
         });
     }
+    SECTION("its number is another inode's") {
+        forge(fixture, lost, [](auto &tx, auto &table, auto &attributes) {
+            ++attributes.generation;
+            return table.store(tx, attributes);
+        });
+    }
     std::set<std::string> with, without;
     must(fixture->list(root_dir, 2, true, [&](const auto &entry, const auto *attributes) {
         (attributes != nullptr ? with : without).emplace(entry.name);
