@@ -78,11 +78,19 @@ void Marks::mark(std::size_t offset, std::size_t length) {
     }
     each_word(offset / line_bytes, (offset + length - 1) / line_bytes + 1,
               [&](std::size_t page, std::uint64_t set) {
-                  // A page with marked lines has its bit, or is being taken by somebody who
-                  // sets it again for lines that he leaves.
-                  if (lines_[page].fetch_or(set) == 0)
-                      pages_[page / word_bits].fetch_or(std::uint64_t{1} << page % word_bits);
+                  lines_[page].fetch_or(set);
+                  mark_page(page);
               });
+}
+
+// What others marked in the page says nothing of its bit: they may not have come to it yet, or
+// never will. In the one order of all these operations, a bit that is found set is cleared after
+// the lines were marked, and whoever clears it looks at the lines after that.
+void Marks::mark_page(std::size_t page) {
+    const auto bit = std::uint64_t{1} << page % word_bits;
+    auto &word = pages_[page / word_bits];
+    if ((word.load() & bit) == 0)
+        word.fetch_or(bit);
 }
 
 Result<void> Marks::take(std::size_t offset, std::size_t length, const Flush &flush) {
@@ -114,7 +122,7 @@ void Marks::take_page(std::size_t page, std::size_t from, std::size_t to, const 
     const auto asked = bits(first, end);
     const auto before = lines_[page].fetch_and(~asked);
     if ((before & ~asked) != 0)
-        pages_[page / word_bits].fetch_or(std::uint64_t{1} << page % word_bits);
+        mark_page(page);
     each_run(before & asked, [&](std::size_t line, std::size_t last) {
         flush(start + line * line_bytes, (last - line) * line_bytes);
     });

@@ -4,8 +4,9 @@
 // one for each cache line of 64 bytes.
 //
 // The bits are in memory that fork() shares, so that a family of processes knows of each other's
-// marks. Only those parts of it take memory whose pages were marked. A fine bit is set only before
-// its page's bit, so a page whose bit is clear has no marked line that nobody is taking.
+// marks. Only those parts of it take memory whose pages were marked. mark() sets a fine bit and
+// then, if it is clear, the page's: where that one is clear, lines are marked only by a mark() that
+// has not returned (and may never, if its process was killed) or of a page that somebody is taking.
 #pragma once
 
 #include "client/address_range.h"
@@ -31,6 +32,7 @@ class Marks final : public DirtyTracker {
   private:
     using Word = std::atomic<std::uint64_t>;
     Marks(AddressRange memory, std::size_t pages, bool fine);
+    void mark_page(std::size_t page); // of fine marks
     void take_page(std::size_t page, std::size_t from, std::size_t to, const Flush &flush);
 
     AddressRange memory_;

@@ -5,22 +5,19 @@
 #include "base/unique_fd.h"
 #include "support/catch.h"
 #include "unit/client/fake_filesystem.h"
+#include "unit/client/stepped_child.h"
 
 #include <array>
-#include <csignal>
 #include <cstring>
 #include <daxpin/daxpin.h>
 #include <fcntl.h>
 #include <functional>
-#include <sys/ptrace.h>
-#include <sys/user.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #if defined(__x86_64__)
 
 using daxpin::UniqueFd;
 using daxpin::test::FakeFilesystem;
+using daxpin::test::SteppedChild;
 
 namespace {
 
@@ -44,35 +41,12 @@ void count(Counts &counts, const std::array<unsigned char, 8> &code) {
         ++counts.fences;
 }
 
-// Runs `body` in a child, one instruction at a time.
+// Of `body`, run in a child.
 Counts instructions_of(const std::function<void()> &body) {
-    const pid_t child = fork();
-    if (child == 0) {
-        ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
-        raise(SIGSTOP);
-        body();
-        raise(SIGSTOP);
-        _exit(0);
-    }
-    int status = 0;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    REQUIRE(WIFSTOPPED(status));
+    const SteppedChild child(body);
     Counts counts;
-    for (;;) {
-        REQUIRE(ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) == 0);
-        REQUIRE(waitpid(child, &status, 0) == child);
-        REQUIRE(WIFSTOPPED(status));
-        if (WSTOPSIG(status) != SIGTRAP)
-            break;
-        user_regs_struct registers{};
-        REQUIRE(ptrace(PTRACE_GETREGS, child, nullptr, &registers) == 0);
-        const long word = ptrace(PTRACE_PEEKTEXT, child, registers.rip, nullptr);
-        std::array<unsigned char, 8> code;
-        std::memcpy(code.data(), &word, sizeof word);
-        count(counts, code);
-    }
-    ptrace(PTRACE_KILL, child, nullptr, nullptr);
-    waitpid(child, &status, 0);
+    while (child.step())
+        count(counts, child.code());
     return counts;
 }
 

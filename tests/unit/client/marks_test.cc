@@ -2,10 +2,12 @@
 #include "client/family_lock.h"
 #include "client/marks.h"
 #include "support/catch.h"
+#include "unit/client/stepped_child.h"
 
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <functional>
 #include <random>
 #include <sys/wait.h>
 #include <thread>
@@ -15,6 +17,7 @@ using daxpin::client::AddressRange;
 using daxpin::client::DirtyTracker;
 using daxpin::client::FamilyLock;
 using daxpin::client::Marks;
+using daxpin::test::SteppedChild;
 
 namespace {
 
@@ -151,6 +154,50 @@ TEST_CASE("marks: those of a child made by fork are the parent's too", "[client]
     REQUIRE(waitpid(child, nullptr, 0) == child);
     CHECK(taken(*marks, 0, 64 * kib) == std::vector<Range>{{4992, 64}});
 }
+
+#if defined(__x86_64__)
+
+// Runs `body` in a child that is killed when it has executed that many atomic operations. False if
+// it has fewer.
+static bool died_after(unsigned operations, const std::function<void()> &body) {
+    const SteppedChild child(body);
+    while (operations > 0) {
+        constexpr unsigned char lock_prefix = 0xf0;
+        const bool atomic = child.code()[0] == lock_prefix;
+        if (!child.step())
+            return false;
+        operations -= atomic ? 1 : 0;
+    }
+    return true;
+}
+
+TEST_CASE("marks: a mark counts wherever another process died in mark or take", "[client]") {
+    const auto grain = GENERATE(Marks::Grain::line, Marks::Grain::page);
+    const bool takes = GENERATE(false, true);
+    bool died = true;
+    unsigned operations = 0;
+    for (; died; ++operations) {
+        const auto marks = make(grain, 8 * kib);
+        marks->mark(0, 1);
+        if (takes)
+            marks->mark(4096 + 1000, 1); // of the page, but not of what is taken
+        died = died_after(operations, [&] {
+            if (takes)
+                static_cast<void>(marks->take(4096, 64, [](std::size_t, std::size_t) {}));
+            else
+                marks->mark(4096, 8);
+        });
+        marks->mark(4096 + 64, 8);
+        INFO("died after " << operations << " operations");
+        const auto given = taken(*marks, 4096 + 64, 64);
+        REQUIRE(given.size() == 1);
+        REQUIRE(given[0].first <= 4096 + 64);
+        REQUIRE(given[0].first + given[0].second >= 4096 + 128);
+    }
+    CHECK(operations > 2);
+}
+
+#endif
 
 TEST_CASE("family lock: the death of the process that holds it is told to the next", "[client]") {
     auto lock = *FamilyLock::make();
