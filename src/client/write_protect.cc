@@ -87,25 +87,32 @@ Result<std::unique_ptr<DirtyTracker>> WriteProtect::make(std::byte *address, std
 }
 
 WriteProtect::WriteProtect(std::byte *address, UniqueFd watch)
-    : address_(address), watch_(std::move(watch)) {
+    : address_(address), watch_(std::move(watch)), maker_(getpid()) {
     struct stat status {};
     fstat(watch_.get(), &status);
     watch_device_ = status.st_dev;
     watch_inode_ = status.st_ino;
 }
 
+WriteProtect::~WriteProtect() {
+    if (!holds_watch())
+        static_cast<void>(watch_.release());
+}
+
 // A program that closes every descriptor it finds, as daemons do, may have given the number to a
 // file of its own.
-WriteProtect::~WriteProtect() {
+bool WriteProtect::holds_watch() const {
     struct stat status {};
-    if (fstat(watch_.get(), &status) != 0 || status.st_dev != watch_device_ ||
-        status.st_ino != watch_inode_)
-        static_cast<void>(watch_.release());
+    return fstat(watch_.get(), &status) == 0 && status.st_dev == watch_device_ &&
+           status.st_ino == watch_inode_;
 }
 
 Result<void> WriteProtect::extend(std::size_t size) {
     const auto whole = round_up(size);
     if (whole <= size_)
+        return {};
+    // The descriptor is inherited, but it is the parent's memory that it watches.
+    if (maker_ != getpid() || !holds_watch())
         return {};
     const auto start = reinterpret_cast<std::uintptr_t>(address_) + size_;
     uffdio_register watched{};

@@ -27,16 +27,19 @@ class WriteProtect final : public DirtyTracker {
 
     void mark(std::size_t, std::size_t) override {}
     Result<void> take(std::size_t offset, std::size_t length, const Flush &flush) override;
+    // What is added where nobody watches is not watched either.
     Result<void> extend(std::size_t size) override;
 
   private:
     WriteProtect(std::byte *address, UniqueFd watch);
+    bool holds_watch() const;
 
     std::byte *address_;
     std::size_t size_ = 0; // watched, bytes
     UniqueFd watch_;       // the userfaultfd
     dev_t watch_device_ = 0;
     ino_t watch_inode_ = 0;
+    pid_t maker_; // the process whose memory is watched
 };
 
 } // namespace daxpin::client

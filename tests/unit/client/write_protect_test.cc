@@ -114,6 +114,26 @@ TEST_CASE("write-protect: where nobody watches everything counts as dirty", "[cl
     CHECK(status == 0);
 }
 
+TEST_CASE("write-protect: what a child adds is dirty there, and not watched in its parent",
+          "[client]") {
+    const Watched watched;
+    if (!watched.tracker)
+        return;
+    const std::vector<Range> added = {{310 * page, page}};
+    const pid_t child = fork();
+    if (child == 0) {
+        if (!watched.tracker->extend(pages * page))
+            _exit(2);
+        _exit(watched.taken(310 * page, page) == added ? 0 : 1);
+    }
+    int status = -1;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    CHECK(watched.taken(310 * page, page) == added);
+    REQUIRE(watched.tracker->extend(pages * page));
+    CHECK(watched.taken(310 * page, page).empty());
+}
+
 TEST_CASE("write-protect: a descriptor that became the program's own is not closed", "[client]") {
     Watched watched;
     if (!watched.tracker)
@@ -124,6 +144,8 @@ TEST_CASE("write-protect: a descriptor that became the program's own is not clos
             std::string(name).find("userfaultfd") != std::string::npos)
             REQUIRE(dup2(watched.file.get(), fd) == fd);
     CHECK(watched.taken(page, page) == std::vector<Range>{{page, page}});
+    CHECK(watched.tracker->extend(pages * page));
+    CHECK(watched.taken(400 * page, page) == std::vector<Range>{{400 * page, page}});
     watched.tracker.reset();
     CHECK(fcntl(watched.file.get() + 1, F_GETFD) >= 0);
 }
