@@ -197,8 +197,11 @@ int daxpin_unpin(int fd, uint64_t offset, uint64_t length) {
 int daxpin_extend(int fd, uint64_t length) {
     daxpin_extension extension{};
     extension.length = length;
-    return guarded(
-        [&] { return client::request(fd, DAXPIN_IOC_EXTEND, &extension, "cannot extend"); });
+    return guarded([&]() -> Result<void> {
+        DAXPIN_TRY(client::request(fd, DAXPIN_IOC_EXTEND, &extension, "cannot extend"));
+        client::let_kernel_see_size(fd);
+        return {};
+    });
 }
 
 int daxpin_status(int fd, daxpin_file_status *status) {

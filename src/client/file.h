@@ -53,6 +53,10 @@ bool is_asked_back(int fd);
 
 Result<daxpin_device> device_of(const LeasedFile &file, unsigned index);
 
+// After EXTEND, of which the kernel knows nothing: until it has asked for the size it appends at
+// the old end, and takes what lies behind that for no part of the file.
+void let_kernel_see_size(int fd);
+
 // ioctl() with a line of text for what people meet; `what` could not be done.
 Result<void> request(int fd, unsigned long command, void *argument, const char *what);
 

@@ -14,6 +14,7 @@ import pinning
 from harness import (MIB, Skip, case, expect, expect_equal, expect_errno, program, run,
                      run_command, wait_until)
 from libdaxpin import LIBRARY, mapped, pinned_file
+from syscalls import append, in_child, load_private
 
 
 def opened(path, access=os.O_RDWR):
@@ -53,12 +54,44 @@ def extend(_, folder):
 def just_extended(_, folder):
     path = pinned_file(folder / "file", MIB)
     with opened(path) as file:
-        libdaxpin.call("daxpin_extend", file.fileno(), 2 * MIB)
+        pinning.extend(file.fileno(), 2 * MIB)
         mapping = libdaxpin.Map(file.fileno(), MIB, MIB)
         expect_equal(mapping[0:MIB], bytes(MIB), "new bytes")
         mapping.delete()
         with expect_errno(errno.EINVAL):
             libdaxpin.Map(file.fileno(), MIB, MIB + 1)
+
+
+def grown(folder, name):
+    """A pinned file whose size the kernel has seen before the library made it larger."""
+    file = opened(pinned_file(folder / name, MIB))
+    expect_equal(os.fstat(file.fileno()).st_size, MIB, "size before")
+    libdaxpin.call("daxpin_extend", file.fileno(), 2 * MIB)
+    return file
+
+
+@case("extend: the kernel knows the new size at once: nobody appends within the file")
+def extend_then_append(_, folder):
+    with grown(folder, "file") as file:
+        with expect_errno(errno.ETXTBSY):
+            append(file.fileno(), b"appended")
+        expect_equal(os.pread(file.fileno(), 8, MIB), bytes(8), "the bytes at the old end")
+
+
+@case("extend: a private mapping reaches the new part at once")
+def extend_then_map(_, folder):
+    with grown(folder, "file") as file:
+        def child():
+            expect_equal(load_private(file.fileno(), MIB, 4096), bytes(4096), "new bytes")
+
+        expect_equal(in_child(child), 0, "how the child ended")
+
+
+@case("extend: copy_file_range copies from the new part at once")
+def extend_then_copy(_, folder):
+    with grown(folder, "file") as file, (folder / "copy").open("wb") as copy:
+        copied = os.copy_file_range(file.fileno(), copy.fileno(), 4096, MIB, 0)
+        expect_equal(copied, 4096, "bytes copied")
 
 
 @case("map_extend: a part of what the file has grown by, then the rest; never less")
