@@ -125,6 +125,10 @@ Errc from_errno(int number) noexcept {
 }
 // clang-format on
 
+int to_errno(const Error &error) noexcept {
+    return error.number != 0 ? error.number : to_errno(error.code);
+}
+
 std::string describe(const Error &error) {
     return error.text.empty() ? to_string(error.code) : error.text;
 }

@@ -58,7 +58,10 @@ Errc from_errno(int number) noexcept;
 struct Error {
     Errc code;
     std::string text = {};
+    int number = 0; // the errno of a system call that is to be told as it is; 0: the code's
 };
+
+int to_errno(const Error &error) noexcept;
 
 // The one line to print: text, or the code's description.
 std::string describe(const Error &error);

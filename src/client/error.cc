@@ -16,13 +16,13 @@ thread_local char last_text[512];
 
 Error system_error(const std::string &what) {
     const int number = errno;
-    return {from_errno(number), what + ": " + std::strerror(number)};
+    return {from_errno(number), what + ": " + std::strerror(number), number};
 }
 
 int report(const Error &error) noexcept {
     std::strncpy(last_text, error.text.empty() ? to_string(error.code) : error.text.c_str(),
                  sizeof last_text - 1);
-    return -to_errno(error.code);
+    return -to_errno(error);
 }
 
 } // namespace daxpin::client

@@ -9,7 +9,8 @@
 
 namespace daxpin::client {
 
-// The error of a system call that just failed, with what was being done to what.
+// The error of a system call that just failed, with what was being done to what; its errno reaches
+// the caller as it is.
 Error system_error(const std::string &what);
 
 // Keeps the text for daxpin_errormsg() and returns the number for the caller.

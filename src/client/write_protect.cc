@@ -51,12 +51,18 @@ constexpr std::size_t page_bytes = 4096;
 constexpr std::size_t regions_a_scan = 256;
 
 Error cannot_watch(const char *what) {
-    const int number = errno;
-    if (number == EPERM)
+    switch (errno) {
+    case EPERM:
         return {Errc::not_permitted, std::string(what) + ": userfaultfd is not permitted"};
-    return {Errc::unsupported,
-            std::string(what) +
-                ": this kernel cannot watch stores to this mapping (Linux 6.7 can)"};
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        return system_error(what);
+    default:
+        return {Errc::unsupported,
+                std::string(what) +
+                    ": this kernel cannot watch stores to this mapping (Linux 6.7 can)"};
+    }
 }
 
 Result<UniqueFd> open_watch() {
@@ -72,6 +78,25 @@ Result<UniqueFd> open_watch() {
     return watch;
 }
 
+UniqueFd open_pagemap() {
+    return UniqueFd(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+}
+
+// Whether this kernel can scan at all.
+Result<void> try_scan(const std::byte *address) {
+    const auto pagemap = open_pagemap();
+    if (!pagemap)
+        return system_error("cannot open /proc/self/pagemap");
+    ScanArgument scan{};
+    scan.size = sizeof scan;
+    scan.start = scan.end = reinterpret_cast<std::uintptr_t>(address);
+    scan.category_mask = page_is_written;
+    scan.return_mask = page_is_written;
+    if (ioctl(pagemap.get(), pagemap_scan, &scan) < 0)
+        return cannot_watch("cannot scan the mapping");
+    return {};
+}
+
 std::size_t round_up(std::size_t value) {
     return (value + page_bytes - 1) / page_bytes * page_bytes;
 }
@@ -80,9 +105,9 @@ std::size_t round_up(std::size_t value) {
 
 Result<std::unique_ptr<DirtyTracker>> WriteProtect::make(std::byte *address, std::size_t size) {
     DAXPIN_TRY_ASSIGN(auto watch, open_watch());
+    DAXPIN_TRY(try_scan(address));
     auto made = std::unique_ptr<DirtyTracker>(new WriteProtect(address, std::move(watch)));
     DAXPIN_TRY(made->extend(size));
-    DAXPIN_TRY(made->take(0, 0, {})); // whether the kernel scans at all
     return made;
 }
 
@@ -130,9 +155,7 @@ Result<void> WriteProtect::extend(std::size_t size) {
 }
 
 Result<void> WriteProtect::take(std::size_t offset, std::size_t length, const Flush &flush) {
-    const UniqueFd pagemap(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-    if (!pagemap)
-        return system_error("cannot open /proc/self/pagemap");
+    const auto pagemap = open_pagemap();
     const auto base = reinterpret_cast<std::uintptr_t>(address_);
     const auto from = offset / page_bytes * page_bytes;
     const auto to = round_up(offset + length);
@@ -148,12 +171,10 @@ Result<void> WriteProtect::take(std::size_t offset, std::size_t length, const Fl
     scan.return_mask = page_is_written;
     do {
         const int count = ioctl(pagemap.get(), pagemap_scan, &scan);
-        if (count < 0 && errno == EPERM) { // not watched (any more)
+        if (count < 0) { // not watched (any more), or the kernel does not say
             flush(scan.start - base, scan.end - scan.start);
             return {};
         }
-        if (count < 0)
-            return cannot_watch("cannot scan the mapping");
         for (const auto &region : std::span(regions).first(static_cast<std::size_t>(count)))
             flush(region.start - base, region.end - region.start);
         scan.start = scan.walk_end;

@@ -5,7 +5,7 @@
 // userfaultfd in asynchronous write-protect mode (Linux 6.7): the first store to a clean page costs
 // a fault, and PAGEMAP_SCAN tells which pages were stored to and protects them again in one step.
 // No thread handles faults. A child made by fork() is not watched: there, and wherever the watch
-// was lost, everything counts as dirty.
+// was lost or the kernel cannot be asked, everything counts as dirty.
 #pragma once
 
 #include "base/unique_fd.h"
@@ -21,7 +21,7 @@ class WriteProtect final : public DirtyTracker {
   public:
     // For a mapping of `size` bytes at `address`.
     // ERRORS: unsupported where the kernel cannot do it for that mapping, not_permitted where the
-    // caller may not.
+    // caller may not; those of a lack of descriptors or memory.
     static Result<std::unique_ptr<DirtyTracker>> make(std::byte *address, std::size_t size);
     ~WriteProtect() override;
 

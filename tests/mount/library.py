@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """libdaxpin's functions on a real mount."""
 
+import contextlib
 import ctypes
 import errno
 import json
 import os
+import resource
 import sys
 import time
 
@@ -197,6 +199,33 @@ def foreign(volume, _):
             expect(b"daxpin filesystem" in LIBRARY.daxpin_errormsg()
                    or b"open the file again" in LIBRARY.daxpin_errormsg(),
                    f"said {LIBRARY.daxpin_errormsg()}")
+
+
+@contextlib.contextmanager
+def no_descriptors():
+    first_free = os.open("/dev/null", os.O_RDONLY)
+    os.close(first_free)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@case("no descriptor left, a daemon that is gone: the errno is that of the system call",
+      size=64 * MIB)
+def errno_of_calls(volume):
+    path = pinned_file(volume.path("file"), MIB)
+    with opened(path) as file:
+        with no_descriptors(), expect_errno(errno.EMFILE):
+            libdaxpin.Map(file.fileno())
+        volume.kill()
+        for call in (lambda: libdaxpin.Map(file.fileno()),
+                     lambda: libdaxpin.call("daxpin_extend", file.fileno(), 2 * MIB)):
+            with expect_errno(errno.ENOTCONN):
+                call()
+    volume.mount()
 
 
 @case("mapping the same range again: one lease for all, which lives as long as any of them")

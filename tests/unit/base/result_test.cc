@@ -82,6 +82,12 @@ TEST_CASE("result: the codes clients rely on have the errno the contract names",
     CHECK(to_errno(Errc::corrupt) == EIO);
 }
 
+TEST_CASE("result: an error has its code's errno, or that of the system call it came from",
+          "[result]") {
+    CHECK(to_errno(Error{Errc::pinned}) == ETXTBSY);
+    CHECK(to_errno(Error{from_errno(EMFILE), "text", EMFILE}) == EMFILE);
+}
+
 TEST_CASE("result: DAXPIN_TRY hands the error on, text included", "[result]") {
     CHECK(*quarter(8) == 2);
     CHECK(quarter(6).error().text == "odd");

@@ -109,6 +109,10 @@ int FakeFilesystem::answer(unsigned long command, void *argument) {
         if (device.index >= devices_.size())
             return refuse(EINVAL);
         device = devices_[device.index];
+        device.flags |= broker.empty() ? 0 : DAXPIN_DEVICE_BROKER;
+    } else if (command == DAXPIN_IOC_TICKET) {
+        auto &ticket = *static_cast<daxpin_ticket *>(argument);
+        broker.copy(ticket.socket, sizeof ticket.socket - 1);
     } else if (command == DAXPIN_IOC_EXTENTS) {
         auto &page = *static_cast<daxpin_extents *>(argument);
         if (page.generation.counter != generation)

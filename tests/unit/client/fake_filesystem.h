@@ -22,6 +22,7 @@ class FakeFilesystem {
     FakeFilesystem(const FakeFilesystem &) = delete;
     FakeFilesystem &operator=(const FakeFilesystem &) = delete;
 
+    const std::string &folder() const { return folder_; }
     int open_file(int flags) const;
     void resize(std::uint64_t size) const;
     // Adds a device and returns its index.
@@ -41,7 +42,8 @@ class FakeFilesystem {
     bool asked_back = false; // some lease of the file
     // The map changes once more just before each of that many checks.
     unsigned changes_to_come = 0;
-    int fail_with = 0; // errno of the next LEASE
+    int fail_with = 0;  // errno of the next LEASE
+    std::string broker; // the path of its socket; if there is one, it opens the devices
 
   private:
     std::string folder_;

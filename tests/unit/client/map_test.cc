@@ -4,6 +4,7 @@
 #include "base/unique_fd.h"
 #include "support/catch.h"
 #include "unit/client/fake_filesystem.h"
+#include "unit/client/no_descriptors.h"
 
 #include <atomic>
 #include <cerrno>
@@ -11,12 +12,16 @@
 #include <daxpin/daxpin.h>
 #include <fcntl.h>
 #include <memory>
+#include <string>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
 using daxpin::UniqueFd;
 using daxpin::test::FakeFilesystem;
+using daxpin::test::NoDescriptors;
 
 namespace {
 
@@ -48,6 +53,19 @@ struct Fixture {
     FakeFilesystem fs;
     UniqueFd fd{fs.open_file(O_RDWR)};
     UniqueFd reader{fs.open_file(O_RDONLY)};
+};
+
+// The broker's socket of a filesystem.
+struct Listener {
+    explicit Listener(FakeFilesystem &fs) : fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) {
+        fs.broker = fs.folder() + "/broker";
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        fs.broker.copy(address.sun_path, sizeof address.sun_path - 1);
+        REQUIRE(bind(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0);
+        REQUIRE(listen(fd.get(), 0) == 0);
+    }
+    UniqueFd fd;
 };
 
 } // namespace
@@ -210,6 +228,32 @@ TEST_CASE("map: the errno of a refused lease is the caller's, with a line of tex
         CHECK(daxpin_err_to_errno(daxpin_map_new(&none, f.fd.get(), 0, 0, 0)) == number);
         CHECK(std::strlen(daxpin_errormsg()) > 10);
     }
+}
+
+TEST_CASE("map: what a system call fails with is told, whatever it is", "[client]") {
+    Fixture f;
+    daxpin_map *made = nullptr;
+    const auto failure = [&] {
+        return daxpin_err_to_errno(daxpin_map_new(&made, f.fd.get(), 0, 0, 0));
+    };
+    SECTION("no descriptor is left") {
+        const NoDescriptors none;
+        CHECK(failure() == EMFILE);
+    }
+    SECTION("nobody listens on the broker's socket") {
+        Listener listener(f.fs);
+        listener.fd.reset();
+        CHECK(failure() == ECONNREFUSED);
+    }
+    SECTION("it has no socket") {
+        f.fs.broker = "/nonexistent";
+        CHECK(failure() == ENOENT);
+    }
+    SECTION("the daemon is gone") {
+        f.fs.fail_with = ENOTCONN;
+        CHECK(failure() == ENOTCONN);
+    }
+    CHECK(daxpin_errormsg() != std::string());
 }
 
 TEST_CASE("map: threads that map and unmap one file share what they have", "[client][threads]") {

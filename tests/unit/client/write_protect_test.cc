@@ -2,7 +2,9 @@
 #include "base/unique_fd.h"
 #include "client/write_protect.h"
 #include "support/catch.h"
+#include "unit/client/no_descriptors.h"
 
+#include <cerrno>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -13,6 +15,7 @@ using daxpin::Errc;
 using daxpin::UniqueFd;
 using daxpin::client::DirtyTracker;
 using daxpin::client::WriteProtect;
+using daxpin::test::NoDescriptors;
 
 namespace {
 
@@ -148,6 +151,18 @@ TEST_CASE("write-protect: a descriptor that became the program's own is not clos
     CHECK(watched.taken(400 * page, page) == std::vector<Range>{{400 * page, page}});
     watched.tracker.reset();
     CHECK(fcntl(watched.file.get() + 1, F_GETFD) >= 0);
+}
+
+TEST_CASE("write-protect: without a descriptor there is no watch, and a sync flushes all",
+          "[client]") {
+    const Watched watched;
+    if (!watched.tracker)
+        return;
+    const NoDescriptors none;
+    CHECK(watched.taken(2 * page, 3 * page) == std::vector<Range>{{2 * page, 3 * page}});
+    const auto other = WriteProtect::make(watched.bytes, page);
+    REQUIRE_FALSE(other);
+    CHECK(to_errno(other.error()) == EMFILE);
 }
 
 TEST_CASE("write-protect: no mapping, no watch", "[client]") {
