@@ -22,7 +22,8 @@ bool same(const daxpin_generation &a, const daxpin_generation &b) {
 }
 
 Result<UniqueFd> reopen(int fd, bool writable) {
-    const auto path = "/proc/self/fd/" + std::to_string(fd);
+    // Not /proc/self: that is the first thread, which may have ended or have other descriptors.
+    const auto path = "/proc/thread-self/fd/" + std::to_string(fd);
     UniqueFd own(open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC));
     if (!own)
         return system_error("cannot open the file again");

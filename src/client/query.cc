@@ -110,7 +110,8 @@ void clip(MapInfo &info, std::uint64_t start, std::uint64_t end) {
 Result<std::vector<MapInfo>> query_process(const SystemPaths &paths, const std::string &pid,
                                            std::uint64_t start, std::uint64_t end) {
     const auto process = paths.proc + "/" + pid;
-    std::ifstream smaps(process + "/smaps");
+    // "self" is the first thread, which has no mappings any more if it has ended.
+    std::ifstream smaps(paths.proc + "/" + (pid == "self" ? "thread-self" : pid) + "/smaps");
     if (!smaps) {
         if (errno == ENOENT)
             return Error{Errc::not_found, "there is no process " + pid};

@@ -79,14 +79,14 @@ Result<UniqueFd> open_watch() {
 }
 
 UniqueFd open_pagemap() {
-    return UniqueFd(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+    return UniqueFd(open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC));
 }
 
 // Whether this kernel can scan at all.
 Result<void> try_scan(const std::byte *address) {
     const auto pagemap = open_pagemap();
     if (!pagemap)
-        return system_error("cannot open /proc/self/pagemap");
+        return system_error("cannot open /proc/thread-self/pagemap");
     ScanArgument scan{};
     scan.size = sizeof scan;
     scan.start = scan.end = reinterpret_cast<std::uintptr_t>(address);

@@ -11,9 +11,11 @@
 #include <cstring>
 #include <daxpin/daxpin.h>
 #include <fcntl.h>
+#include <functional>
 #include <memory>
 #include <string>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <thread>
@@ -307,4 +309,41 @@ TEST_CASE("map: a child made while threads map can map, extend and unmap", "[cli
     }
     stop = true;
     busy.join();
+}
+
+// What `body` gives in a thread of a child whose first thread, of which /proc/self tells, has
+// ended.
+static int without_first_thread(int fd, const std::function<int()> &body) {
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        std::thread([&] {
+            while (access(("/proc/self/fd/" + std::to_string(fd)).c_str(), F_OK) == 0)
+                usleep(1000);
+            _exit(body());
+        }).detach();
+        syscall(SYS_exit, 0); // the thread, and no destructors
+    }
+    int status = -1;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_CASE("map: nothing needs the first thread of the process", "[client]") {
+    Fixture f;
+    daxpin_map *own = nullptr;
+    CHECK(without_first_thread(f.fd.get(), [&] {
+              return daxpin_err_to_errno(daxpin_map_new(&own, f.fd.get(), 0, 0, 0));
+          }) == 0);
+    const auto before = map(f.fd.get());
+    CHECK(without_first_thread(f.fd.get(), [&] {
+              daxpin_map_info info;
+              std::size_t count = 1;
+              return daxpin_query(bytes(before), mib, &info, &count) == 0 ? int(count) : -1;
+          }) == 1);
+    const int watched = daxpin_dirty_track(before.get(), DAXPIN_TRACK_WRITE_PROTECT);
+    CHECK(without_first_thread(f.fd.get(), [&] {
+              auto other = map(f.fd.get());
+              return daxpin_dirty_track(other.get(), DAXPIN_TRACK_WRITE_PROTECT) == watched ? 0 : 1;
+          }) == 0);
 }
