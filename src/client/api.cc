@@ -3,6 +3,7 @@
 // The C functions of <daxpin/daxpin.h>.
 #include "client/error.h"
 #include "client/map.h"
+#include "client/process.h"
 #include "client/query.h"
 
 #include <algorithm>
@@ -38,6 +39,12 @@ template <typename Body> int guarded(Body body) noexcept {
     } catch (const std::bad_alloc &) {
         return client::report({Errc::out_of_memory, {}});
     }
+}
+
+// The same of what makes system calls. Stores that need none do without: it takes nanoseconds.
+template <typename Body> int uncancelled(Body body) noexcept {
+    const client::Uncancelled all_of_it;
+    return guarded(std::move(body));
 }
 
 // Runs `body` again while the block map changes under it.
@@ -78,7 +85,7 @@ int daxpin_map_new(daxpin_map **map, int fd, uint64_t offset, size_t length, uns
 
 int daxpin_map_new_reserved(daxpin_map **map, int fd, uint64_t offset, size_t length,
                             size_t reserve, unsigned flags) {
-    return guarded([&]() -> Result<void> {
+    return uncancelled([&]() -> Result<void> {
         DAXPIN_TRY(check_flags(flags, DAXPIN_MAP_PREPARE));
         const daxpin_map::Request request{offset, length, reserve,
                                           (flags & DAXPIN_MAP_PREPARE) != 0};
@@ -89,13 +96,14 @@ int daxpin_map_new_reserved(daxpin_map **map, int fd, uint64_t offset, size_t le
 }
 
 int daxpin_map_extend(daxpin_map *map, int fd, size_t length, unsigned flags) {
-    return guarded([&]() -> Result<void> {
+    return uncancelled([&]() -> Result<void> {
         DAXPIN_TRY(check_flags(flags, DAXPIN_MAP_PREPARE));
         return settled([&] { return map->extend(fd, length, (flags & DAXPIN_MAP_PREPARE) != 0); });
     });
 }
 
 int daxpin_map_delete(daxpin_map **map) {
+    const client::Uncancelled all_of_it;
     delete *map;
     *map = nullptr;
     return 0;
@@ -124,7 +132,7 @@ int daxpin_persist(const daxpin_map *map, const void *address, size_t length) {
 }
 
 int daxpin_deep_flush(const daxpin_map *map, const void *address, size_t length) {
-    return guarded([&] { return map->deep_flush(address, length); });
+    return uncancelled([&] { return map->deep_flush(address, length); });
 }
 
 int daxpin_memcpy(const daxpin_map *map, void *destination, const void *source, size_t length,
@@ -153,7 +161,7 @@ int daxpin_memset_persist(const daxpin_map *map, void *destination, int value, s
 }
 
 int daxpin_dirty_track(daxpin_map *map, unsigned mode) {
-    return guarded([&] { return map->track(mode); });
+    return uncancelled([&] { return map->track(mode); });
 }
 
 int daxpin_dirty_mark(const daxpin_map *map, const void *address, size_t length) {
@@ -161,11 +169,11 @@ int daxpin_dirty_mark(const daxpin_map *map, const void *address, size_t length)
 }
 
 int daxpin_sync(const daxpin_map *map, size_t offset, size_t length) {
-    return guarded([&] { return map->sync(offset, length); });
+    return uncancelled([&] { return map->sync(offset, length); });
 }
 
 int daxpin_query(const void *address, size_t length, struct daxpin_map_info *infos, size_t *count) {
-    return guarded([&]() -> Result<void> {
+    return uncancelled([&]() -> Result<void> {
         const std::uint64_t start = reinterpret_cast<std::uintptr_t>(address);
         const auto end = start + length < start ? UINT64_MAX : start + length;
         DAXPIN_TRY_ASSIGN(const auto found, client::query_self(start, end));
@@ -184,20 +192,21 @@ int daxpin_pin(int fd, uint64_t offset, uint64_t length, uint64_t align, unsigne
     range.length = length;
     range.align = align;
     range.flags = flags;
-    return guarded([&] { return client::request(fd, DAXPIN_IOC_PIN, &range, "cannot pin"); });
+    return uncancelled([&] { return client::request(fd, DAXPIN_IOC_PIN, &range, "cannot pin"); });
 }
 
 int daxpin_unpin(int fd, uint64_t offset, uint64_t length) {
     daxpin_range range{};
     range.offset = offset;
     range.length = length;
-    return guarded([&] { return client::request(fd, DAXPIN_IOC_UNPIN, &range, "cannot unpin"); });
+    return uncancelled(
+        [&] { return client::request(fd, DAXPIN_IOC_UNPIN, &range, "cannot unpin"); });
 }
 
 int daxpin_extend(int fd, uint64_t length) {
     daxpin_extension extension{};
     extension.length = length;
-    return guarded([&]() -> Result<void> {
+    return uncancelled([&]() -> Result<void> {
         DAXPIN_TRY(client::request(fd, DAXPIN_IOC_EXTEND, &extension, "cannot extend"));
         client::let_kernel_see_size(fd);
         return {};
@@ -206,7 +215,7 @@ int daxpin_extend(int fd, uint64_t length) {
 
 int daxpin_status(int fd, daxpin_file_status *status) {
     *status = {};
-    return guarded([&] {
+    return uncancelled([&] {
         return client::request(fd, DAXPIN_IOC_STATUS, status, "cannot read the pin status");
     });
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "client/process.h"
 
-#include <pthread.h>
-
 namespace daxpin::client {
 
 constinit Mutex process_mutex;

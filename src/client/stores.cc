@@ -78,6 +78,7 @@ Result<void> Stores::flush(const void *address, std::size_t length) const {
         flush_lines(address, length);
         return {};
     }
+    const Uncancelled all_of_it;
     // libpmem2's flush returns nothing; msync's failure must be told.
     const auto start = reinterpret_cast<std::uintptr_t>(address);
     const auto page = start / block_size * block_size;

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <functional>
 #include <memory>
+#include <pthread.h>
 #include <string>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -346,4 +347,39 @@ TEST_CASE("map: nothing needs the first thread of the process", "[client]") {
               auto other = map(f.fd.get());
               return daxpin_dirty_track(other.get(), DAXPIN_TRACK_WRITE_PROTECT) == watched ? 0 : 1;
           }) == 0);
+}
+
+TEST_CASE("map: a thread that is to be cancelled is when the function has returned", "[client]") {
+    const unsigned granularity = GENERATE(DAXPIN_GRANULARITY_CACHE_LINE, DAXPIN_GRANULARITY_PAGE);
+    Fixture f(granularity);
+    auto before = map(f.fd.get(), 0, mib, 4 * mib);
+    const pid_t child = fork();
+    if (child == 0) {
+        bool returned = false;
+        std::thread([&] {
+            daxpin_map *own = nullptr;
+            daxpin_map_info info;
+            std::size_t count = 1;
+            pthread_cancel(pthread_self());
+            daxpin_dirty_track(before.get(), DAXPIN_TRACK_WRITE_PROTECT);
+            bool good = daxpin_map_extend(before.get(), f.fd.get(), 0, 0) == 0;
+            good = good && daxpin_map_new(&own, f.fd.get(), 0, 0, 0) == 0;
+            good = good && daxpin_memset(own, daxpin_map_get_address(own), 1, 100, 0) == 0;
+            good = good && daxpin_persist(own, daxpin_map_get_address(own), 100) == 0;
+            good = good && daxpin_deep_flush(own, daxpin_map_get_address(own), 100) == 0;
+            good = good && daxpin_sync(before.get(), 0, 0) == 0;
+            good = good && daxpin_query(bytes(before), 1, &info, &count) == 0;
+            good = good && daxpin_pin(f.fd.get(), 0, 0, 0, 0) == 0;
+            daxpin_map_delete(&own);
+            own = before.release();
+            daxpin_map_delete(&own);
+            returned = good;
+            pthread_testcancel();
+            returned = false;
+        }).join();
+        _exit(returned ? 0 : 1);
+    }
+    int status = -1;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
 }
