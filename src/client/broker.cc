@@ -14,22 +14,25 @@ namespace daxpin::client {
 
 namespace {
 
-Result<UniqueFd> connect_to(std::string_view path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-    if (!fd || connect(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) != 0)
-        return system_error("cannot reach the broker at " + std::string(path));
-    return fd;
-}
-
 template <typename Call> ssize_t unless_interrupted(Call call) {
     ssize_t count;
     do
         count = call();
     while (count < 0 && errno == EINTR);
     return count;
+}
+
+Result<UniqueFd> connect_to(std::string_view path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    const auto reach = [&] {
+        return connect(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address);
+    };
+    if (!fd || unless_interrupted(reach) != 0)
+        return system_error("cannot reach the broker at " + std::string(path));
+    return fd;
 }
 
 Result<UniqueFd> receive(int fd) {
@@ -54,6 +57,10 @@ Result<UniqueFd> receive(int fd) {
     }
     if (count == sizeof reply && reply.error == 0 && device)
         return device;
+    if ((message.msg_flags & MSG_CTRUNC) != 0) { // the kernel does not say why
+        errno = EMFILE;
+        return system_error("no room for the device's descriptor from the broker");
+    }
     if (count != sizeof reply || reply.error == 0)
         return Error{Errc::io, "the broker hung up"};
     errno = reply.error;

@@ -15,9 +15,7 @@
 #include <memory>
 #include <pthread.h>
 #include <string>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -56,19 +54,6 @@ struct Fixture {
     FakeFilesystem fs;
     UniqueFd fd{fs.open_file(O_RDWR)};
     UniqueFd reader{fs.open_file(O_RDONLY)};
-};
-
-// The broker's socket of a filesystem.
-struct Listener {
-    explicit Listener(FakeFilesystem &fs) : fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) {
-        fs.broker = fs.folder() + "/broker";
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        fs.broker.copy(address.sun_path, sizeof address.sun_path - 1);
-        REQUIRE(bind(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0);
-        REQUIRE(listen(fd.get(), 0) == 0);
-    }
-    UniqueFd fd;
 };
 
 } // namespace
@@ -242,15 +227,6 @@ TEST_CASE("map: what a system call fails with is told, whatever it is", "[client
     SECTION("no descriptor is left") {
         const NoDescriptors none;
         CHECK(failure() == EMFILE);
-    }
-    SECTION("nobody listens on the broker's socket") {
-        Listener listener(f.fs);
-        listener.fd.reset();
-        CHECK(failure() == ECONNREFUSED);
-    }
-    SECTION("it has no socket") {
-        f.fs.broker = "/nonexistent";
-        CHECK(failure() == ENOENT);
     }
     SECTION("the daemon is gone") {
         f.fs.fail_with = ENOTCONN;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// NoDescriptors: while it lives this process can open nothing: EMFILE.
+// NoDescriptors: while it lives this process can open no more than `but`: EMFILE.
 #pragma once
 
 #include "support/catch.h"
@@ -13,12 +13,12 @@ namespace daxpin::test {
 
 class NoDescriptors {
   public:
-    NoDescriptors() {
+    explicit NoDescriptors(unsigned but = 0) {
         REQUIRE(getrlimit(RLIMIT_NOFILE, &before_) == 0);
         const int first_free = open("/dev/null", O_RDONLY | O_CLOEXEC);
         REQUIRE(first_free >= 0);
         close(first_free);
-        const rlimit none{static_cast<rlim_t>(first_free), before_.rlim_max};
+        const rlimit none{static_cast<rlim_t>(first_free) + but, before_.rlim_max};
         REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
     }
     ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
