@@ -23,10 +23,12 @@ class DirtyTracker {
     // The bytes of [offset, offset + length) were stored to. A tracker that sees stores by itself
     // ignores it.
     virtual void mark(std::size_t offset, std::size_t length) = 0;
+    // Everything was stored to, as far as any process of the family has its mapping extended.
+    virtual void mark_all() = 0;
     // Gives what is dirty in [offset, offset + length), rounded out to its grain, to `flush`, and
     // counts it as clean from then on; the rest stays dirty.
     virtual Result<void> take(std::size_t offset, std::size_t length, const Flush &flush) = 0;
-    // The mapping now reaches to `size`.
+    // The mapping reaches to `size` now.
     virtual Result<void> extend(std::size_t size) = 0;
 };
 

@@ -31,6 +31,7 @@ Result<std::unique_ptr<daxpin_map::Tracking>> daxpin_map::make_tracking(unsigned
                           client::WriteProtect::make(range_.address(), mapped_size()));
     } else {
         DAXPIN_TRY_ASSIGN(tracking->tracker, client::Marks::make(grain, range_.length()));
+        DAXPIN_TRY(tracking->tracker->extend(mapped_size()));
     }
     return tracking;
 }
@@ -79,7 +80,7 @@ Result<void> daxpin_map::sync(std::size_t offset, std::size_t length) const {
 Result<void> daxpin_map::sync_tracked(Tracking &tracking, std::size_t offset,
                                       std::size_t length) const {
     if (tracking.lock.lock())
-        tracking.tracker->mark(0, size()); // its holder died between taking and flushing
+        tracking.tracker->mark_all(); // its holder died between taking and flushing
     const auto &how = stores();
     auto taken = tracking.tracker->take(offset, length, [&](std::size_t at, std::size_t bytes) {
         how.flush_lines(address() + at, bytes);

@@ -51,7 +51,7 @@ template <typename Visit> void each_run(std::uint64_t word, Visit visit) {
 Result<std::unique_ptr<DirtyTracker>> Marks::make(Grain grain, std::size_t capacity) {
     const auto pages = (capacity + page_bytes - 1) / page_bytes;
     const bool fine = grain == Grain::line;
-    const auto words = words_for(pages) + (fine ? pages : 0);
+    const auto words = 1 + words_for(pages) + (fine ? pages : 0);
     DAXPIN_TRY_ASSIGN(auto memory, AddressRange::shared(words * sizeof(Word)));
     return std::unique_ptr<DirtyTracker>(new Marks(std::move(memory), pages, fine));
 }
@@ -59,9 +59,17 @@ Result<std::unique_ptr<DirtyTracker>> Marks::make(Grain grain, std::size_t capac
 Marks::Marks(AddressRange memory, std::size_t pages, bool fine) : memory_(std::move(memory)) {
     // Zeroed memory is an array of zero words.
     auto *const words = reinterpret_cast<Word *>(memory_.address());
-    pages_ = {words, words_for(pages)};
+    reach_ = words;
+    pages_ = {words + 1, words_for(pages)};
     if (fine)
-        lines_ = {words + pages_.size(), pages};
+        lines_ = {pages_.data() + pages_.size(), pages};
+}
+
+Result<void> Marks::extend(std::size_t size) {
+    for (auto reach = reach_->load(); reach < size;)
+        if (reach_->compare_exchange_weak(reach, size))
+            break;
+    return {};
 }
 
 // The atomic operations are also what orders the program's stores before its mark: a plain look

@@ -26,8 +26,9 @@ class Marks final : public DirtyTracker {
     static Result<std::unique_ptr<DirtyTracker>> make(Grain grain, std::size_t capacity);
 
     void mark(std::size_t offset, std::size_t length) override;
+    void mark_all() override { mark(0, reach_->load()); }
     Result<void> take(std::size_t offset, std::size_t length, const Flush &flush) override;
-    Result<void> extend(std::size_t) override { return {}; }
+    Result<void> extend(std::size_t size) override;
 
   private:
     using Word = std::atomic<std::uint64_t>;
@@ -36,6 +37,7 @@ class Marks final : public DirtyTracker {
     void take_page(std::size_t page, std::size_t from, std::size_t to, const Flush &flush);
 
     AddressRange memory_;
+    Word *reach_ = nullptr; // bytes, what the largest mapping of the family has
     std::span<Word> pages_; // bit n: page n
     std::span<Word> lines_; // word n: the lines of page n; empty if not fine
 };

@@ -26,6 +26,7 @@ class WriteProtect final : public DirtyTracker {
     ~WriteProtect() override;
 
     void mark(std::size_t, std::size_t) override {}
+    void mark_all() override {} // what another process took it did not take from this one
     Result<void> take(std::size_t offset, std::size_t length, const Flush &flush) override;
     // What is added where nobody watches is not watched either.
     Result<void> extend(std::size_t size) override;

@@ -12,6 +12,8 @@
 #include <daxpin/daxpin.h>
 #include <fcntl.h>
 #include <functional>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #if defined(__x86_64__)
 
@@ -113,6 +115,56 @@ TEST_CASE("instructions: sync writes back what is marked in its range, then once
         daxpin_dirty_mark(mapped.map, mapped.bytes + 8192, 65);
         CHECK(instructions_of([&] { daxpin_sync(mapped.map, 8192, 1); }).write_backs == 64);
         CHECK(instructions_of([&] { daxpin_sync(mapped.map, 0, 0); }).write_backs == 64);
+    }
+}
+
+// A sync in a child that dies after that many atomic operations, in taking and flushing too; what
+// it wrote back before. The last of them returned.
+static Counts sync_dies(daxpin_map *map, unsigned operations) {
+    const SteppedChild child([&] { daxpin_sync(map, 0, 0); });
+    Counts counts;
+    for (;;) {
+        constexpr unsigned char lock_prefix = 0xf0;
+        const bool atomic = child.code()[0] == lock_prefix;
+        if (!child.step())
+            return counts;
+        count(counts, child.code());
+        if (atomic && --operations == 0)
+            return counts;
+    }
+}
+
+TEST_CASE("tracking: what a sync had taken as it died is flushed by those who map more",
+          "[client]") {
+    const unsigned mode = GENERATE(DAXPIN_TRACK_COARSE, DAXPIN_TRACK_FINE);
+    unsigned lines = 0;
+    for (unsigned operations = 1; lines == 0; ++operations) {
+        FakeFilesystem fs(2 * mib);
+        fs.add_extent(fs.add_device(2 * mib, DAXPIN_GRANULARITY_CACHE_LINE), 0, 2 * mib);
+        const UniqueFd fd(fs.open_file(O_RDWR));
+        daxpin_map *map = nullptr;
+        REQUIRE(daxpin_map_new_reserved(&map, fd.get(), 0, mib, 2 * mib, 0) == 0);
+        REQUIRE(daxpin_dirty_track(map, mode) == 0);
+        int dead[2];
+        REQUIRE(pipe(dead) == 0);
+        const pid_t smaller = fork();
+        if (smaller == 0) {
+            char told;
+            _exit(read(dead[0], &told, 1) == 1 && daxpin_sync(map, 0, 0) == 0 ? 0 : 1);
+        }
+        REQUIRE(daxpin_map_extend(map, fd.get(), 0, 0) == 0);
+        daxpin_dirty_mark(map, static_cast<char *>(daxpin_map_get_address(map)) + mib + 5000, 1);
+        lines = sync_dies(map, operations).write_backs;
+        int status = -1;
+        REQUIRE(write(dead[1], "d", 1) == 1);
+        REQUIRE(waitpid(smaller, &status, 0) == smaller);
+        REQUIRE(status == 0);
+        INFO("died after " << operations << " operations, having flushed " << lines << " lines");
+        if (lines == 0)
+            REQUIRE(instructions_of([&] { daxpin_sync(map, 0, 0); }).write_backs > 0);
+        daxpin_map_delete(&map);
+        close(dead[0]);
+        close(dead[1]);
     }
 }
 
