@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fcntl.h>
+#include <iterator>
 #include <string>
 #include <tuple>
 
@@ -35,6 +36,8 @@ Result<std::shared_ptr<Lease>> Lease::obtain(int fd, const FileRange &range, boo
     {
         const ProcessLock lock;
         auto [at, end] = table().equal_range(key_of(range));
+        // Before the first is seen: where memory ends, none is dropped under the lock.
+        seen.reserve(static_cast<std::size_t>(std::distance(at, end)));
         for (; at != end; ++at) {
             seen.push_back(at->second.lock());
             if (seen.back() != nullptr && seen.back()->covers(range))
