@@ -71,7 +71,9 @@ Filesystem &filesystem(fuse_req_t raw) {
 
 volume::Caller caller(fuse_req_t raw) {
     const fuse_ctx *context = fuse_req_ctx(raw);
-    return make_caller(context->uid, context->gid, context->umask, context->pid);
+    auto who = make_caller(context->uid, context->gid, context->umask, context->pid);
+    who.has_given_up = [raw] { return fuse_req_interrupted(raw) != 0; };
+    return who;
 }
 
 namespace detail {

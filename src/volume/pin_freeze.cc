@@ -81,16 +81,23 @@ bool is_cached(CachedInode &inode) {
     return anyone_caches(inode);
 }
 
-Result<void> wait_for_cached_handles(Engine &engine, CachedInode &inode, std::uint32_t uid) {
+Result<void> check_not_given_up(const Caller &caller) {
+    if (caller.has_given_up && caller.has_given_up())
+        return Errc::interrupted;
+    return {};
+}
+
+Result<void> wait_for_cached_handles(Engine &engine, CachedInode &inode, const Caller &caller) {
     if (!is_cached(inode))
         return {};
-    Wait wait(engine, uid);
+    Wait wait(engine, caller.uid);
     if (wait.is_one_too_many())
         return Errc::busy;
     const auto deadline = std::chrono::steady_clock::now() + wait_max;
     do {
         if (std::chrono::steady_clock::now() >= deadline)
             return Errc::busy;
+        DAXPIN_TRY(check_not_given_up(caller));
         wait.for_a_release();
     } while (is_cached(inode));
     return {};
@@ -146,6 +153,7 @@ Result<void> prepare(Engine &engine, CachedInode &inode, const Freeze &request) 
         progress.emplace(inode, range.count.bytes());
     }
     for (FileBlock at = range.first; at < range.end();) {
+        DAXPIN_TRY(check_not_given_up(request.caller));
         DAXPIN_TRY_ASSIGN(at, prepare_window(engine, inode, request, at, reservation));
     }
     return {};
@@ -193,7 +201,7 @@ Result<void> try_to_freeze(Engine &engine, CachedInode &inode, const Freeze &req
     if (!needed)
         return {};
     const DirectOpens direct(inode);
-    DAXPIN_TRY(wait_for_cached_handles(engine, inode, request.uid));
+    DAXPIN_TRY(wait_for_cached_handles(engine, inode, request.caller));
     for (unsigned round = 0; round < rounds_max; ++round) {
         if (request.prepare)
             DAXPIN_TRY(prepare(engine, inode, request));

@@ -130,7 +130,7 @@ Result<Volume::LeaseReply> Volume::lease(const Caller &caller, InodeNumber numbe
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
     const LeaseRequest request{range, write, prepare, handle};
     LeaseReply reply{};
-    const Freeze how{caller.uid, mapping_align(engine, 0), prepare,
+    const Freeze how{caller, mapping_align(engine, 0), prepare,
                      [&] { return check_lease(engine, caller, *inode, request); },
                      [&](BlockRange blocks) -> Result<void> {
                          DAXPIN_TRY_ASSIGN(const auto *lease,

@@ -28,7 +28,7 @@ Result<alloc::Reservation> reserve_for(Engine &engine, CachedInode &inode, Block
 
 // How a range gets frozen: for a while (a lease) or for good (a pin).
 struct Freeze {
-    std::uint32_t uid = 0;            // who asks
+    const Caller &caller;
     std::uint64_t align = block_size; // bytes; at least the mapping unit
     bool prepare = false;
     // Asks policy; nothing if what is wanted holds already. Called under the inode's lock, again
@@ -42,7 +42,8 @@ struct Freeze {
 // the file's last mapping unit zeroed, and the request granted. What was prepared for a request
 // that then fails stays with the file.
 // REQUIRES: begin_change() held; no lock held.
-// ERRORS: of check and grant; invalid (does not fit); busy; as prepare_locked().
+// ERRORS: of check and grant; invalid (does not fit); busy; interrupted (the caller has given up);
+// as prepare_locked().
 Result<void> freeze(Engine &engine, CachedInode &inode, const Freeze &request);
 
 // What is written behind the end of file, up to `end`, becomes zeros, durably.

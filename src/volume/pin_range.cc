@@ -188,7 +188,7 @@ Result<void> Volume::pin(const Caller &caller, InodeNumber number, const PinRequ
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
     PinOperation operation(engine, *inode, caller, request);
     bool granted = false;
-    const Freeze how{caller.uid, mapping_align(engine, request.align), request.prepare,
+    const Freeze how{caller, mapping_align(engine, request.align), request.prepare,
                      [&] { return operation.check(); },
                      [&](BlockRange range) -> Result<void> {
                          DAXPIN_TRY(operation.grant(range));
@@ -223,7 +223,7 @@ Result<void> Volume::extend(const Caller &caller, InodeNumber number, std::uint6
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
     ExtendOperation operation(engine, *inode, caller, new_size, handle);
     bool granted = false;
-    const Freeze how{caller.uid, mapping_align(engine, 0), true, [&] { return operation.check(); },
+    const Freeze how{caller, mapping_align(engine, 0), true, [&] { return operation.check(); },
                      [&](BlockRange range) -> Result<void> {
                          DAXPIN_TRY(operation.grant(range));
                          granted = true;

@@ -41,6 +41,8 @@ struct Caller {
     std::function<bool(int capability)> has_capability = {};
     // Tells whether a group is among the supplementary ones. Null = there are none.
     std::function<bool(std::uint32_t group)> has_group = {};
+    // Whether the caller has given up (a signal). Null = never. Asked by what may take long.
+    std::function<bool()> has_given_up = {};
     bool is_in_group(std::uint32_t group) const {
         return group == gid || (has_group && has_group(group));
     }

@@ -546,3 +546,26 @@ TEST_CASE("sync: there is nothing to do on a device that is open for reading", "
                                                   f.fixture().env(), {.read_only = true}));
     must(volume->sync_range(f.file(), {}));
 }
+
+TEST_CASE("pin: one whose caller gives up ends between two pieces, and leaves size and pin",
+          "[volume][pins]") {
+    PinFixture f;
+    f.write(0, 100);
+    must(set_size(f.volume(), f.file(), std::uint64_t{6} << 20));
+    volume::Caller impatient = root_caller();
+    unsigned asked = 0;
+    impatient.has_given_up = [&] { return ++asked > 1; };
+    const volume::PinRequest request{{}, 0, true, 0};
+    CHECK(fails(f.volume().pin(impatient, f.file(), request), Errc::interrupted));
+    CHECK_FALSE(f.is_pinned());
+    const auto blocks = stat_of(f.volume(), f.file()).block_count;
+    CHECK(blocks > 1);
+    CHECK(blocks < 1536);
+    CHECK(read_at(f.volume(), f.file(), 0, 100) == filled(100, 0x31));
+    must(f.pin({}, true));
+    asked = 1;
+    CHECK(fails(f.volume().extend(impatient, f.file(), std::uint64_t{7} << 20, 0),
+                Errc::interrupted));
+    CHECK(stat_of(f.volume(), f.file()).size == std::uint64_t{6} << 20);
+    check_and_remount(f.fixture());
+}
