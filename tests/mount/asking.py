@@ -4,13 +4,14 @@ leave."""
 
 import contextlib
 import errno
+import mmap
 import os
 import subprocess
 
 import pinning
-from files import make_file, opened
+from files import make_file, make_pinned, opened
 from harness import MIB, expect, expect_equal, expect_errno, program
-from pinning import LEASE_WRITE
+from pinning import BLOCK, LEASE_WRITE
 from syscalls import as_user
 
 USER = 12345  # neither root nor the owner of anything here
@@ -83,6 +84,20 @@ def with_fd(path, request, flags=os.O_RDWR):
         with opened(path, flags) as fd:
             request(fd)
     return do
+
+
+def refuses_to_disarm(wanted, folder, *flags):
+    """Refuses what an ordinary user does to a pinned program with setuid, which keeps that: he opens
+    it with these flags, and writes if he can."""
+    if os.geteuid() != 0:
+        return
+    path = make_pinned(folder, "program")
+    os.chmod(path, 0o4777)
+    data = mmap.mmap(-1, BLOCK)  # aligned, as direct I/O may ask
+
+    def request(how):
+        return lambda: by_user(lambda: os.write(os.open(path, how), data))
+    refuses(wanted, path, *map(request, flags), lambda: by_user(lambda: os.truncate(path, 0)))
 
 
 def set_pin(path):

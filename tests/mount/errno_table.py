@@ -18,7 +18,8 @@ from errno import (EACCES, EBADF, EBUSY, EDQUOT, EINVAL, EIO, EISDIR, ENODEV, EN
 
 import pinning
 from asking import (ALWAYS_PREPARES, EXTENTS, NO_ALIGN, NO_LEASES, NO_NEED, PIN, USER, by_tool,
-                    by_user, clear_pin, leased, make_unsuitable, not_by, refuses, set_pin, with_fd)
+                    by_user, clear_pin, leased, make_unsuitable, not_by, refuses, refuses_to_disarm,
+                    set_pin, with_fd)
 from files import SIZE, changed_flag, is_pinned, make_file, make_pinned, opened
 from harness import (MIB, Skip, case, expect, expect_equal, expect_errno, program, require_root, run,
                      run_command, wait_until)
@@ -113,9 +114,8 @@ def foreign(volume):
 
     def requests(uid):
         pins = (with_fd(free, pinning.pin), lambda: set_pin(free))
-        unpins = (with_fd(pinned, lambda fd: pinning.extend(fd, 2 * SIZE)),
-                  with_fd(pinned, pinning.unpin),
-                  lambda: clear_pin(pinned), lambda: os.removexattr(pinned, PIN))
+        unpins = (with_fd(pinned, lambda fd: pinning.extend(fd, 2 * SIZE)), lambda: clear_pin(pinned),
+                  with_fd(pinned, pinning.unpin), lambda: os.removexattr(pinned, PIN))
         for path, asked, tool in ((free, pins, ("pin", "-q")), (pinned, unpins, ("unpin",))):
             yield path, [lambda request=request: by_user(request, uid) for request in asked] + \
                 [lambda: by_tool(*tool, path, uid=uid)]
@@ -262,22 +262,6 @@ def unpin_leased(_, folder):
         pinning.unpin(fd)
 
 
-def make_armed(folder, name="armed"):
-    """Pinned as a whole, and more than its content is at stake: whoever writes takes setuid away."""
-    path = make_pinned(folder, name)
-    os.chmod(path, 0o4777)
-    return path
-
-
-def by_user_at(path, flags, request=lambda fd: None):
-    """Somebody else opens the file, and asks more of it."""
-    return lambda: by_user(lambda: request(os.open(path, flags)))
-
-
-def write_block(fd):
-    os.write(fd, mmap.mmap(-1, BLOCK))
-
-
 def map_changes(path, fd):
     """Of the first 32 blocks of the file."""
     return (lambda: os.truncate(path, 0), lambda: os.ftruncate(fd, 31 * BLOCK),
@@ -309,11 +293,7 @@ def map_frozen(_, folder):
                 lambda: os.copy_file_range(source, fd, BLOCK, 0, SIZE),
                 lambda: os.copy_file_range(source, fd, 2 * BLOCK, 0, SIZE - BLOCK))
         expect_equal(os.pread(fd, 4, SIZE - BLOCK), bytes(range(4)), "what a refused copy leaves")
-    if os.geteuid() == 0:
-        path = make_armed(folder)
-        refuses(ETXTBSY, path, by_user_at(path, os.O_WRONLY | os.O_TRUNC),
-                by_user_at(path, os.O_RDONLY | os.O_TRUNC),
-                lambda: by_user(lambda: os.truncate(path, 0)))
+    refuses_to_disarm(ETXTBSY, folder, os.O_WRONLY | os.O_TRUNC, os.O_RDWR | os.O_TRUNC)
     not_by("attribute", "it changes no map")
 
 
@@ -328,13 +308,7 @@ def size_frozen(_, folder):
                 lambda: fallocate(fd, 0, 0, SIZE + 1), lambda: fallocate(fd, 0, SIZE, BLOCK),
                 lambda: fallocate(fd, ZERO_RANGE, SIZE, BLOCK))
         expect_equal(os.pread(fd, 4, SIZE - BLOCK), bytes(range(4)), "what a refused write leaves")
-    if os.geteuid() == 0:
-        path = make_armed(folder)
-        refuses(ETXTBSY, path, by_user_at(path, os.O_WRONLY | os.O_APPEND, write_block),
-                by_user_at(path, os.O_WRONLY | os.O_APPEND | os.O_DIRECT, write_block),
-                lambda: by_user(lambda: os.truncate(path, SIZE + 1)))
-        by_user_at(path, os.O_WRONLY, write_block)()
-        expect_equal(os.stat(path).st_mode & 0o7777, 0o777, "mode after a write in place")
+    refuses_to_disarm(ETXTBSY, folder, os.O_RDWR | os.O_APPEND, os.O_RDWR | os.O_APPEND | os.O_DIRECT)
     not_by("attribute or tool", NO_NEED)
 
 
