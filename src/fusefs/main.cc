@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // daxpinfs: mounts a daxpin volume and serves it. See daxpinfs(8).
+#include "base/standard_files.h"
 #include "fusefs/daemon.h"
 #include "fusefs/fuse.h"
 #include "fusefs/launcher.h"
@@ -27,6 +28,7 @@ int print_version() {
 } // namespace
 
 int main(int argc, char **argv) {
+    open_standard_files();
     const auto options = parse_options(std::span(argv + 1, static_cast<std::size_t>(argc - 1)));
     if (!options)
         return print_failure(exit_usage, options.error());

@@ -2,6 +2,7 @@
 //
 // daxpin(1): pins files and shows what lies under them.
 #include "base/size_text.h"
+#include "base/standard_files.h"
 #include "tools/daxpin/commands.h"
 #include "tools/daxpin/map_info.h"
 
@@ -230,6 +231,7 @@ class CommandLine {
 } // namespace
 
 int main(int argc, char **argv) {
+    open_standard_files();
     try {
         return CommandLine().run(argc, argv);
     } catch (const std::exception &error) {

@@ -2,6 +2,7 @@
 //
 // dump.daxpinfs: shows what is on a volume's devices. Never writes to them; a mounted volume may
 // be looked at, but is a moving target.
+#include "base/standard_files.h"
 #include "device/open.h"
 #include "tools/dump/commands.h"
 
@@ -162,6 +163,7 @@ Result<void> run(const CommandLine &line) {
 } // namespace
 
 int main(int argc, char **argv) {
+    open_standard_files();
     CommandLine line;
     if (const int status = line.parse(argc, argv); status >= 0)
         return status;

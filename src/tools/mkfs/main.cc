@@ -5,6 +5,7 @@
 // Everything that can refuse is asked before the first byte is written.
 #include "base/env.h"
 #include "base/size_text.h"
+#include "base/standard_files.h"
 #include "device/open.h"
 #include "tools/mkfs/content.h"
 #include "tools/mkfs/image_file.h"
@@ -145,5 +146,6 @@ int run(int argc, char **argv) {
 } // namespace daxpin::mkfs
 
 int main(int argc, char **argv) {
+    daxpin::open_standard_files();
     return daxpin::mkfs::run(argc, argv);
 }

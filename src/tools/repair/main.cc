@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // fsck.daxpinfs: checks volumes and repairs them. Exit status as fsck(8).
+#include "base/standard_files.h"
 #include "device/open.h"
 #include "tools/repair/print.h"
 #include "tools/repair/progress.h"
@@ -163,6 +164,7 @@ void catch_signals() {
 } // namespace
 
 int main(int argc, char **argv) {
+    open_standard_files();
     CLI::App app("Checks and repairs daxpinfs volumes.", "fsck.daxpinfs");
     Options options;
     bool ignored = false;
