@@ -4,6 +4,7 @@
 afterwards."""
 
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -119,4 +120,24 @@ def leaf():
         expect(kept > len(before) * 9 // 10, f"{kept} of {len(before)} are left as they were")
 
 
-sys.exit(run())
+@case("a stale copy of a device among those given: the whole volume is refused, nothing is written",
+      bare=True)
+def stale_copy():
+    with Volume(size=64 * MIB, separate=True, on_files=True) as volume:
+        meta, data = volume.devices
+        copy = volume.folder / "backup" / meta.name
+        copy.parent.mkdir()
+        shutil.copy(meta, copy)
+        damage(copy, 0, 0, bytes(4096))  # something to repair
+        fill(volume)
+        given = (meta, data, copy)
+        before = [path.read_bytes() for path in given]
+        for order in (given, (copy, data, meta), (data, copy, meta)):
+            said = run_command(program("fsck.daxpinfs"), "-y", *order, status=8)
+            expect(str(copy) in said and "one is a copy" in said, said)
+            expect([path.read_bytes() for path in given] == before, "a device was written to")
+        volume.fsck()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -134,8 +134,8 @@ int check_all(const Options &options) {
     std::vector<fsck::Checked> all;
     std::vector<std::string> left = options.devices;
     while (!left.empty() && interrupted == 0) {
-        const auto others = std::vector<std::string>(left.begin() + 1, left.end());
-        const auto opened = check_volume(left.front(), others, options);
+        // All of them, also what an earlier round refused: a copy must not take its place here.
+        const auto opened = check_volume(left.front(), options.devices, options);
         status |= opened.status;
         std::erase_if(left, [&](const std::string &path) {
             return std::ranges::any_of(
