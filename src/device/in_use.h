@@ -10,6 +10,7 @@
 
 namespace daxpin::device {
 
+// Waits up to two seconds for a holder that serves no mount, and so may be about to end.
 // ERRORS: busy, naming `path` and the holder's pid where the kernel tells it.
 Result<void> take_in_use_lock(int fd, const std::string &path);
 

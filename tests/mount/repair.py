@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 
 from harness import (MIB, Volume, case, expect, expect_equal, expect_same, program, run,
                      run_command, snapshot)
@@ -137,6 +138,30 @@ def stale_copy():
             expect(str(copy) in said and "one is a copy" in said, said)
             expect([path.read_bytes() for path in given] == before, "a device was written to")
         volume.fsck()
+
+
+@case("fsck right after umount: it waits for the daemon to let go of the devices", bare=True)
+def right_after_umount():
+    with Volume(size=64 * MIB) as volume:
+        for _ in range(40):
+            volume.mount()
+            volume.path("file").write_bytes(b"content")
+            run_command("umount", volume.mountpoint)
+            fsck(volume, "-n", status=0)
+            volume.process.wait(timeout=60)
+
+
+@case("a mounted volume: refused at once, also by way of its data device", bare=True)
+def mounted():
+    with Volume(size=64 * MIB, separate=True) as volume:
+        volume.mount()
+        begin = time.monotonic()
+        for device in volume.devices:
+            expect("in use" in run_command(program("fsck.daxpinfs"), "-n", device, status=8), device)
+            said = run_command(program("mkfs.daxpinfs"), "--force", device, status=1)
+            expect("in use" in said, said)
+        expect(time.monotonic() - begin < 1.5, "refused late")
+        volume.unmount()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace daxpin::device {
@@ -54,6 +55,29 @@ TEST_CASE("open: a device in use is busy and its holder is named", "[open]") {
     CHECK(contains(open_text(path, look), "in use"));
     first.reset();
     CHECK(open_text(path).empty());
+}
+
+TEST_CASE("open: a holder that is about to let go is waited for", "[open]") {
+    const TempDirectory directory(on_disk);
+    const std::string path = directory.file("a", file_bytes);
+    int ready[2];
+    REQUIRE(::pipe(ready) == 0);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) { // a daemon whose mount is gone
+        const int fd = ::open(path.c_str(), O_RDWR);
+        const char locked = ::flock(fd, LOCK_EX | LOCK_NB) == 0 ? 1 : 0;
+        static_cast<void>(::write(ready[1], &locked, 1) == 1);
+        ::usleep(300'000);
+        ::_exit(0);
+    }
+    char locked = 0;
+    REQUIRE(::read(ready[0], &locked, 1) == 1);
+    REQUIRE(locked == 1);
+    CHECK(open_text(path).empty());
+    ::waitpid(child, nullptr, 0);
+    ::close(ready[0]);
+    ::close(ready[1]);
 }
 
 TEST_CASE("open: what cannot be a device is refused with its name and a remedy", "[open]") {
