@@ -10,4 +10,7 @@ namespace daxpin {
 // REQUIRES: called before anything is opened.
 void open_standard_files() noexcept;
 
+// Writes what stdout still holds; false if that, or anything printed before, could not be written.
+[[nodiscard]] bool write_standard_output() noexcept;
+
 } // namespace daxpin

@@ -9,6 +9,8 @@
 #include "fusefs/remount.h"
 
 #include <cstdio>
+#include <fmt/format.h>
+#include <string>
 
 namespace {
 
@@ -20,9 +22,12 @@ int print_failure(int status, const Error &error) {
     return status;
 }
 
-int print_version() {
-    std::printf("daxpinfs %s (libfuse %s)\n", DAXPIN_VERSION, fuse_pkgversion());
-    return exit_success;
+int print(const std::string &text) {
+    std::fputs(text.c_str(), stdout);
+    if (write_standard_output())
+        return exit_success;
+    std::fputs("daxpinfs: standard output cannot be written\n", stderr);
+    return exit_system;
 }
 
 } // namespace
@@ -33,9 +38,9 @@ int main(int argc, char **argv) {
     if (!options)
         return print_failure(exit_usage, options.error());
     if (options->help)
-        return std::fputs(usage_text(), stdout) < 0 ? exit_system : exit_success;
+        return print(usage_text());
     if (options->version)
-        return print_version();
+        return print(fmt::format("daxpinfs {} (libfuse {})\n", DAXPIN_VERSION, fuse_pkgversion()));
     if (options->remount) {
         const auto done = remount(*options);
         return done ? exit_success : print_failure(exit_status(done.code()), done.error());

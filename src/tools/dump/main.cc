@@ -176,5 +176,9 @@ int main(int argc, char **argv) {
         std::fputs("dump.daxpinfs: out of memory\n", stderr);
         return failed;
     }
+    if (!write_standard_output()) {
+        std::fputs("dump.daxpinfs: standard output cannot be written\n", stderr);
+        return failed;
+    }
     return ok;
 }

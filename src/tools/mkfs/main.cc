@@ -134,7 +134,7 @@ int run(int argc, char **argv) {
     }
     if (!done)
         std::fprintf(stderr, "mkfs.daxpinfs: %s\n", describe(done.error()).c_str());
-    if (std::fflush(stdout) != 0) {
+    if (!write_standard_output()) {
         std::fprintf(stderr, "mkfs.daxpinfs: standard output cannot be written\n");
         return 1;
     }

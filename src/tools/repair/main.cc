@@ -180,7 +180,11 @@ int main(int argc, char **argv) {
     }
     catch_signals();
     try {
-        return check_all(options);
+        const int status = check_all(options);
+        if (write_standard_output())
+            return status;
+        std::fputs("fsck.daxpinfs: standard output cannot be written\n", stderr);
+        return status | operational;
     } catch (const std::bad_alloc &) {
         std::fputs("fsck.daxpinfs: out of memory\n", stderr);
         return operational;
