@@ -3,6 +3,7 @@
 
 #include "tools/daxpin/commands.h"
 #include "tools/daxpin/file.h"
+#include "tools/daxpin/print.h"
 
 #include <ctime>
 #include <fmt/format.h>
@@ -108,9 +109,7 @@ Result<void> bad_blocks(const std::string &path, bool as_json) {
         json list = json::array();
         for (const auto &block : bad.blocks)
             list.push_back(to_json(bad, block));
-        std::puts(json{{"path", path}, {"bad_blocks", list}}
-                      .dump(2, ' ', false, json::error_handler_t::replace)
-                      .c_str());
+        print_json({{"path", path}, {"bad_blocks", list}});
         return {};
     }
     for (const auto &block : bad.blocks)

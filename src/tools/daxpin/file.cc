@@ -5,13 +5,14 @@
 #include <cstring>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 namespace daxpin::tool {
 
 namespace {
 
-const char *remedy(int number) {
+const char *remedy(int number, unsigned long command) {
     switch (number) {
     case ENOTTY:
         return " (is it on a daxpin filesystem?)";
@@ -20,37 +21,56 @@ const char *remedy(int number) {
     case EPERM:
         return " (only the owner may, or root; lsattr shows flags that forbid it)";
     case EINVAL:
-        return " (not a regular file, empty, or the range is not aligned or has holes)";
+        return command == DAXPIN_IOC_PIN || command == DAXPIN_IOC_UNPIN
+                   ? " (not a regular file, empty, or the range is not aligned or has holes)"
+                   : "";
     default:
         return "";
     }
 }
 
-Error failure(const std::string &path) {
+Error plain_failure(const std::string &path) {
     const int number = errno;
-    return {from_errno(number), path + ": " + std::strerror(number) + remedy(number)};
+    return {from_errno(number), path + ": " + std::strerror(number)};
+}
+
+// Of the ioctl `command`, or of something else (0).
+Error failure(const std::string &path, unsigned long command = 0) {
+    const int number = errno;
+    return {from_errno(number), path + ": " + std::strerror(number) + remedy(number, command)};
+}
+
+// Looked at before it is opened: opening a pipe waits, opening a device does things.
+Result<void> check_kind(const std::string &path) {
+    struct stat status;
+    if (stat(path.c_str(), &status) != 0)
+        return plain_failure(path);
+    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+        return Error{Errc::invalid, path + ": neither a regular file nor a directory"};
+    return {};
 }
 
 } // namespace
 
 Result<UniqueFd> open_file(const std::string &path, bool write) {
+    DAXPIN_TRY(check_kind(path));
     UniqueFd fd(open(path.c_str(), (write ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC));
     if (!fd && errno == EINVAL) // a directory, or a filesystem without O_DIRECT
         fd = UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) {
-        const int number = errno;
-        return Error{from_errno(number), path + ": " + std::strerror(number)};
-    }
+    if (!fd)
+        return plain_failure(path);
     return fd;
 }
 
 Result<void> request(const std::string &path, int fd, unsigned long command, void *argument) {
-    return ioctl(fd, command, argument) == 0 ? Result<void>{} : Result<void>(failure(path));
+    if (ioctl(fd, command, argument) != 0)
+        return failure(path, command);
+    return {};
 }
 
 Result<std::optional<std::string>> attribute(const std::string &path, const char *name) {
     std::string text(65536, '\0');
-    const auto length = lgetxattr(path.c_str(), name, text.data(), text.size());
+    const auto length = getxattr(path.c_str(), name, text.data(), text.size());
     if (length < 0 && (errno == ENODATA || errno == EOPNOTSUPP))
         return std::optional<std::string>{};
     if (length < 0 && errno == E2BIG)

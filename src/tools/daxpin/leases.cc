@@ -5,6 +5,7 @@
 #include "tools/daxpin/commands.h"
 #include "tools/daxpin/file.h"
 #include "tools/daxpin/paths.h"
+#include "tools/daxpin/print.h"
 
 #include <ctime>
 #include <fmt/format.h>
@@ -80,7 +81,7 @@ const char *access_text(const daxpin_lease_info &lease) {
     return lease.access == DAXPIN_LEASE_WRITE ? "write" : "read";
 }
 
-void print_json(const std::string &path, const Leasing &found) {
+void print_as_json(const std::string &path, const Leasing &found) {
     json leases = json::array();
     for (const auto &lease : found.leases)
         leases.push_back({{"inode", lease.inode},
@@ -101,9 +102,7 @@ void print_json(const std::string &path, const Leasing &found) {
                                {"paths", found.paths.at(file.inode)},
                                {"bytes", file.bytes},
                                {"lost", (file.flags & DAXPIN_QUARANTINE_LOST) != 0}});
-    std::puts(json{{"path", path}, {"leases", leases}, {"quarantine", quarantined}}
-                  .dump(2, ' ', false, json::error_handler_t::replace)
-                  .c_str());
+    print_json({{"path", path}, {"leases", leases}, {"quarantine", quarantined}});
 }
 
 void print_text(const Leasing &found) {
@@ -125,7 +124,7 @@ void print_text(const Leasing &found) {
 Result<void> leases(const std::string &mount_point, bool as_json) {
     DAXPIN_TRY_ASSIGN(const auto found, ask(mount_point));
     if (as_json)
-        print_json(mount_point, found);
+        print_as_json(mount_point, found);
     else
         print_text(found);
     return {};

@@ -5,8 +5,10 @@
 #include "base/standard_files.h"
 #include "tools/daxpin/commands.h"
 #include "tools/daxpin/map_info.h"
+#include "tools/daxpin/print.h"
 
 #include <CLI/CLI.hpp>
+#include <bit>
 #include <cstdio>
 #include <new>
 
@@ -15,6 +17,10 @@ namespace {
 using namespace daxpin;
 
 enum ExitStatus { ok = 0, failed = 1, usage = 2 };
+
+// Of hint --align, as the volume takes them; bytes.
+constexpr std::uint64_t align_min = 4096;
+constexpr std::uint64_t align_max = std::uint64_t{1} << 30;
 
 struct Arguments {
     std::vector<std::string> paths;
@@ -40,11 +46,16 @@ int exit_status(const Result<void> &done) {
 // Runs `command` on each path; one that fails does not keep the others back.
 template <typename Command> int for_each_path(const Arguments &arguments, Command command) {
     int status = ok;
+    const bool json_list = arguments.json && arguments.paths.size() > 1;
+    if (json_list)
+        tool::begin_json_list();
     for (const auto &path : arguments.paths)
         if (const auto done = command(path); !done) {
             std::fprintf(stderr, "daxpin: %s\n", describe(done.error()).c_str());
             status = failed;
         }
+    if (json_list)
+        tool::end_json_list();
     return status;
 }
 
@@ -80,6 +91,14 @@ int run_hint(const Arguments &arguments) {
         const auto align = parse_size(arguments.align);
         if (!align) {
             std::fprintf(stderr, "daxpin: %s\n", describe(align.error()).c_str());
+            return usage;
+        }
+        if (*align != 0 &&
+            (!std::has_single_bit(*align) || *align < align_min || *align > align_max)) {
+            std::fprintf(stderr,
+                         "daxpin: --align: %s is not 0 or a power of two from 4 KiB to "
+                         "1 GiB\n",
+                         arguments.align.c_str());
             return usage;
         }
         options.align = *align;
@@ -130,9 +149,11 @@ class CommandLine {
                           [this] { return run_range(arguments_, tool::unpin); });
         for (auto *sub : {pin, unpin}) {
             add_paths(sub, "file");
-            sub->add_option("--offset", arguments_.offset, "start of the range")->type_name("SIZE");
-            sub->add_option("--length", arguments_.length, "length of the range")
-                ->type_name("SIZE");
+            auto *length = sub->add_option("--length", arguments_.length, "length of the range")
+                               ->type_name("SIZE");
+            sub->add_option("--offset", arguments_.offset, "start of the range")
+                ->type_name("SIZE")
+                ->needs(length);
         }
         pin->add_option("--align", arguments_.align, "align extents to this")->type_name("SIZE");
         pin->add_flag("--no-prepare", arguments_.no_prepare,
@@ -233,9 +254,12 @@ class CommandLine {
 int main(int argc, char **argv) {
     open_standard_files();
     try {
-        return CommandLine().run(argc, argv);
+        const int status = CommandLine().run(argc, argv);
+        if (write_standard_output())
+            return status;
+        std::fputs("daxpin: standard output cannot be written\n", stderr);
     } catch (const std::exception &error) {
         std::fprintf(stderr, "daxpin: %s\n", error.what());
-        return failed;
     }
+    return failed;
 }

@@ -4,6 +4,7 @@
 #include "base/size_text.h"
 #include "client/query.h"
 #include "tools/daxpin/file.h"
+#include "tools/daxpin/print.h"
 
 #include <charconv>
 #include <cstdio>
@@ -86,8 +87,7 @@ Result<void> map_info(const std::string &pid, const std::string &address, bool j
         auto list = nlohmann::json::array();
         for (const auto &info : infos)
             list.push_back(to_json(info));
-        const nlohmann::json whole = {{"pid", std::stoul(pid)}, {"mappings", list}};
-        std::puts(whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+        print_json({{"pid", std::stoul(pid)}, {"mappings", list}});
         return {};
     }
     fmt::print("{:<14} {:>9} {:>9} {:<3} {:<9} {:<10} {:>12} {}\n", "address", "length", "page",

@@ -4,13 +4,16 @@
 // backup saves them in a list of its own.
 #include "tools/daxpin/commands.h"
 #include "tools/daxpin/file.h"
+#include "tools/daxpin/print.h"
 
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string_view>
 #include <sys/stat.h>
 
 namespace daxpin::tool {
@@ -37,15 +40,28 @@ std::string escape(const std::string &path) {
     return text;
 }
 
-std::string unescape(const std::string &text) {
+// The character that the three octal digits at the start of `digits` stand for.
+std::optional<char> octal(std::string_view digits) {
+    unsigned code = 0;
+    if (digits.size() < 3 || digits.substr(0, 3).find_first_not_of("01234567") != digits.npos)
+        return std::nullopt;
+    std::from_chars(digits.data(), digits.data() + 3, code, 8);
+    return code <= 0xff ? std::optional(static_cast<char>(code)) : std::nullopt;
+}
+
+// Nothing for what escape() does not write.
+std::optional<std::string> unescape(std::string_view text) {
     std::string path;
     for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '\\' && i + 3 < text.size()) {
-            path += static_cast<char>(std::stoi(text.substr(i + 1, 3), nullptr, 8));
-            i += 3;
-        } else {
+        if (text[i] != '\\') {
             path += text[i];
+            continue;
         }
+        const auto character = octal(text.substr(i + 1));
+        if (!character)
+            return std::nullopt;
+        path += *character;
+        i += 3;
     }
     return path;
 }
@@ -75,52 +91,109 @@ Result<std::optional<Pinned>> pinned(const fs::path &root, const fs::path &path)
     return std::optional(std::move(found));
 }
 
-Result<std::vector<Pinned>> find_pins(const std::string &mount_point) {
-    struct stat root;
-    if (stat(mount_point.c_str(), &root) != 0)
-        return Error{Errc::not_found, mount_point + ": there is no such directory"};
-    std::vector<Pinned> pins;
-    std::error_code failed;
-    fs::recursive_directory_iterator entries(mount_point, failed), end;
-    for (; !failed && entries != end; entries.increment(failed)) {
+// The pins of a mount, as far as one may look. What one may not is named, and counted.
+class PinSearch {
+  public:
+    Result<void> run(const std::string &mount_point) {
+        struct stat root;
+        if (stat(mount_point.c_str(), &root) != 0)
+            return Error{Errc::not_found, mount_point + ": there is no such directory"};
+        root_ = mount_point;
+        device_ = root.st_dev;
+        left_.push_back(root_);
+        while (!left_.empty()) {
+            const fs::path directory = std::move(left_.back());
+            left_.pop_back();
+            look_into(directory);
+        }
+        return {};
+    }
+
+    const std::vector<Pinned> &pins() const { return pins_; }
+    unsigned failures() const { return failures_; }
+
+  private:
+    void look_into(const fs::path &directory) {
+        std::error_code failed;
+        fs::directory_iterator entries(directory, failed);
+        for (; !failed && entries != fs::directory_iterator(); entries.increment(failed))
+            look_at(entries->path());
+        if (failed)
+            fail(Error{Errc::io, directory.string() + ": " + failed.message()});
+    }
+
+    void look_at(const fs::path &path) {
         struct stat status;
-        if (lstat(entries->path().c_str(), &status) != 0)
-            continue; // gone meanwhile
-        if (status.st_dev != root.st_dev)
-            entries.disable_recursion_pending();
-        else if (S_ISREG(status.st_mode)) {
-            DAXPIN_TRY_ASSIGN(auto found, pinned(mount_point, entries->path()));
-            if (found)
-                pins.push_back(std::move(*found));
+        if (lstat(path.c_str(), &status) != 0 || status.st_dev != device_)
+            return; // gone meanwhile, or another mount
+        if (S_ISDIR(status.st_mode)) {
+            left_.push_back(path);
+        } else if (S_ISREG(status.st_mode)) {
+            auto found = pinned(root_, path);
+            if (!found)
+                fail(found.error());
+            else if (*found)
+                pins_.push_back(std::move(**found));
         }
     }
-    if (failed)
-        return Error{Errc::io, mount_point + ": " + failed.message()};
-    return pins;
+
+    void fail(const Error &error) {
+        std::fprintf(stderr, "daxpin: %s\n", describe(error).c_str());
+        ++failures_;
+    }
+
+    fs::path root_;
+    dev_t device_ = 0;
+    std::vector<fs::path> left_; // directories
+    std::vector<Pinned> pins_;
+    unsigned failures_ = 0;
+};
+
+// A line's fields are taken apart by blanks; a number is digits alone.
+Result<std::uint64_t> parse_number(const std::string &text) {
+    std::uint64_t number = 0;
+    const auto *end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (text.empty() || error != std::errc{} || stop != end)
+        return Errc::invalid;
+    return number;
+}
+
+// ERRORS: invalid for what `daxpin pins --list` does not print.
+Result<std::pair<std::string, RangeOptions>> parse_line(const std::string &line) {
+    std::istringstream fields(line);
+    std::string offset, length, escaped, more;
+    RangeOptions options;
+    options.quiet = true;
+    fields >> offset;
+    if (offset != "whole") {
+        fields >> length;
+        DAXPIN_TRY_ASSIGN(options.offset, parse_number(offset));
+        DAXPIN_TRY_ASSIGN(options.length, parse_number(length));
+    }
+    if (!(fields >> escaped) || fields >> more)
+        return Errc::invalid;
+    auto path = unescape(escaped);
+    if (!path)
+        return Errc::invalid;
+    return std::pair(std::move(*path), options);
 }
 
 Result<void> restore_line(const std::string &mount_point, const std::string &line) {
-    std::istringstream fields(line);
-    std::string first, path;
-    RangeOptions options;
-    options.quiet = true;
-    fields >> first;
-    if (first != "whole") {
-        std::istringstream(first) >> options.offset;
-        if (!(fields >> options.length) || first.find_first_not_of("0123456789") != first.npos)
-            return Error{Errc::invalid, "not a line of 'daxpin pins --list': " + line};
-    }
-    if (!(fields >> path))
+    const auto parsed = parse_line(line);
+    if (!parsed)
         return Error{Errc::invalid, "not a line of 'daxpin pins --list': " + line};
-    return pin((fs::path(mount_point) / unescape(path)).string(), options);
+    return pin((fs::path(mount_point) / parsed->first).string(), parsed->second);
 }
 
 } // namespace
 
 Result<void> list_pins(const std::string &mount_point, bool as_json) {
-    DAXPIN_TRY_ASSIGN(const auto pins, find_pins(mount_point));
+    DAXPIN_TRY(devices_of(mount_point)); // nothing pinned, or no daxpin filesystem?
+    PinSearch search;
+    DAXPIN_TRY(search.run(mount_point));
     json list = json::array();
-    for (const auto &pin : pins) {
+    for (const auto &pin : search.pins()) {
         if (as_json) {
             json ranges = json::array();
             for (const auto &[offset, length] : pin.ranges)
@@ -134,11 +207,14 @@ Result<void> list_pins(const std::string &mount_point, bool as_json) {
         }
     }
     if (as_json)
-        std::puts(list.dump(2).c_str());
+        print_json(list);
+    if (search.failures() > 0)
+        return Error{Errc::io, mount_point + ": the list is not complete"};
     return {};
 }
 
 Result<void> restore_pins(const std::string &mount_point) {
+    DAXPIN_TRY(devices_of(mount_point));
     unsigned failures = 0;
     for (std::string line; std::getline(std::cin, line);) {
         if (line.empty())

@@ -6,12 +6,14 @@
 #include "tools/daxpin/bad_blocks.h"
 #include "tools/daxpin/commands.h"
 #include "tools/daxpin/file.h"
+#include "tools/daxpin/print.h"
 
 #include <cstdio>
 #include <fmt/format.h>
 #include <linux/fs.h>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 namespace daxpin::tool {
@@ -19,10 +21,6 @@ namespace daxpin::tool {
 namespace {
 
 using nlohmann::json;
-
-void print(const json &value) {
-    std::puts(value.dump(2).c_str());
-}
 
 const char *pinned_text(unsigned flags) {
     return (flags & DAXPIN_STATUS_WHOLE) != 0    ? "whole"
@@ -96,13 +94,18 @@ void print_damage(const daxpin_damage &damage, const char *device) {
                device);
 }
 
+bool is_directory(int fd) {
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 } // namespace
 
 Result<void> status(const std::string &path, bool as_json) {
     DAXPIN_TRY_ASSIGN(const auto fd, open_file(path, false));
     DAXPIN_TRY_ASSIGN(const auto found, status_of(path, fd.get()));
     if (as_json) {
-        print(to_json(path, found));
+        print_json(to_json(path, found));
         return {};
     }
     fmt::print("{}: pinned {}", path, pinned_text(found.flags));
@@ -146,7 +149,7 @@ Result<void> extents(const std::string &path, bool as_json) {
                        flag.empty() ? "" : " ", flag);
     }
     if (as_json)
-        print({{"path", path}, {"extents", list}});
+        print_json({{"path", path}, {"extents", list}});
     return {};
 }
 
@@ -165,15 +168,15 @@ Result<void> info(const std::string &path, bool as_json) {
         json list = json::array();
         for (const auto &device : devices)
             list.push_back(to_json(device));
-        print({{"path", path},
-               {"volume_uuid", uuid_of(devices[0].volume_uuid)},
-               {"total", total},
-               {"free", free},
-               {"available", available},
-               {"prezero", volume ? to_json(*volume) : json()},
-               {"damage", damage ? to_json(*damage) : json()},
-               {"bad_blocks", bad},
-               {"devices", list}});
+        print_json({{"path", path},
+                    {"volume_uuid", uuid_of(devices[0].volume_uuid)},
+                    {"total", total},
+                    {"free", free},
+                    {"available", available},
+                    {"prezero", volume ? to_json(*volume) : json()},
+                    {"damage", damage ? to_json(*damage) : json()},
+                    {"bad_blocks", bad},
+                    {"devices", list}});
         return {};
     }
     fmt::print("volume {}\n{} in all, {} free, {} available\n", uuid_of(devices[0].volume_uuid),
@@ -200,18 +203,17 @@ Result<void> hint(const std::string &path, const HintOptions &options, bool as_j
         attributes.fsx_xflags = *options.dax ? attributes.fsx_xflags | FS_XFLAG_DAX
                                              : attributes.fsx_xflags & ~unsigned{FS_XFLAG_DAX};
     if (options.align) {
-        if (*options.align > UINT32_MAX)
-            return Error{Errc::invalid, path + ": the greatest alignment hint is 2 GiB"};
+        // A directory's is for what will be made in it, which is another flag.
+        const unsigned flag = is_directory(fd.get()) ? FS_XFLAG_EXTSZINHERIT : FS_XFLAG_EXTSIZE;
         attributes.fsx_extsize = static_cast<__u32>(*options.align);
-        attributes.fsx_xflags = *options.align != 0
-                                    ? attributes.fsx_xflags | FS_XFLAG_EXTSIZE
-                                    : attributes.fsx_xflags & ~unsigned{FS_XFLAG_EXTSIZE};
+        attributes.fsx_xflags =
+            *options.align != 0 ? attributes.fsx_xflags | flag : attributes.fsx_xflags & ~flag;
     }
     if (options.dax || options.align)
         DAXPIN_TRY(request(path, fd.get(), FS_IOC_FSSETXATTR, &attributes));
     const bool dax = (attributes.fsx_xflags & FS_XFLAG_DAX) != 0;
     if (as_json)
-        print({{"path", path}, {"dax", dax}, {"align", attributes.fsx_extsize}});
+        print_json({{"path", path}, {"dax", dax}, {"align", attributes.fsx_extsize}});
     else
         fmt::print("{}: DAX hint {}, alignment {}\n", path, dax ? "on" : "off",
                    attributes.fsx_extsize == 0 ? "by the device"
