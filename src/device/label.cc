@@ -122,13 +122,9 @@ bool is_zero(const Device &device) {
 std::string not_a_volume(const Device &device) {
     const std::string &path = device.info().path;
     if (is_zero(device))
-        return fmt::format("{}: not a daxpin volume: it begins with zeros; make one with "
-                           "mkfs.daxpinfs {}",
-                           path, path);
-    return fmt::format(
-        "{}: not a daxpin volume: it holds {}; check the name, or make a volume with "
-        "mkfs.daxpinfs (all it holds is lost)",
-        path, identify_content(path));
+        return fmt::format("{}: not a daxpin volume: it begins with zeros; check the name", path);
+    return fmt::format("{}: not a daxpin volume: it holds {}; check the name", path,
+                       identify_content(path));
 }
 
 Error label_error(const Device &device, State best) {

@@ -156,7 +156,8 @@ Result<void> search_everywhere(MemberSearch &members, const std::string &path,
 using Devices = std::vector<std::unique_ptr<Device>>;
 
 // Names the members whose path is empty; their UUIDs stand in the superblock of device 0.
-Error missing_error(const MemberSearch &members, const Devices &opened, const DeviceLabel &label) {
+Error missing_error(const MemberSearch &members, const Devices &opened, const DeviceLabel &label,
+                    const OpenOptions &options) {
     std::optional<format::Superblock> superblock;
     if (opened[0])
         if (const auto read = read_superblock(*opened[0]); read)
@@ -170,9 +171,10 @@ Error missing_error(const MemberSearch &members, const Devices &opened, const De
             names += fmt::format(" (UUID {})", uuid_text(superblock->devices[index].device_uuid));
     }
     return {Errc::missing,
-            fmt::format("volume {} lacks {} of its {} devices: name them with -o device=PATH, or "
-                        "the directory that holds them",
-                        uuid_text(label.volume_uuid), names, label.device_count.get())};
+            fmt::format("volume {} lacks {} of its {} devices{}{}", uuid_text(label.volume_uuid),
+                        names, label.device_count.get(),
+                        options.remedies.missing_member.empty() ? "" : ": ",
+                        options.remedies.missing_member)};
 }
 
 // A member must be the very device that mkfs put at its index, and as long as it was.
@@ -209,7 +211,7 @@ Result<DeviceTable> open_volume_devices(const std::string &path, const OpenOptio
             DAXPIN_TRY_ASSIGN(devices[index], open_device(members.paths()[index], options));
         }
     if (!members.complete())
-        return missing_error(members, devices, label);
+        return missing_error(members, devices, label, options);
     DAXPIN_TRY(check_members(devices));
     return DeviceTable(std::move(devices));
 }

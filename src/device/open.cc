@@ -20,7 +20,7 @@ struct SourceDelete {
     void operator()(pmem2_source *source) const { pmem2_source_delete(&source); }
 };
 
-Error open_error(const std::string &path, int number) {
+Error open_error(const std::string &path, int number, const OpenOptions &options) {
     const char *reason = std::strerror(number);
     switch (number) {
     case ENOENT:
@@ -33,7 +33,8 @@ Error open_error(const std::string &path, int number) {
                 fmt::format("{}: {}: run as root, or as a user who may read and write it", path,
                             reason)};
     case EROFS:
-        return {Errc::read_only, fmt::format("{}: {}: open it read-only (-o ro)", path, reason)};
+        return {Errc::read_only,
+                fmt::format("{}: {}: {}", path, reason, options.remedies.not_writable)};
     default:
         return {from_errno(number), fmt::format("{}: cannot be opened: {}", path, reason)};
     }
@@ -114,7 +115,7 @@ std::optional<std::uint64_t> ask_unsafe_shutdowns(int fd) {
 Result<DeviceInfo> ask_device(int fd, const std::string &path, const OpenOptions &options) {
     struct stat status;
     if (::fstat(fd, &status) != 0)
-        return open_error(path, errno);
+        return open_error(path, errno, options);
     DAXPIN_TRY(check_kind(path, status));
     DeviceInfo info;
     info.path = path;
@@ -140,14 +141,14 @@ Result<std::unique_ptr<Device>> open_device(const std::string &path, const OpenO
     // Looked at before it is opened: opening a tape or a pipe does things.
     struct stat status;
     if (::stat(path.c_str(), &status) != 0)
-        return open_error(path, errno);
+        return open_error(path, errno, options);
     DAXPIN_TRY(check_kind(path, status));
     if (S_ISCHR(status.st_mode) && is_system_ram(status.st_rdev))
         return system_ram_error(path);
     const int access = options.read_only ? O_RDONLY : O_RDWR;
     UniqueFd fd(::open(path.c_str(), access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (!fd)
-        return open_error(path, errno);
+        return open_error(path, errno, options);
     DAXPIN_TRY_ASSIGN(DeviceInfo info, ask_device(fd.get(), path, options));
     if (options.exclusive)
         DAXPIN_TRY(take_in_use_lock(fd.get(), path));

@@ -13,12 +13,19 @@
 
 namespace daxpin::device {
 
+// What a user of the program at hand can do, as parts of messages.
+struct Remedies {
+    std::string missing_member; // how the program is told of another device
+    std::string not_writable = "name a device that can be written";
+};
+
 struct OpenOptions {
     bool read_only = false;
     bool exclusive = true;                       // take the in-use lock; false only to look (dump)
     std::optional<Domain> domain;                // override of what the platform says
     std::vector<std::string> more_paths;         // further devices given by the user
     std::vector<std::string> search_directories; // also looked through for members
+    Remedies remedies;
 };
 
 // Opens one device: device DAX, a file on a DAX filesystem or an ordinary file, by libpmem2.

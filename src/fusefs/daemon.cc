@@ -74,6 +74,7 @@ Result<device::DeviceTable> open_devices(const DaemonOptions &options, const Pat
     device::OpenOptions how;
     how.domain = options.domain;
     how.more_paths = paths.more_devices;
+    how.remedies.missing_member = "name them with -o device=PATH";
     auto opened = device::open_volume_devices(paths.device, how);
     if (opened || !options.volume.read_only)
         return opened;

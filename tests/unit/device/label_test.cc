@@ -141,7 +141,7 @@ TEST_CASE("label: with both copies gone it is no volume, and the message says so
         volume.fill(0, std::byte{0}, block_size);
         volume.fill(last_block, std::byte{0}, block_size);
         CHECK(contains(volume.text(), "begins with zeros"));
-        CHECK(contains(volume.text(), "mkfs.daxpinfs " + volume.path));
+        CHECK_FALSE(contains(volume.text(), "mkfs"));
     }
     SECTION("damaged") {
         volume.fill(200, std::byte{1}, 1);
