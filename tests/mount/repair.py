@@ -3,15 +3,19 @@
 """fsck.daxpinfs -p and -y on a damaged volume: what they say, their exit status, and the files
 afterwards."""
 
+import contextlib
 import json
+import os
+import pathlib
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import time
 
-from harness import (MIB, Volume, case, expect, expect_equal, expect_same, program, run,
-                     run_command, snapshot)
+from harness import (MIB, Volume, case, expect, expect_equal, expect_same, program,
+                     require_root, run, run_command, snapshot, wait_until)
 
 
 def fill(volume):
@@ -162,6 +166,94 @@ def mounted():
             expect("in use" in said, said)
         expect(time.monotonic() - begin < 1.5, "refused late")
         volume.unmount()
+
+
+@case("-M: a volume in use is passed over, and said to be, not to be clean", bare=True)
+def passed_over():
+    with Volume(size=64 * MIB) as volume:
+        volume.mount()
+        said = fsck(volume, "-M", status=0)
+        expect("in use, passed over" in said and "clean" not in said, said)
+        report, = json.loads(fsck(volume, "-M", "--json", status=0))["volumes"]
+        expect_equal(report, {"device": str(volume.devices[0]), "skipped": True}, "report")
+        volume.unmount()
+        report, = json.loads(fsck(volume, "-M", "--json", status=0))["volumes"]
+        expect(report["clean"] and "skipped" not in report, report)
+
+
+@case("SIGINT, SIGTERM and SIGHUP: cancelled, status 32", bare=True)
+def signals():
+    with Volume(size=64 * MIB) as volume:
+        fill(volume)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            expect_equal(cancelled_by(number, volume.devices[0]), 32, number.name)
+
+
+def waits(pid):
+    """Whether the process sleeps for a while; not every kernel tells in which call."""
+    for _ in range(20):
+        time.sleep(0.01)
+        if pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "S":
+            return False
+    return True
+
+
+def cancelled_by(number, device):
+    """The exit status of fsck after a signal, sent while its first line of progress waits for room
+    in a pipe."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    checking = subprocess.Popen([program("fsck.daxpinfs"), "-n", "-C", str(writing), str(device)],
+                                pass_fds=[writing], stdout=subprocess.DEVNULL)
+    wait_until(lambda: waits(checking.pid), "the write")
+    checking.send_signal(number)
+    os.close(writing)
+    while os.read(reading, 65536):
+        pass
+    os.close(reading)
+    return checking.wait(timeout=60)
+
+
+@case("a member that is missing: named with what the program at hand takes", bare=True)
+def missing_member():
+    with Volume(size=64 * MIB, separate=True, on_files=True) as volume:
+        meta, data = volume.devices
+        elsewhere = volume.folder / "elsewhere"
+        elsewhere.mkdir()
+        data.rename(elsewhere / data.name)
+        said = run_command(program("fsck.daxpinfs"), "-n", meta, status=8)
+        expect("after this one" in said and "-o " not in said, said)
+        run_command(program("fsck.daxpinfs"), "-n", meta, elsewhere / data.name)
+        said = run_command(program("dump.daxpinfs"), "tree", meta, status=1)
+        expect("--device PATH" in said and "-o " not in said, said)
+        run_command(program("dump.daxpinfs"), "tree", "--device", elsewhere / data.name, meta)
+        said = run_command(program("daxpinfs"), meta, volume.mountpoint, status=32)
+        expect("-o device=PATH" in said and "directory" not in said, said)
+
+
+@case("a device that may not be written, or holds no volume: no remedy is another program's",
+      bare=True)
+def read_only_medium():
+    require_root("to mount a tmpfs")
+    with Volume(size=64 * MIB, on_files=True) as volume:
+        run_command("mount", "-t", "tmpfs", "none", volume.mountpoint)
+        try:
+            device = shutil.copy(volume.devices[0], volume.mountpoint / "device")
+            run_command("mount", "-o", "remount,ro", volume.mountpoint)
+            said = run_command(program("fsck.daxpinfs"), "-y", device, status=8)
+            expect("-o ro" not in said and "-n" in said, said)
+            said = run_command(program("mkfs.daxpinfs"), "-f", device, status=1)
+            expect("-o ro" not in said, said)
+        finally:
+            run_command("umount", volume.mountpoint)
+        for content in (bytes(MIB), b"precious" * (MIB // 8)):
+            volume.devices[0].write_bytes(content)
+            said = fsck(volume, "-n", status=8)
+            expect("not a daxpin volume" in said and "mkfs" not in said, said)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ class CommandLine {
         app_.add_flag("--secrets", options.secrets,
                       "show the journal's epoch and the name hash key too");
         app_.add_option("--device", options.more_devices, "another device of the volume")
-            ->type_name("PATH");
+            ->type_name("PATH")
+            ->allow_extra_args(false);
         app_.footer("Exit status: 0 shown, 1 something could not be read, 2 usage.");
         add_commands();
     }
@@ -138,6 +139,7 @@ Result<void> run(const CommandLine &line) {
     how.read_only = true;
     how.exclusive = false;
     how.more_paths = line.options.more_devices;
+    how.remedies.missing_member = "name them with --device PATH";
     DAXPIN_TRY_ASSIGN(const auto devices, device::open_volume_devices(line.options.device, how));
     const auto labels = reader::read_labels(devices.metadata());
     const auto *label = labels.best();

@@ -98,13 +98,16 @@ repair::Outcome run(device::DeviceTable &devices, const std::string &path, const
 
 Opened check_volume(const std::string &path, const std::vector<std::string> &others,
                     const Options &options) {
-    Opened opened{{path, {}, {}}, ok, {path}};
+    Opened opened{{path, {}, {}, false}, ok, {path}};
     device::OpenOptions how;
     how.read_only = !options.repair();
     how.more_paths = others;
+    how.remedies = {"name them after this one", "check it with -n, or make it writable"};
     auto devices = device::open_volume_devices(path, how);
-    if (!devices && devices.code() == Errc::busy && options.skip_in_use)
+    if (!devices && devices.code() == Errc::busy && options.skip_in_use) {
+        opened.checked.skipped = true;
         return opened;
+    }
     if (!devices) {
         opened.checked.failure = describe(devices.error());
         opened.status = operational;
@@ -120,6 +123,8 @@ Opened check_volume(const std::string &path, const std::vector<std::string> &oth
 void print(const fsck::Checked &checked, const Options &options) {
     if (!checked.failure.empty())
         std::fprintf(stderr, "fsck.daxpinfs: %s\n", checked.failure.c_str());
+    else if (checked.skipped)
+        std::printf("%s: in use, passed over\n", checked.device.c_str());
     else
         fsck::print_text(checked.device, checked.outcome, {options.verbose});
 }
@@ -159,6 +164,7 @@ void catch_signals() {
     action.sa_handler = on_signal;
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
+    sigaction(SIGHUP, &action, nullptr); // the terminal was closed
 }
 
 } // namespace

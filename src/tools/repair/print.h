@@ -20,6 +20,7 @@ struct Checked {
     std::string device;
     repair::Outcome outcome; // of a mere check: before and after are the same
     std::string failure;     // why it could not be checked; empty if it was
+    bool skipped = false;    // it is in use, and was not looked at
 };
 void print_json(const std::vector<Checked> &volumes);
 

@@ -41,6 +41,8 @@ Json findings_json(const Report &report) {
 
 // What was found; of a repair also what was done, what could not be, and what is left.
 Json volume_json(const Checked &volume) {
+    if (volume.skipped)
+        return {{"device", volume.device}, {"skipped", true}};
     const auto &[before, after, done, failed] = volume.outcome;
     Json object = {{"device", volume.device}, {"clean", volume.failure.empty() && after.clean()}};
     if (!volume.failure.empty()) {
