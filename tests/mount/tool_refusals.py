@@ -136,6 +136,16 @@ def unreadable(volume):
     expect(str(volume.path("closed")) in said, said)
 
 
+@case("dump: an inode that is not there is an error, for directory and extents too", bare=True)
+def no_inode():
+    with Volume(size=64 * MIB) as volume:
+        for command in ("inode", "directory", "extents"):
+            run_command(program("dump.daxpinfs"), command, volume.devices[0], "1")
+            said = run_command(program("dump.daxpinfs"), command, volume.devices[0], "12345",
+                               status=1)
+            expect(said.strip() == "dump.daxpinfs: there is no inode 12345", said)
+
+
 def expect_lost_output(status, *command):
     """The program says so in one line, where what it prints cannot be written."""
     with open("/dev/full", "w", encoding="utf-8") as full:

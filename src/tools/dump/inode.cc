@@ -49,6 +49,19 @@ void dump_xattr(Output &out, const reader::Item &item) {
              std::uint64_t{blob.block_count}});
 }
 
+// An inode may have lost its own item and still have others.
+Result<void> check_there(const Context &context, std::uint64_t number) {
+    bool found = false;
+    const auto note = [&](const reader::Item &) { found = true; };
+    const reader::Key key{number, std::uint64_t{static_cast<unsigned>(ItemType::inode)} << 60};
+    DAXPIN_TRY(walk_items(context.view, key, {key.inode, key.place + 1}, note));
+    if (!found)
+        DAXPIN_TRY(walk_inode(context.view, number, note));
+    if (!found)
+        return Error{Errc::not_found, "there is no inode " + std::to_string(number)};
+    return {};
+}
+
 // Each kind of item as a table of its own; `row` prints one.
 Result<void> dump_items(const Context &context, std::uint64_t number, ItemType type,
                         const char *table, std::initializer_list<Column> columns,
@@ -104,6 +117,7 @@ Result<void> dump_inode(const Context &context, std::uint64_t number) {
 }
 
 Result<void> dump_directory(const Context &context, std::uint64_t number) {
+    DAXPIN_TRY(check_there(context, number));
     context.out.field("directory", number);
     return dump_items(
         context, number, ItemType::dirent, "entries",
@@ -117,6 +131,7 @@ Result<void> dump_directory(const Context &context, std::uint64_t number) {
 }
 
 Result<void> dump_extents(const Context &context, std::uint64_t number) {
+    DAXPIN_TRY(check_there(context, number));
     context.out.field("inode", number);
     return dump_items(context, number, ItemType::extent, "extents",
                       {{"file_block", 20},

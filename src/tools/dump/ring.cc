@@ -14,9 +14,7 @@ void list_records(const Context &context, const reader::Walk &walk) {
     context.out.end_table();
 }
 
-Result<void> list_entries(const Context &context, const reader::Walk &walk) {
-    context.out.begin_table(
-        "entries", {{"sequence", 20}, {"block", -16}, {"offset", 6}, {"length", 6}, {"bytes", -1}});
+Result<void> entry_rows(const Context &context, const reader::Walk &walk) {
     std::size_t next = 0;
     std::vector<std::byte> bytes;
     for (const auto &record : walk.records) {
@@ -28,8 +26,15 @@ Result<void> list_entries(const Context &context, const reader::Walk &walk) {
                              std::uint64_t{patch.length}, hex_text(bytes)});
         }
     }
-    context.out.end_table();
     return {};
+}
+
+Result<void> list_entries(const Context &context, const reader::Walk &walk) {
+    context.out.begin_table(
+        "entries", {{"sequence", 20}, {"block", -16}, {"offset", 6}, {"length", 6}, {"bytes", -1}});
+    auto listed = entry_rows(context, walk);
+    context.out.end_table();
+    return listed;
 }
 
 } // namespace
