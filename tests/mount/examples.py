@@ -229,56 +229,78 @@ def hashtable_commands(volume):
     expect("not a table" in said and said.count("\n") == 1, said)
 
 
-def with_power_failure(at, *words):
-    """Runs an example until the power fails at its `at`th point; what it printed, and whether it
-    came to its end before."""
-    environment = {**os.environ, "POWER_FAILURE_AT": str(at), "POWER_FAILURE_SEED": str(SEED + at),
-                   "LD_PRELOAD": str(build_folder() / "tests/mount/libpower_failure.so")}
-    done = subprocess.run([program(words[0]), *map(str, words[1:])], env=environment, text=True,
-                          stdout=subprocess.PIPE, check=False)
-    expect(done.returncode in (0, 99), f"{words}: exit status {done.returncode}")
-    return done.stdout.splitlines(), done.returncode == 0
+class PowerFailures:
+    """Runs of an example that the power ends at one of its points. A point behind the last one lets
+    it come to its end; if all did, nothing was tried."""
+
+    def __init__(self):
+        self.failed_at = set()
+
+    def run(self, at, *words):
+        """What the example printed until the power failed at its `at`th point."""
+        environment = {**os.environ, "POWER_FAILURE_AT": str(at),
+                       "POWER_FAILURE_SEED": str(SEED + at),
+                       "LD_PRELOAD": str(build_folder() / "tests/mount/libpower_failure.so")}
+        done = subprocess.run([program(words[0]), *map(str, words[1:])], env=environment, text=True,
+                              stdout=subprocess.PIPE, check=False)
+        expect(done.returncode in (0, 99), f"{words}: exit status {done.returncode}")
+        if done.returncode == 99:
+            self.failed_at.add(at)
+        return done.stdout.splitlines()
+
+    def check(self, count):
+        """It failed at the first `count` points, at least."""
+        expect(self.failed_at.issuperset(range(1, count + 1)),
+               f"the power failed at {sorted(self.failed_at)} only, not at 1 to {count}")
 
 
 @case("power failure: the log holds every record that was acknowledged, and no part of another",
       size=128 * MIB)
 def pinlog_power(volume):
-    log, count = volume.path("log"), 0
+    log, count, power = volume.path("log"), 0, PowerFailures()
     run_command(program("pinlog"), "create", log, MIB)
     for at in range(1, POWER_POINTS):
-        acknowledged, _ = with_power_failure(at, "pinlog", "fill", log, 3)
+        acknowledged = power.run(at, "pinlog", "fill", log, 3)
         before, count = count, int(run_command(program("pinlog"), "verify", log))
         expect(before + len(acknowledged) <= count <= before + len(acknowledged) + 1,
                f"point {at}: {before} records, then {acknowledged}, now {count}")
+    power.check(12)
 
 
 @case("power failure: the ring loses no message, and none comes that was not sent",
       size=128 * MIB)
 def ring_power(volume):
     path, receiver = volume.path("ring"), Receiver()
+    sending, receiving = PowerFailures(), PowerFailures()
     run_command(program("ring"), "create", path, RING_SLOTS)
     for at in range(1, POWER_POINTS):
         sent, received = ring_counts(path)
-        lines, _ = with_power_failure(at, "ring", "send", path, min(3, RING_SLOTS - sent + received))
+        lines = sending.run(at, "ring", "send", path, min(3, RING_SLOTS - sent + received))
         now, _ = ring_counts(path)
         expect(sent + len(lines) <= now <= sent + len(lines) + 1, f"point {at}: {sent}, {lines}, {now}")
-        lines, _ = with_power_failure(at // 2 + 1, "ring", "receive", path, min(3, now - received))
+        # The receiver has three to take, so that its power fails in each of them.
+        run_command(program("ring"), "send", path, max(0, 3 - (now - received)))
+        lines = receiving.run(at % 8 + 1, "ring", "receive", path, 3)
         receiver.check(lines)
         _, counted = ring_counts(path)
         expect(counted in (receiver.next, receiver.next - 1), f"point {at}: {counted} counted")
+    now, _ = ring_counts(path)
     receiver.check(run_command(program("ring"), "receive", path, now - counted).splitlines())
     expect_equal(receiver.next, now, "messages in the end")
+    sending.check(12)
+    receiving.check(6)
 
 
 @case("power failure: the table holds every update that was told, and at most the one on its way",
       size=128 * MIB)
 def hashtable_power(volume):
-    path, table = volume.path("table"), Table()
+    path, table, power = volume.path("table"), Table(), PowerFailures()
     run_command(program("hashtable"), "create", path, 200)
     for at in range(1, 3 * POWER_POINTS):
-        lines, _ = with_power_failure(at, "hashtable", "churn", path, SEED + at, 40)
+        lines = power.run(at, "hashtable", "churn", path, SEED + at, 40)
         table.apply(lines)
         table.check(path)
+    power.check(POWER_POINTS)
 
 
 if __name__ == "__main__":
