@@ -124,6 +124,7 @@ def mapped(volume):
     mapping = Mapping(path, volume.devices)
     os.truncate(path, 0)
     wait_for_zeros(volume)
+    free = free_bytes(volume)
     for piece in mapping.pieces:
         expect_equal(bytes(piece[:]).strip(b"\xa5"), b"", "bytes of the mapping that changed")
         piece[:] = b"\x5a" * len(piece)
@@ -136,8 +137,7 @@ def mapped(volume):
         piece.close()
     mapping.anchor.close()
     mapping.close_descriptor()
-    free = free_bytes(volume)
-    wait_until(lambda: free_bytes(volume) >= free, "the end of the lease", 30)
+    wait_until(lambda: free_bytes(volume) >= free + 8 * MIB, "the end of the lease", 30)
     wait_for_zeros(volume)
     pin(sparse(victim, known(volume) - 4 * MIB))
     expect_zeros(volume, victim)
