@@ -140,7 +140,13 @@ void print_end(const Summary &summary, const RunEnd &end) {
 int exit_status(const Summary &summary, const RunEnd &end) {
     if (summary.counters().violations > 0)
         return 1;
-    return end.signal == 0 ? 0 : 128 + end.signal;
+    if (end.signal != 0)
+        return 128 + end.signal;
+    if (summary.counters().states == 0) { // nothing was tested
+        std::printf("FAILED: no state was recovered and checked\n");
+        return 1;
+    }
+    return 0;
 }
 
 } // namespace daxpin::crash

@@ -87,6 +87,7 @@ class FileGround final : public Ground {
   public:
     explicit FileGround(Env &env)
         : path_("/dev/shm/daxpin-no-memory-" + std::to_string(::getpid())) {
+        ::unlink(path_.c_str()); // left by one of that number that died
         const UniqueFd fd(::open(path_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
         DAXPIN_ASSERT(fd && ::ftruncate(fd.get(), device_bytes) == 0);
         auto devices = open();

@@ -54,6 +54,10 @@ int print_counts(const Counts &counts, std::uint64_t workloads, const char *what
     std::printf("%llu passed, %llu failed, 0 skipped\n",
                 static_cast<unsigned long long>(counts.operations),
                 static_cast<unsigned long long>(counts.wrong));
+    if (workloads == 0 || counts.shortages == 0) { // nothing was tested
+        std::printf("FAILED: %s\n", workloads == 0 ? "no such workload" : "nothing was ever short");
+        return 1;
+    }
     return counts.wrong == 0 ? 0 : 1;
 }
 

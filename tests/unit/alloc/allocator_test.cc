@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <random>
@@ -285,21 +286,30 @@ TEST_CASE("allocator: what a transaction gives back itself is nothing to try aga
     auto guard = engine.allocator().grace().enter();
     REQUIRE(give(engine, run));
     // The transaction takes the two, and needs the one that the guard keeps.
+    std::atomic<bool> fell_short = false;
     auto reader = std::async(std::launch::async, [&] {
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        fell_short.wait(false);
         guard.leave();
     });
     unsigned attempts = 0;
     const auto all = engine.transact([&](auto &tx) -> Result<void> {
         ++attempts;
         for (std::uint64_t got = 0; got < 3;) {
-            DAXPIN_TRY_ASSIGN(const auto part, tx.allocate_data({.count = {3 - got}}));
-            got += part.count.value;
+            auto part = tx.allocate_data({.count = {3 - got}});
+            if (!part) {
+                fell_short = true;
+                fell_short.notify_all();
+                return part.error();
+            }
+            got += part->count.value;
         }
         return {};
     });
     CHECK(all);
     CHECK(attempts == 2);
+    CHECK(fell_short);
+    fell_short = true; // or the reader would wait for ever
+    fell_short.notify_all();
 }
 
 TEST_CASE("allocator: a freed metadata block waits for the tail", "[alloc]") {

@@ -63,7 +63,7 @@ class FakeSystem {
         const auto path = root_ / "proc/7/map_files" / range;
         if (mknod(path.c_str(), S_IFCHR | 0600, makedev(major, minor)) == 0)
             return true;
-        WARN("skipped: mknod is not permitted here");
+        daxpin::test::skip("mknod is not permitted here");
         return false;
     }
     MapInfo only(std::uint64_t start = 0, std::uint64_t end = UINT64_MAX) const {

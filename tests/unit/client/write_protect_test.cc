@@ -41,7 +41,7 @@ struct Watched {
         if (made)
             tracker = *std::move(made);
         else
-            WARN("skipped: " << made.error().text);
+            daxpin::test::skip(made.error().text);
     }
     ~Watched() {
         tracker.reset();

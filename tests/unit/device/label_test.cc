@@ -271,7 +271,7 @@ TEST_CASE("label: another filesystem is named", "[label]") {
     const TempDirectory directory(on_disk);
     const std::string path = directory.file("ext4", 8 << 20);
     if (std::system(("/sbin/mke2fs -q -t ext4 " + path + " 2>/dev/null").c_str()) != 0) {
-        WARN("SKIPPED: mke2fs is not there");
+        test::skip("mke2fs is not there");
         return;
     }
     const auto device = open_or_fail(path);

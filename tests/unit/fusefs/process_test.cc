@@ -45,7 +45,7 @@ TEST_CASE("caller: capabilities of another user namespace do not count", "[fusef
     if (unshared == 1)
         CHECK_FALSE(effective_capabilities(child));
     else
-        WARN("this system allows no user namespaces");
+        test::skip("this system allows no user namespaces");
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     ::close(ready[0]);

@@ -19,6 +19,18 @@ using namespace std::chrono_literals;
 
 namespace {
 
+// What must happen is waited for as long as a busy machine may take; that something does not
+// happen can only be seen for a while.
+constexpr auto positive_wait = 30s;
+constexpr auto negative_wait = 100ms;
+
+template <typename Condition> bool happens(Condition condition, std::chrono::milliseconds wait) {
+    const auto end = std::chrono::steady_clock::now() + wait;
+    while (!condition() && std::chrono::steady_clock::now() < end)
+        std::this_thread::sleep_for(1ms);
+    return condition();
+}
+
 // Stands in for the kernel's device: requests are single bytes.
 struct Pipe {
     UniqueFd out, in;
@@ -49,13 +61,14 @@ class Waiting {
     }
     Waiting(const Waiting &) = delete;
     Waiting &operator=(const Waiting &) = delete;
-    bool becomes_awake() const {
-        for (unsigned i = 0; i < 200 && pipe_.is_blocking(); ++i)
-            std::this_thread::sleep_for(1ms);
-        return !pipe_.is_blocking();
-    }
+    bool becomes_awake() const { return is_awake_within(positive_wait); }
+    bool stays_asleep() const { return !is_awake_within(negative_wait); }
 
   private:
+    bool is_awake_within(std::chrono::milliseconds wait) const {
+        return happens([&] { return !pipe_.is_blocking(); }, wait);
+    }
+
     Pipe &pipe_;
     ssize_t got_ = 0;
     std::thread thread_;
@@ -78,7 +91,7 @@ TEST_CASE("receiver: nobody stays awake who was not asked to", "[receiver]") {
     Receiver receiver(0us, 1);
     Pipe pipe;
     const Waiting waiting(receiver, pipe);
-    CHECK_FALSE(waiting.becomes_awake());
+    CHECK(waiting.stays_asleep());
 }
 
 TEST_CASE("receiver: one thread at a time is awake", "[receiver]") {
@@ -88,7 +101,7 @@ TEST_CASE("receiver: one thread at a time is awake", "[receiver]") {
         const Waiting first(receiver, one);
         REQUIRE(first.becomes_awake());
         const Waiting second(receiver, other);
-        CHECK_FALSE(second.becomes_awake());
+        CHECK(second.stays_asleep());
     }
     const Waiting later(receiver, other);
     CHECK(later.becomes_awake());
@@ -99,7 +112,7 @@ TEST_CASE("receiver: a descriptor that threads share stays blocking", "[receiver
     Pipe pipe;
     receiver.share(pipe.out.get());
     const Waiting waiting(receiver, pipe);
-    CHECK_FALSE(waiting.becomes_awake());
+    CHECK(waiting.stays_asleep());
 }
 
 TEST_CASE("receiver: an error is passed on at once", "[receiver]") {
@@ -153,12 +166,19 @@ class Servers {
         servers_[server].thread.join();
     }
     bool has_received(std::size_t server, unsigned requests) const {
-        for (unsigned i = 0; i < 100 && servers_[server].received < requests; ++i)
-            std::this_thread::sleep_for(1ms);
-        return servers_[server].received == requests;
+        return receives_within(server, requests, positive_wait) &&
+               servers_[server].received == requests;
+    }
+    bool does_not_receive(std::size_t server, unsigned requests) const {
+        return !receives_within(server, requests, negative_wait);
     }
 
   private:
+    bool receives_within(std::size_t server, unsigned requests,
+                         std::chrono::milliseconds wait) const {
+        return happens([&] { return servers_[server].received >= requests; }, wait);
+    }
+
     struct Server {
         Pipe pipe;
         std::atomic<unsigned> received = 0;
@@ -180,7 +200,7 @@ TEST_CASE("receiver: threads beyond the active ones are parked", "[receiver]") {
         CHECK(servers.has_received(1, i));
     }
     servers.send(2);
-    CHECK_FALSE(servers.has_received(2, 1)); // one is busy, but the other one waits for requests
+    CHECK(servers.does_not_receive(2, 1)); // one is busy, but the other one waits for requests
 }
 
 TEST_CASE("receiver: where one is active another takes its place while it is held up",
@@ -190,14 +210,14 @@ TEST_CASE("receiver: where one is active another takes its place while it is hel
     servers.send(0);
     CHECK(servers.has_received(0, 1));
     servers.send(1);
-    CHECK_FALSE(servers.has_received(1, 1));
+    CHECK(servers.does_not_receive(1, 1));
     servers.send(0, true);
     CHECK(servers.has_received(1, 1));
     servers.send(1);
     CHECK(servers.has_received(1, 2));
     servers.finish(0); // it is parked: another one waits for requests
     servers.send(0);
-    CHECK_FALSE(servers.has_received(0, 3));
+    CHECK(servers.does_not_receive(0, 3));
     servers.send(1);
     CHECK(servers.has_received(1, 3));
 }
@@ -221,8 +241,8 @@ TEST_CASE("receiver: when all active threads are held up another one becomes act
     servers.finish(2);
     servers.send(0);
     servers.send(1);
-    CHECK_FALSE(servers.has_received(0, 2));
-    CHECK_FALSE(servers.has_received(1, 2));
+    CHECK(servers.does_not_receive(0, 2));
+    CHECK(servers.does_not_receive(1, 2));
     servers.send(2);
     CHECK(servers.has_received(2, 2));
     servers.send(3);

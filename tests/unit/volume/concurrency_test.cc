@@ -5,6 +5,8 @@
 #include "helpers.h"
 #include "verify.h"
 
+#include <array>
+#include <atomic>
 #include <functional>
 #include <set>
 #include <thread>
@@ -59,6 +61,7 @@ TEST_CASE("concurrency: renames of directories keep a tree", "[volume][threads]"
     std::vector<InodeNumber> dirs{root_dir};
     for (int i = 0; i < 6; ++i)
         dirs.push_back(make_dir(volume, dirs[std::size_t(i) / 2], "d" + std::to_string(i)));
+    std::atomic<unsigned> renamed = 0, exchanged = 0;
     run_threads([&](unsigned, std::uint64_t &random) {
         for (int i = 0; i < 400; ++i) {
             const auto from = dirs[split_mix(random) % dirs.size()];
@@ -67,10 +70,12 @@ TEST_CASE("concurrency: renames of directories keep a tree", "[volume][threads]"
             const auto other = "d" + std::to_string(split_mix(random) % 6);
             const auto mode = split_mix(random) % 3 == 0 ? volume::RenameMode::exchange
                                                          : volume::RenameMode::plain;
-            static_cast<void>(
-                volume.rename(root_caller(), from, name, to, other, mode).has_value());
+            if (volume.rename(root_caller(), from, name, to, other, mode))
+                ++(mode == volume::RenameMode::plain ? renamed : exchanged);
         }
     });
+    CHECK(renamed > 0);
+    CHECK(exchanged > 0);
     std::set<std::uint64_t> found;
     check_whole(volume, root_dir, root_dir, found);
     CHECK(fsck_findings(fixture) == "");
@@ -85,33 +90,37 @@ TEST_CASE("concurrency: creating, linking and removing the same names", "[volume
     const auto before = must(volume.statistics()).free_blocks;
     const InodeNumber a = make_dir(volume, root_dir, "a");
     const InodeNumber b = make_dir(volume, root_dir, "b");
+    std::array<std::atomic<unsigned>, 5> done{}; // by kind of step
     const auto step = [&](std::uint64_t &random) {
         const auto name = "n" + std::to_string(split_mix(random) % 4);
         const auto dir = split_mix(random) % 2 ? a : b;
         const auto other = split_mix(random) % 2 ? a : b;
-        switch (split_mix(random) % 5) {
+        const auto kind = split_mix(random) % done.size();
+        bool did = false;
+        switch (kind) {
         case 0:
-            if (auto made = volume.make_node(root_caller(), dir, name, node(S_IFREG | 0600)))
+            if (auto made = volume.make_node(root_caller(), dir, name, node(S_IFREG | 0600))) {
                 volume.forget(made->number, 1);
+                did = true;
+            }
             break;
         case 1:
-            static_cast<void>(volume.unlink(root_caller(), dir, name).has_value());
+            did = volume.unlink(root_caller(), dir, name).has_value();
             break;
         case 2:
             if (auto found = volume.lookup(dir, name)) {
-                if (volume.link(root_caller(), found->number, other, name + "l"))
-                    volume.forget(found->number, 1);
-                volume.forget(found->number, 1);
+                did = volume.link(root_caller(), found->number, other, name + "l").has_value();
+                volume.forget(found->number, did ? 2 : 1);
             }
             break;
         case 3:
-            static_cast<void>(volume.unlink(root_caller(), other, name + "l").has_value());
+            did = volume.unlink(root_caller(), other, name + "l").has_value();
             break;
         default:
-            static_cast<void>(
-                volume.rename(root_caller(), dir, name, other, name, volume::RenameMode::plain)
-                    .has_value());
+            did = volume.rename(root_caller(), dir, name, other, name, volume::RenameMode::plain)
+                      .has_value();
         }
+        done[kind] += did;
     };
     run_threads([&](unsigned thread, std::uint64_t &random) {
         for (int i = 0; i < 1500; ++i)
@@ -119,6 +128,8 @@ TEST_CASE("concurrency: creating, linking and removing the same names", "[volume
         if (thread == 0)
             finish_background(volume);
     });
+    for (const auto &count : done)
+        CHECK(count > 0);
     std::set<std::uint64_t> found;
     check_whole(volume, root_dir, root_dir, found);
     CHECK(fsck_findings(fixture) == "");

@@ -3,7 +3,9 @@
 // LEASE, RELEASE, EXTENTS: the rows of the table of errors in docs/pinning.md, what a lease
 // forbids, and that leased blocks are nobody else's.
 #include "file_helpers.h"
+#include "support/persistence_model.h"
 
+#include <map>
 #include <set>
 
 using namespace daxpin;
@@ -345,11 +347,65 @@ TEST_CASE("lease: the end of the last block is zeros when it is granted", "[volu
     CHECK(all_zero(media.subspan(100)));
 }
 
+namespace {
+
+using Counts = std::vector<std::size_t>;
+
+// Stores into every line of the file as a program that maps it would, and knows what is durable.
+class MappedStores : public EventSink {
+  public:
+    explicit MappedStores(LeaseFixture &f)
+        : media_(f.fixture().media()), model_(media_.options().domain, media_.bytes()) {
+        for (const auto &extent : must(f.volume().show_extents(f.file())))
+            for (std::uint64_t at = 0; at < extent.length; at += line)
+                places_[extent.file_offset + at] = extent.device_offset + at;
+        media_.set_sink(this);
+        for (const auto &[offset, place] : places_)
+            model_.store(place, filled(line, stored), device::StoreKind::cached, thread_number());
+    }
+    ~MappedStores() override { media_.set_sink(nullptr); }
+
+    // Lines of the file that are durable and overlap the range; of all that do.
+    Counts durable_of(std::uint64_t first, std::uint64_t end) const {
+        Counts counts(2);
+        for (const auto &[offset, place] : places_)
+            if (offset + line > first && offset < end) {
+                counts[0] += model_.durable()[place] == std::byte{stored};
+                ++counts[1];
+            }
+        return counts;
+    }
+
+    void about_to_store(const SimMedia &, std::uint64_t offset, std::span<const std::byte> in,
+                        device::StoreKind kind) override {
+        model_.store(offset, in, kind, thread_number());
+    }
+    void flushed(const SimMedia &, std::uint64_t offset, std::uint64_t length) override {
+        model_.flush(offset, length, thread_number());
+    }
+    void drained(const SimMedia &) override { model_.drain(thread_number()); }
+
+  private:
+    static constexpr std::uint64_t line = 64;
+    static constexpr unsigned char stored = 0x5a;
+    SimMedia &media_;
+    PersistenceModel model_;
+    std::map<std::uint64_t, std::uint64_t> places_; // on the media, by offset in the file
+};
+
+} // namespace
+
 TEST_CASE("sync: ranges of any shape are written back", "[volume][leases]") {
+    constexpr std::uint64_t whole = 8 * block_size;
     LeaseFixture f;
-    must(f.volume().sync_range(f.file(), {}));
-    must(f.volume().sync_range(f.file(), {17, 5000}));
+    MappedStores stores(f);
+    CHECK(stores.durable_of(0, whole) == Counts{0, whole / 64});
     must(f.volume().sync_range(f.file(), {std::uint64_t{1} << 40, 5000}));
+    CHECK(stores.durable_of(0, whole)[0] == 0);
+    must(f.volume().sync_range(f.file(), {17, 5000}));
+    CHECK(stores.durable_of(17, 5017) == Counts{79, 79});
+    must(f.volume().sync_range(f.file(), {}));
+    CHECK(stores.durable_of(0, whole) == Counts{whole / 64, whole / 64});
     CHECK(fails(f.volume().sync_range(f.file(), {5, ~std::uint64_t{0}}), Errc::invalid));
 }
 
