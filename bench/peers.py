@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import time
 
@@ -52,6 +53,15 @@ def is_mounted(folder):
         return any(line.split()[4] == str(folder) for line in lines)
 
 
+def end_those_of(folder):
+    """A daemon in the background that has not mounted is ended by no umount; its words name the
+    folder, which is of this run alone."""
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder) in (process / "cmdline").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def mounted(folder, *command):
     """Runs a command that mounts there; unmounts at the end, and waits until nobody is busy."""
@@ -60,6 +70,7 @@ def mounted(folder, *command):
     end = time.monotonic() + 10
     while not is_mounted(folder):
         if time.monotonic() > end:
+            end_those_of(folder)
             raise Missing(f"{command[0]} did not mount")
         time.sleep(0.01)
     try:

@@ -14,32 +14,37 @@ from harness import MIB, SKIPPED_EXIT, Skip, Volume, require_fuse, require_root
 from ordinary_user import run_as_ordinary_user
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-# Programs and cases (by the beginnings of their names) that may be skipped as root: what we do not
+# Programs and cases (by the beginnings of their names) that may be skipped: what we do not
 # have, what is too large to reach, and what kernels before 6.1 do not pass on.
 MAY_BE_SKIPPED = (
     "fallocate/EINVAL-collapse-unaligned/", "fallocate/EINVAL-insert-unaligned/",
     "fallocate/collapse-takes-out/", "fallocate/insert-pushes-apart/",
     "ftruncate/EFBIG-beyond-largest/", "truncate/EFBIG-beyond-largest/",
     "link/EMLINK/", "setxattr/ENOSPC-spares-the-others/", "utimensat/year-2400/", "tmpfile/")
+# What an ordinary user is refused, by the beginnings of the reasons that cases give.
+USER_REASONS = ("needs root", "may not make a char device", "may not make a block device")
 OPTIONS = ("suid", "dev", "allow_other")  # what most filesystems allow by themselves
 
 
-def run_and_watch(command, may_be_skipped):
+def run_and_watch(command, reasons):
     """Runs the suite, passes its output on, and fails it for a case skipped unexpectedly."""
     unexpected = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             print(line, end="", flush=True)
             verdict, _, name = line.partition(" ")
-            if verdict == "SKIPPED" and not name.startswith(may_be_skipped):
+            _, _, reason = name.partition(": ")
+            if verdict == "SKIPPED" and not name.startswith(MAY_BE_SKIPPED) \
+                    and not reason.startswith(reasons):
                 unexpected.append(name.strip())
     for name in unexpected:
         print(f"should not be skipped: {name}", file=sys.stderr)
     return process.returncode or (1 if unexpected else 0)
 
 
-def run_suite(home, arguments, words, options, may_be_skipped):
-    """home: where scripts/conformance and tests/conformance are."""
+def run_suite(home, arguments, words, options, reasons):
+    """home: where scripts/conformance and tests/conformance are; reasons: of more that may be
+    skipped."""
     # Not sys.executable: an ordinary user may have no right to it.
     python = shutil.which("python3", path=os.defpath)
     with Volume(size=512 * MIB, separate=arguments.separate) as volume, \
@@ -48,7 +53,7 @@ def run_suite(home, arguments, words, options, may_be_skipped):
         small.mount(*options)
         status = run_and_watch([python, pathlib.Path(home, "scripts/conformance"),
                                 volume.mountpoint, "--full-dir", small.mountpoint,
-                                "--jobs", str(os.cpu_count()), *words], may_be_skipped)
+                                "--jobs", str(os.cpu_count()), *words], reasons)
         for used in (volume, small):
             used.unmount()
             used.fsck()
@@ -70,13 +75,13 @@ def main():
     try:
         require_fuse()
         if arguments.user:
-            return run_as_ordinary_user(lambda home: run_suite(home, arguments, words, (), ("",)),
-                                        lend=lend_suite)
+            return run_as_ordinary_user(lambda home: run_suite(home, arguments, words, (),
+                                                               USER_REASONS), lend=lend_suite)
         require_root("to become other users")
     except Skip as reason:
         print(f"skipped: {reason}")
         return SKIPPED_EXIT
-    return run_suite(ROOT, arguments, words, OPTIONS, MAY_BE_SKIPPED)
+    return run_suite(ROOT, arguments, words, OPTIONS, ())
 
 
 if __name__ == "__main__":

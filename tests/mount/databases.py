@@ -15,7 +15,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
 from apps import mariadb, postgresql, redis  # noqa: E402
 from apps.framework import Failed, Skipped  # noqa: E402
 from harness import (MIB, Skip, case, expect, expect_equal, program, require_program, run,  # noqa: E402
-                     run_command)
+                     run_command, wait_until)
 
 SIZE = 512 * MIB
 SYSTEM_PYTHON = "/usr/bin/python3"  # for which Debian's modules are
@@ -159,17 +159,21 @@ def postgresql_log(volume):
         first = [path for path in log.iterdir() if path.is_file()]
         pin(*first)
         server.start()
+        names = {path.name for path in first}
+
+        def recycled():
+            return [path for path in run_command(program("daxpin"), "pins", "--list",
+                                                 volume.mountpoint).splitlines()
+                    if path.split("/")[-1] not in names]
         load = postgresql.Load(server)
         load.start()
-        time.sleep(3)
+        wait_until(recycled, "a pinned segment to be recycled", 120)
         server.crash()
         load.wait()
         server.start()
         load.verify()
         server.check_running()
-        pinned = run_command(program("daxpin"), "pins", "--list", volume.mountpoint).splitlines()
-        renamed = [line for line in pinned if line.split("/")[-1] not in {p.name for p in first}]
-        expect(renamed, f"no pinned segment was recycled: {pinned}")
+        expect(recycled(), "the recycled segment is not pinned any more")
         server.stop()
         server.check()
 

@@ -37,6 +37,12 @@ class Mapping:
                                          offset=extent.device_offset))
             os.close(device)
 
+    def close(self):
+        for piece in self.pieces:
+            piece.close()
+        self.anchor.close()
+        self.close_descriptor()
+
     def close_descriptor(self):
         os.close(self.fd)
 

@@ -15,7 +15,8 @@ import subprocess
 import sys
 import time
 
-from harness import MIB, Skip, case, expect, expect_equal, program, run, run_command
+from harness import (MIB, Skip, case, expect, expect_equal, program, run, run_command,
+                     wait_until)
 from refusals import make_image, run_refused, scratch
 
 MKFS = program("mkfs.daxpinfs")
@@ -223,22 +224,49 @@ def open_terminal():
         raise Skip(f"no pseudoterminals: {error}") from error
 
 
-@case("no progress bar but on a terminal", bare=True)
+def read_what_is_there(fd):
+    try:
+        return os.read(fd, 65536)
+    except BlockingIOError:
+        return b""
+
+
+def make_slowly(path, stderr, *options):
+    """mkfs of a new file that takes more than the second after which it shows its progress: it is
+    held up once the file is there. Again if it was too fast for that."""
+    for _ in range(20):
+        path.unlink(missing_ok=True)
+        with subprocess.Popen([MKFS, *options, "--size", "512M", path], stderr=stderr,
+                              stdout=subprocess.DEVNULL) as process:
+            wait_until(path.exists, "the file")
+            process.send_signal(signal.SIGSTOP)
+            seen = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            held_up = seen.si_code == os.CLD_STOPPED
+            if held_up:
+                time.sleep(1.2)
+            process.send_signal(signal.SIGCONT)
+        expect_equal(process.returncode, 0, "exit status of mkfs")
+        if held_up:
+            return
+    raise AssertionError("mkfs could not be held up")
+
+
+@case("progress: a bar on a terminal, after a second; none elsewhere, and none with --quiet",
+      bare=True)
 def progress_bar():
     with scratch() as folder:
-        done = subprocess.run([MKFS, "-q", "--size", "256M", folder / "a.img"],
-                              stderr=subprocess.PIPE, check=True)
-        expect_equal(done.stderr, b"", "standard error that is no terminal")
+        with open(folder / "stderr", "w+b") as no_terminal:
+            make_slowly(folder / "a.img", no_terminal)
+            expect_equal((folder / "stderr").read_bytes(), b"", "standard error, no terminal")
         master, terminal = open_terminal()
         try:
-            subprocess.run([MKFS, "-q", "--size", "256M", folder / "b.img"], stderr=terminal,
-                           check=True)
             os.set_blocking(master, False)
-            try:
-                said = os.read(master, 4096)
-            except BlockingIOError:
-                said = b""
-            expect_equal(said, b"", "a terminal, but --quiet")
+            make_slowly(folder / "a.img", terminal, "-q")
+            expect_equal(read_what_is_there(master), b"", "a terminal, but --quiet")
+            make_slowly(folder / "a.img", terminal)
+            said = read_what_is_there(master)
+            expect(b"[#" in said and b"%" in said, f"no bar on a terminal: {said!r}")
+            expect(said.endswith(b"\r\x1b[K"), f"the bar was left: {said!r}")
         finally:
             os.close(master)
             os.close(terminal)

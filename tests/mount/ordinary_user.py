@@ -47,9 +47,12 @@ def run_in_child(function, folder):
     if child == 0:
         status = 1
         try:
-            become_user(folder)
+            try:
+                become_user(folder)
+            except OSError as error:  # a sandbox may forbid it; later on it is a failure
+                raise Skip(f"cannot become an ordinary user: {error}") from error
             status = function(folder)
-        except (Skip, OSError) as reason:
+        except Skip as reason:
             print(f"skipped: {reason}")
             status = SKIPPED_EXIT
         except Exception:

@@ -133,10 +133,7 @@ def mapped(volume):
     expect_zeros(volume, victim)
     run_command(program("daxpin"), "unpin", victim)
     victim.unlink()
-    for piece in mapping.pieces:
-        piece.close()
-    mapping.anchor.close()
-    mapping.close_descriptor()
+    mapping.close()
     wait_until(lambda: free_bytes(volume) >= free + 8 * MIB, "the end of the lease", 30)
     wait_for_zeros(volume)
     pin(sparse(victim, known(volume) - 4 * MIB))

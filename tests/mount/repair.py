@@ -30,14 +30,27 @@ def fill(volume):
     return before
 
 
+def dump(what, device):
+    said = subprocess.run([program("dump.daxpinfs"), "--json", what, device], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(said)
+
+
+def block_of(row):
+    return int(str(row["block"]).split(":")[-1])
+
+
 def nodes(device):
     """Blocks of the tree by level, from what dump.daxpinfs says."""
-    said = subprocess.run([program("dump.daxpinfs"), "--json", "tree", device], check=True,
-                          stdout=subprocess.PIPE, text=True).stdout
     levels = {}
-    for row in json.loads(said)["nodes"]:
-        levels.setdefault(row["level"], []).append(int(str(row["block"]).split(":")[-1]))
+    for row in dump("tree", device)["nodes"]:
+        levels.setdefault(row["level"], []).append(block_of(row))
     return levels
+
+
+def bitmap(device):
+    """The block of the first bitmap chunk."""
+    return block_of(dump("bitmaps", device)["chunks"][0])
 
 
 def damage(device, block, offset, data):
@@ -87,6 +100,12 @@ def automatic():
         expect("label" in said and "checksum" in said, said)
         said = fsck(volume, "-p", status=1)
         expect("one bit corrected" in said and "repaired" in said, said)
+        fsck(volume, "-p", status=0)
+        damage(device, bitmap(device), 1024, b"\xa5" * 512)
+        said = fsck(volume, "-n", status=4)
+        expect("bitmap chunk 0 of device 0: wrong checksum" in said, said)
+        said = fsck(volume, "-p", status=1)
+        expect("bitmap chunk 0 of device 0 made anew" in said and "repaired" in said, said)
         fsck(volume, "-p", status=0)
         expect_unharmed(volume, before)
 

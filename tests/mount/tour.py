@@ -11,7 +11,8 @@ import socket
 import stat
 import sys
 
-from harness import MIB, Skip, case, expect, expect_equal, expect_errno, require_root, run
+from harness import (MIB, Skip, case, expect, expect_equal, expect_errno, require_root, run,
+                     wait_until)
 from syscalls import (COLLAPSE_RANGE, KEEP_SIZE, RENAME_EXCHANGE, RENAME_NOREPLACE, ZERO_RANGE,
                       as_user, fallocate, punch, rename2)
 
@@ -292,6 +293,9 @@ def statfs(volume, folder):
     (folder / "file").write_bytes(bytes(16 * MIB))
     during = os.statvfs(volume.mountpoint)
     expect(before.f_bfree - during.f_bfree >= 4096, "16 MiB took fewer than 4096 blocks")
+    (folder / "file").unlink()
+    wait_until(lambda: os.statvfs(volume.mountpoint).f_bfree >= during.f_bfree + 4096,
+               "the blocks to come back")
 
 
 @case("xattrs: set, get, list, remove, with their flags and sizes")
@@ -367,10 +371,14 @@ def two_appenders(_, folder):
     for letter in (b"a", b"b"):
         child = os.fork()
         if child == 0:
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND)
-            for _ in range(500):
-                os.write(fd, letter * 9 + b"\n")
-            os._exit(0)
+            status = 1
+            try:
+                fd = os.open(path, os.O_WRONLY | os.O_APPEND)
+                for _ in range(500):
+                    os.write(fd, letter * 9 + b"\n")
+                status = 0
+            finally:
+                os._exit(status)
         children.append(child)
     for child in children:
         expect_equal(os.waitpid(child, 0)[1], 0, "exit status")
@@ -384,6 +392,18 @@ def locks(_, folder):
         fcntl.flock(first, fcntl.LOCK_EX)
         with expect_errno(errno.EAGAIN):
             fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def lock(start):
+        """Of a process, so another one must ask for it."""
+        with open(folder / "file", "r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, start)
+    with open(folder / "file", "r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX, 10, 100)
+        expect(as_user(os.geteuid(), lambda: lock(105)) in (errno.EAGAIN, errno.EACCES),
+               "a POSIX lock does not exclude")
+        expect_equal(as_user(os.geteuid(), lambda: lock(110)), 0, "errno of the range beside it")
+        fcntl.lockf(file, fcntl.LOCK_UN, 10, 100)
+        expect_equal(as_user(os.geteuid(), lambda: lock(105)), 0, "errno after the unlock")
 
 
 @case("sync: fsync, fdatasync, syncfs and directory fsync succeed")

@@ -8,6 +8,7 @@ import sys
 
 import pinning
 from harness import MIB, Volume, case, expect, expect_equal, program, run, run_command
+from lease_client import Mapping
 from syscalls import punch
 
 MARK = b"only-in-file-data:"
@@ -67,13 +68,19 @@ def extents_name_the_data_device():
         path.write_bytes(bytes(MIB))
         fd = pinning.open_direct(path)
         pinning.pin(fd, flags=pinning.PREPARE)
-        pinning.lease(fd, pinning.LEASE_WRITE)
-        for extent in pinning.extents(fd):
-            expect_equal(extent.device, 1, "device")
-            expect(os.path.samefile(pinning.device(fd, extent.device).path, volume.devices[1]),
-                   "the path of device 1")
         os.close(fd)
+        mapping = Mapping(path, volume.devices, write=True)
+        for extent, piece in zip(mapping.extents, mapping.pieces, strict=True):
+            expect_equal(extent.device, 1, "device")
+            expect(os.path.samefile(pinning.device(mapping.fd, extent.device).path,
+                                    volume.devices[1]), "the path of device 1")
+            for at in range(0, extent.length, 8):
+                piece[at:at + 8] = (extent.file_offset + at).to_bytes(8, "little")
+        stored = b"".join(at.to_bytes(8, "little") for at in range(0, MIB, 8))
+        expect(path.read_bytes() == stored, "read() does not see the stores")
+        mapping.close()
         volume.check_and_remount()
+        expect(path.read_bytes() == stored, "the stores are not there after a remount")
         volume.unmount()
 
 

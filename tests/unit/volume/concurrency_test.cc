@@ -63,15 +63,18 @@ TEST_CASE("concurrency: renames of directories keep a tree", "[volume][threads]"
         dirs.push_back(make_dir(volume, dirs[std::size_t(i) / 2], "d" + std::to_string(i)));
     std::atomic<unsigned> renamed = 0, exchanged = 0;
     run_threads([&](unsigned, std::uint64_t &random) {
-        for (int i = 0; i < 400; ++i) {
+        for (int i = 0; i < 2000; ++i) {
             const auto from = dirs[split_mix(random) % dirs.size()];
             const auto to = dirs[split_mix(random) % dirs.size()];
             const auto name = "d" + std::to_string(split_mix(random) % 6);
             const auto other = "d" + std::to_string(split_mix(random) % 6);
-            const auto mode = split_mix(random) % 3 == 0 ? volume::RenameMode::exchange
-                                                         : volume::RenameMode::plain;
+            // What a plain rename replaces is gone, so that little would be left to exchange.
+            const auto kind = split_mix(random) % 16;
+            const auto mode = kind == 0  ? volume::RenameMode::plain
+                              : kind < 9 ? volume::RenameMode::exchange
+                                         : volume::RenameMode::no_replace;
             if (volume.rename(root_caller(), from, name, to, other, mode))
-                ++(mode == volume::RenameMode::plain ? renamed : exchanged);
+                ++(mode == volume::RenameMode::exchange ? exchanged : renamed);
         }
     });
     CHECK(renamed > 0);
@@ -80,6 +83,43 @@ TEST_CASE("concurrency: renames of directories keep a tree", "[volume][threads]"
     check_whole(volume, root_dir, root_dir, found);
     CHECK(fsck_findings(fixture) == "");
 }
+
+namespace {
+
+constexpr std::size_t step_kinds = 5;
+
+// One change of a few names in two directories; whether it was made.
+bool change_names(volume::Volume &volume, std::size_t kind, InodeNumber a, InodeNumber b,
+                  std::uint64_t &random) {
+    const auto name = "n" + std::to_string(split_mix(random) % 4);
+    const auto dir = split_mix(random) % 2 ? a : b;
+    const auto other = split_mix(random) % 2 ? a : b;
+    switch (kind) {
+    case 0:
+        if (auto made = volume.make_node(root_caller(), dir, name, node(S_IFREG | 0600))) {
+            volume.forget(made->number, 1);
+            return true;
+        }
+        return false;
+    case 1:
+        return volume.unlink(root_caller(), dir, name).has_value();
+    case 2:
+        if (auto found = volume.lookup(dir, name)) {
+            const bool did =
+                volume.link(root_caller(), found->number, other, name + "l").has_value();
+            volume.forget(found->number, did ? 2 : 1);
+            return did;
+        }
+        return false;
+    case 3:
+        return volume.unlink(root_caller(), other, name + "l").has_value();
+    default:
+        return volume.rename(root_caller(), dir, name, other, name, volume::RenameMode::plain)
+            .has_value();
+    }
+}
+
+} // namespace
 
 TEST_CASE("concurrency: creating, linking and removing the same names", "[volume][threads]") {
     VolumeShape shape;
@@ -90,37 +130,10 @@ TEST_CASE("concurrency: creating, linking and removing the same names", "[volume
     const auto before = must(volume.statistics()).free_blocks;
     const InodeNumber a = make_dir(volume, root_dir, "a");
     const InodeNumber b = make_dir(volume, root_dir, "b");
-    std::array<std::atomic<unsigned>, 5> done{}; // by kind of step
+    std::array<std::atomic<unsigned>, step_kinds> done{};
     const auto step = [&](std::uint64_t &random) {
-        const auto name = "n" + std::to_string(split_mix(random) % 4);
-        const auto dir = split_mix(random) % 2 ? a : b;
-        const auto other = split_mix(random) % 2 ? a : b;
-        const auto kind = split_mix(random) % done.size();
-        bool did = false;
-        switch (kind) {
-        case 0:
-            if (auto made = volume.make_node(root_caller(), dir, name, node(S_IFREG | 0600))) {
-                volume.forget(made->number, 1);
-                did = true;
-            }
-            break;
-        case 1:
-            did = volume.unlink(root_caller(), dir, name).has_value();
-            break;
-        case 2:
-            if (auto found = volume.lookup(dir, name)) {
-                did = volume.link(root_caller(), found->number, other, name + "l").has_value();
-                volume.forget(found->number, did ? 2 : 1);
-            }
-            break;
-        case 3:
-            did = volume.unlink(root_caller(), other, name + "l").has_value();
-            break;
-        default:
-            did = volume.rename(root_caller(), dir, name, other, name, volume::RenameMode::plain)
-                      .has_value();
-        }
-        done[kind] += did;
+        const auto kind = split_mix(random) % step_kinds;
+        done[kind] += change_names(volume, kind, a, b, random);
     };
     run_threads([&](unsigned thread, std::uint64_t &random) {
         for (int i = 0; i < 1500; ++i)
