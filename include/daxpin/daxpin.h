@@ -166,7 +166,8 @@ int daxpin_pin(int fd, uint64_t offset, uint64_t length, uint64_t align, unsigne
 int daxpin_unpin(int fd, uint64_t offset, uint64_t length);
 
 /*
- * Grows a wholly pinned file to `length` bytes: allocated, zeroed and pinned in one operation.
+ * Grows a file of which something is pinned to `length` bytes: what is new is allocated and zeroed,
+ * then made part of the file and pinned at once.
  * Existing mappings stay valid. Errors: see daxpin-ioctl(2), DAXPIN_IOC_EXTEND.
  */
 int daxpin_extend(int fd, uint64_t length);

@@ -57,8 +57,8 @@ bool BadBlocks::note(const BadBlock &bad, std::string text) {
 void BadBlocks::update(const BadBlock &bad) {
     const MutexLock lock(mutex_);
     const auto found = blocks_.find(bad.block);
-    DAXPIN_ASSERT(found != blocks_.end());
-    found->second.bad = bad;
+    if (found != blocks_.end())
+        found->second.bad = bad;
 }
 
 std::optional<MediaBlock> BadBlocks::withdraw_first(MediaRun run) {
@@ -81,6 +81,14 @@ bool BadBlocks::end_withdrawal(MediaBlock block) {
 void BadBlocks::erase(MediaBlock block) {
     const MutexLock lock(mutex_);
     blocks_.erase(block);
+    count_.store(blocks_.size());
+}
+
+void BadBlocks::erase_unless_listed(MediaBlock block) {
+    const MutexLock lock(mutex_);
+    const auto found = blocks_.find(block);
+    if (found != blocks_.end() && !found->second.bad.listed)
+        blocks_.erase(found);
     count_.store(blocks_.size());
 }
 

@@ -47,9 +47,10 @@ class BadBlocks {
 
     // Adds a block; false if it was there already. `text` is reported then.
     bool note(const BadBlock &bad, std::string text = {}) EXCLUDES(mutex_);
-    // Replaces what is known of a block. REQUIRES: it is there.
+    // Replaces what is known of a block, if it has not left meanwhile.
     void update(const BadBlock &bad) EXCLUDES(mutex_);
     void erase(MediaBlock block) EXCLUDES(mutex_);
+    void erase_unless_listed(MediaBlock block) EXCLUDES(mutex_);
 
     // The allocator's mark on a block that is free, but kept from use until the list holds it. Sets
     // it on the first bad block of the run, if there is one; takes no memory.

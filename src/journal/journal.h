@@ -114,6 +114,8 @@ class Journal {
     Result<void>
     recover(Writing writing) NO_THREAD_SAFETY_ANALYSIS; // no other thread has the journal yet
     Result<void> write_tail_cells(Sequence tail) REQUIRES(checkpoint_mutex_);
+    // Makes both copies the ruling one.
+    Result<void> restore_tail_cells() REQUIRES(checkpoint_mutex_);
     // Takes the oldest records off, up to the first that is not home.
     void take_finished(std::list<Unfinished> &finished) REQUIRES(append_mutex_);
 
@@ -143,6 +145,7 @@ class Journal {
     HashKey epoch_{};        // fixed from begin_epoch() to unmount
     bool epoch_is_new_ GUARDED_BY(checkpoint_mutex_) = false;
     std::uint64_t cell_counter_ GUARDED_BY(checkpoint_mutex_) = 0;
+    bool cells_agree_ GUARDED_BY(checkpoint_mutex_) = true; // both copies are the ruling one
 };
 
 } // namespace daxpin::journal

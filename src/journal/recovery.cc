@@ -73,6 +73,7 @@ Result<void> Journal::recover(Writing writing) {
     durable_tail_ = cells.ruling.tail;
     head_ = claimed_ = found.stop;
     cell_counter_ = cells.ruling.counter;
+    cells_agree_ = cells.both_agree;
     if (writing == Writing::nothing) {
         if (found.records != 0)
             return Error{Errc::read_only,
@@ -82,19 +83,27 @@ Result<void> Journal::recover(Writing writing) {
     }
     if (writing == Writing::recovery && found.records == 0)
         return {}; // one copy of the cell is enough to read on
-    if (!cells.both_agree) {
-        DAXPIN_TRY(write_tail_cell_copies(devices_, geometry_, cells.ruling));
-        report_.tail_cell_restored = true;
-    }
+    DAXPIN_TRY(restore_tail_cells());
     DAXPIN_TRY(replay.write(devices_));
     report_.records_replayed = found.records;
     return begin_epoch();
+}
+
+// Of a new cell A is stored first: B must be sound by then, if A were torn.
+Result<void> Journal::restore_tail_cells() {
+    if (cells_agree_)
+        return {};
+    DAXPIN_TRY(write_tail_cell_copies(devices_, geometry_, {cell_counter_, durable_tail_, epoch_}));
+    cells_agree_ = true;
+    report_.tail_cell_restored = true;
+    return {};
 }
 
 Result<void> Journal::begin_epoch() {
     MutexLock one_at_a_time(checkpoint_mutex_);
     if (epoch_is_new_)
         return {};
+    DAXPIN_TRY(restore_tail_cells()); // if the volume was only read until now
     env_.random(epoch_);
     const Sequence tail = head();
     DAXPIN_TRY(write_tail_cells(tail));

@@ -42,8 +42,7 @@ Result<void> write_copy(const device::DeviceTable &devices, std::uint64_t block,
     std::array<std::byte, block_size> whole{};
     std::ranges::copy(bytes, whole.begin());
     DAXPIN_TRY(devices.rewrite(at, whole));
-    if (!devices.bad_blocks().is_listed(at))
-        devices.bad_blocks().erase(at);
+    devices.bad_blocks().erase_unless_listed(at);
     return {};
 }
 

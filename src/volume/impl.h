@@ -241,7 +241,7 @@ class Engine {
     Result<Removal> remove_some(Transaction &tx, std::span<const InodeNumber> numbers,
                                 const Claims &claims, std::vector<InodeNumber> &removed);
     Result<void> remove_all(std::span<const InodeNumber> numbers);
-    // Goes on with the removal of a file that was begun before; true if anything was done.
+    // Goes on with the removal of a file that is listed for it; true if anything was done.
     bool remove_left();
     bool is_full(Transaction &tx) const;
     Result<bool> remove_part(Transaction &tx, Attributes orphan, StepLimit &limit);

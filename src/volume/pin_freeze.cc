@@ -91,8 +91,10 @@ Result<void> wait_for_cached_handles(Engine &engine, CachedInode &inode, const C
     if (!is_cached(inode))
         return {};
     Wait wait(engine, caller.uid);
-    if (wait.is_one_too_many())
-        return Errc::busy;
+    if (wait.is_one_too_many()) {
+        wait.for_a_release(); // it may be on its way
+        return is_cached(inode) ? Result<void>(Errc::busy) : Result<void>{};
+    }
     const auto deadline = std::chrono::steady_clock::now() + wait_max;
     do {
         if (std::chrono::steady_clock::now() >= deadline)
@@ -131,6 +133,7 @@ Result<FileBlock> prepare_window(Engine &engine, CachedInode &inode, const Freez
     if (!range || at >= range->end())
         return FileBlock{~std::uint64_t{0}};
     const std::uint64_t window = std::max(window_bytes, request.align) / block_size;
+    at = std::max(at, range->first); // another EXTEND may have got further
     const FileBlock end = std::min(range->end(), FileBlock{(at.value / window + 1) * window});
     DAXPIN_TRY(finish_truncate(engine, inode));
     DAXPIN_TRY(prepare_locked(engine, inode, {at, end - at}, request.align, reservation));
@@ -196,15 +199,19 @@ Result<bool> is_worth_waiting(Engine &engine, CachedInode &inode, const Freeze &
     return true;
 }
 
-Result<void> try_to_freeze(Engine &engine, CachedInode &inode, const Freeze &request) {
+// `touched`: the file may have got blocks.
+Result<void> try_to_freeze(Engine &engine, CachedInode &inode, const Freeze &request,
+                           bool &touched) {
     DAXPIN_TRY_ASSIGN(const bool needed, is_worth_waiting(engine, inode, request));
     if (!needed)
         return {};
     const DirectOpens direct(inode);
     DAXPIN_TRY(wait_for_cached_handles(engine, inode, request.caller));
     for (unsigned round = 0; round < rounds_max; ++round) {
-        if (request.prepare)
+        if (request.prepare) {
+            touched = true;
             DAXPIN_TRY(prepare(engine, inode, request));
+        }
         DAXPIN_TRY_ASSIGN(const Outcome outcome, try_to_grant(engine, inode, request));
         if (outcome == Outcome::done)
             return {};
@@ -228,9 +235,10 @@ Result<void> zero_behind_end(Engine &engine, CachedInode &inode, FileBlock end) 
 }
 
 Result<void> freeze(Engine &engine, CachedInode &inode, const Freeze &request) {
-    auto frozen = try_to_freeze(engine, inode, request);
-    if (!frozen && request.prepare)
-        engine.tell_attributes_changed(inode.number); // the file may have blocks that it had not
+    bool touched = false;
+    auto frozen = try_to_freeze(engine, inode, request, touched);
+    if (!frozen && touched)
+        engine.tell_attributes_changed(inode.number);
     return frozen;
 }
 

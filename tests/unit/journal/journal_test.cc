@@ -348,6 +348,57 @@ TEST_CASE("journal: a copy of the tail cell in a bad block is made anew, or done
     CHECK(ring.value(0) == (replays ? 2 : 1));
 }
 
+namespace {
+
+// Counts stores that change copy A of the tail cell while copy B is not what A was at first.
+class CellOrder final : public test::EventSink {
+  public:
+    explicit CellOrder(RingFixture &ring) : ring_(ring) {
+        std::ranges::copy(cell(RingFixture::geometry.tail_cell_a), ruling_.begin());
+        ring.media().set_sink(this);
+    }
+    ~CellOrder() { ring_.media().set_sink(nullptr); }
+    void about_to_store(const test::SimMedia &, std::uint64_t offset, std::span<const std::byte> in,
+                        device::StoreKind) override {
+        if (offset / block_size != RingFixture::geometry.tail_cell_a)
+            return;
+        const auto old = ring_.media().bytes().subspan(offset, in.size());
+        if (std::ranges::equal(in, old))
+            return;
+        ++changes;
+        exposed += !std::ranges::equal(ruling_, cell(RingFixture::geometry.tail_cell_b));
+    }
+    void flushed(const test::SimMedia &, std::uint64_t, std::uint64_t) override {}
+    void drained(const test::SimMedia &) override {}
+    unsigned changes = 0;
+    unsigned exposed = 0;
+
+  private:
+    std::span<std::byte> cell(std::uint64_t block) {
+        return ring_.media().bytes().subspan(block * block_size, sizeof(format::TailCell));
+    }
+    RingFixture &ring_;
+    std::array<std::byte, sizeof(format::TailCell)> ruling_;
+};
+
+} // namespace
+
+TEST_CASE("journal: what was only read gets a sound second cell before a new first one",
+          "[journal]") {
+    RingFixture ring;
+    REQUIRE(ring.change(0, 1));
+    REQUIRE(ring.journal().checkpoint());
+    ring.media().bytes()[RingFixture::geometry.tail_cell_b * block_size + 9] ^= std::byte{1};
+    const auto before = ring.image();
+    REQUIRE(ring.open(journal::Writing::recovery));
+    CHECK(ring.image() == before);
+    CellOrder order(ring);
+    REQUIRE(ring.journal().begin_epoch());
+    CHECK(order.changes > 0);
+    CHECK(order.exposed == 0);
+    CHECK(journal::read_tail_cells(ring.devices(), RingFixture::geometry)->both_agree);
+}
+
 TEST_CASE("journal: a tail so large that sums overflow is damage", "[journal]") {
     RingFixture ring;
     REQUIRE(ring.change(0, 1));

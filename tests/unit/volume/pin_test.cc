@@ -482,11 +482,16 @@ TEST_CASE("pin: a PREPARE that fails tells of blocks that the file has got", "[v
     Recorder recorder;
     f.volume().set_observer(&recorder);
     f.write(0, 100);
-    must(set_size(f.volume(), f.file(), 3 * block_size));
+    must(set_size(f.volume(), f.file(), std::uint64_t{4} << 20));
     const auto cached = must(f.volume().open_file(root_caller(), f.file(), for_writing()));
     CHECK(fails(f.pin({}, true), Errc::busy));
-    CHECK(recorder.attributes == 1);
+    CHECK(recorder.attributes == 0); // it did not come to that
     f.volume().release(f.file(), cached.handle);
+    volume::Caller impatient = root_caller();
+    unsigned asked = 0;
+    impatient.has_given_up = [&] { return ++asked > 1; };
+    CHECK(fails(f.volume().pin(impatient, f.file(), {{}, 0, true, 0}), Errc::interrupted));
+    CHECK(recorder.attributes == 1);
     f.volume().set_observer(nullptr);
 }
 
