@@ -73,18 +73,6 @@ def requests(write):
     return [["write", path, offset, head, version], write] if 0 < head < length else [write]
 
 
-def is_between(found, path, before, after):
-    """A write in place that was under way: each word is the old one or the new one."""
-    if path not in found:
-        return False
-    mixed = copy.deepcopy(before)
-    mixed.names[path].data = found[path]["data"]
-    old, new = before.names[path].data, after.names[path].data
-    return len(found[path]["data"]) in (len(old), len(new)) and \
-        kill_model.is_mixture(found[path]["data"], old, new) and \
-        not kill_model.difference(found, mixed.view())
-
-
 def is_part(found, operation, before):
     """Whether the operation is a write of which some is there: its first request, or words of
     either."""
@@ -92,7 +80,7 @@ def is_part(found, operation, before):
         return False
     for request in requests(operation):
         after = before.after(request)
-        if is_between(found, request[1], before, after):
+        if kill_model.between(found, request[1], before, after):
             return True
         if request is not operation and not kill_model.difference(found, after.view()):
             return True

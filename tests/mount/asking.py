@@ -2,16 +2,14 @@
 """One request by several interfaces: ioctl, attribute, the tool `daxpin`; and what a refusal must
 leave."""
 
-import contextlib
 import errno
 import mmap
 import os
 import subprocess
 
-import pinning
 from files import make_file, make_pinned, opened
 from harness import MIB, expect, expect_equal, expect_errno, program
-from pinning import BLOCK, LEASE_WRITE
+from pinning import BLOCK
 from syscalls import as_user
 
 USER = 12345  # neither root nor the owner of anything here
@@ -116,10 +114,3 @@ def make_unsuitable(folder, name="file"):
         if int(first[3]) % (2 * MIB) != 0:
             return path
     raise AssertionError("four files in a row begin at multiples of 2 MiB")
-
-
-@contextlib.contextmanager
-def leased(path, access=LEASE_WRITE, offset=0, length=0):
-    """(descriptor, lease id)"""
-    with opened(path, os.O_RDWR if access == LEASE_WRITE else os.O_RDONLY) as fd:
-        yield fd, pinning.lease(fd, access, offset, length)[0]

@@ -18,6 +18,7 @@ import traceback
 
 import libdaxpin
 import pinning
+from files import leased
 from harness import (MIB, Volume, case, expect, expect_equal, expect_errno, limit_log,
                      require_fuse, require_root, run, wait_until)
 
@@ -94,17 +95,6 @@ def redeem(ticket, path, device=DATA):
 
 def expect_refused(answer, wanted):
     expect_equal(answer, (wanted, None), "the broker's answer")
-
-
-@contextlib.contextmanager
-def leased(file, access=pinning.LEASE_WRITE):
-    """(descriptor, lease id)"""
-    write = access == pinning.LEASE_WRITE
-    fd = pinning.open_direct(file, os.O_RDWR if write else os.O_RDONLY)
-    try:
-        yield fd, pinning.lease(fd, access)[0]
-    finally:
-        os.close(fd)
 
 
 def descriptors_of(volume):

@@ -16,7 +16,6 @@ from harness import (MIB, case, expect, expect_equal, expect_errno, program, req
 
 VALUE = b"a value of an extended attribute, in a block of its own ".ljust(64, b".") * 100
 IOC_DAMAGE = pinning.number(pinning.IOWR, 11, 512)
-STATUS_DAMAGED = 0x20
 
 
 def fill(volume):

@@ -18,9 +18,10 @@ from errno import (EACCES, EBADF, EBUSY, EDQUOT, EINVAL, EIO, EISDIR, ENODEV, EN
 
 import pinning
 from asking import (ALWAYS_PREPARES, EXTENTS, NO_ALIGN, NO_LEASES, NO_NEED, PIN, USER, by_tool,
-                    by_user, clear_pin, leased, make_unsuitable, not_by, refuses, refuses_to_disarm,
-                    set_pin, with_fd)
-from files import SIZE, changed_flag, is_pinned, make_file, make_pinned, opened
+                    by_user, clear_pin, make_unsuitable, not_by, refuses, refuses_to_disarm, set_pin,
+                    with_fd)
+from files import (SIZE, changed_flag, free_blocks, is_pinned, leased, make_file, make_pinned,
+                   opened)
 from harness import (MIB, Skip, case, expect, expect_equal, expect_errno, program, require_root, run,
                      run_command, wait_until)
 from pinning import BLOCK, LEASE_READ, LEASE_WRITE, PREPARE
@@ -378,10 +379,6 @@ def one_name(_, folder):
     os.unlink(path)
     os.rename(other, folder / "third")
     expect(is_pinned(folder / "second"), "the pin is gone")
-
-
-def free_blocks(volume):
-    return os.statvfs(volume.mountpoint).f_bfree
 
 
 def in_quarantine(volume, inode):

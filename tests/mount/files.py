@@ -8,7 +8,7 @@ import subprocess
 
 import pinning
 from harness import Skip
-from pinning import BLOCK, open_direct
+from pinning import BLOCK, LEASE_WRITE, open_direct
 
 UNIT = int(os.environ.get("DAXPIN_TEST_PAGE", BLOCK))  # of the device's mappings, in bytes
 SIZE = max(64 * BLOCK, 8 * UNIT)
@@ -21,6 +21,17 @@ def opened(path, flags=os.O_RDWR):
         yield fd
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def leased(path, access=LEASE_WRITE, offset=0, length=0):
+    """(descriptor, lease id)"""
+    with opened(path, os.O_RDWR if access == LEASE_WRITE else os.O_RDONLY) as fd:
+        yield fd, pinning.lease(fd, access, offset, length)[0]
+
+
+def free_blocks(volume):
+    return os.statvfs(volume.mountpoint).f_bfree
 
 
 def align(path):

@@ -11,11 +11,10 @@ import pathlib
 import select
 import subprocess
 import sys
-import time
 
 import libdaxpin
 import pinning
-from files import UNIT, align
+from files import UNIT, align, free_blocks
 from harness import (MIB, Skip, case, expect, expect_equal, expect_errno,
                      let_daemons_look_into_processes, program, require_root, run, run_command,
                      wait_until)
@@ -50,10 +49,6 @@ def mapper(volume, path, *habits):
         last = client.stdout.read()
         client.wait(timeout=60)
     expect(last.startswith("looked "), f"the client says {last}")
-
-
-def free_blocks(volume):
-    return os.statvfs(volume.mountpoint).f_bfree
 
 
 def quarantined(volume):

@@ -11,8 +11,11 @@ import subprocess
 import sys
 import tempfile
 
-from harness import MIB, case, expect, expect_equal, expect_same, require_program, run, run_command, \
-    snapshot
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+
+from apps.trees import set_old_times  # noqa: E402
+from harness import (MIB, case, expect, expect_equal, expect_same, require_program, run,  # noqa: E402
+                     run_command, snapshot)
 
 SIZE = 768 * MIB
 GIT = ["git", "-c", "user.name=daxpin", "-c", "user.email=daxpin@example.org",
@@ -86,15 +89,9 @@ def make_special_tree(folder):
         os.chmod(path, mode)
     os.setxattr(folder / "mode1", "user.colour", b"blue")
     os.setxattr(folder / "tree", "user.long", b"x" * 2000)
+    # Of links and folders rsync compares the seconds only, and would leave a copy made within the
+    # same second as it is.
     set_old_times(folder)
-
-
-def set_old_times(folder):
-    """Times in the past: of links and folders rsync compares the seconds only, and would leave a
-    copy made within the same second as it is."""
-    for number, path in enumerate(sorted(folder.rglob("*"), reverse=True)):
-        when = 10**18 + number * 1001001
-        os.utime(path, ns=(when, when), follow_symlinks=False)
 
 
 @case("rsync -aHAX: a copy equals its source, and a second run has nothing to do", size=SIZE)

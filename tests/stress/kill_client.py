@@ -8,7 +8,6 @@ MODEL is what stands in FOLDER, pickled. Exit status: 0 if the daemon went away,
 that may not be.
 """
 
-import ctypes
 import errno
 import json
 import os
@@ -21,11 +20,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "mount")
 
 import kill_model  # noqa: E402
 import pinning  # noqa: E402
+from syscalls import RENAME_EXCHANGE, rename2  # noqa: E402
 
 GONE = (errno.ENOTCONN, errno.ECONNABORTED)
-RENAME_EXCHANGE = 2
-AT_FDCWD = -100
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Short(Exception):
@@ -70,10 +67,7 @@ class Hands:
         os.rename(path, self.at(to))
 
     def exchange(self, path, other):
-        if LIBC.renameat2(AT_FDCWD, os.fsencode(path), AT_FDCWD, os.fsencode(self.at(other)),
-                          RENAME_EXCHANGE) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+        rename2(path, self.at(other), RENAME_EXCHANGE)
 
     def link(self, path, to):
         os.link(path, self.at(to))

@@ -203,3 +203,17 @@ def is_mixture(found, before, after):
                    for i in range(at, min(at + 8, len(found)))):
                 return False
     return True
+
+
+def between(found, path, before, after):
+    """A write to the path that was under way in place, each word the old one or the new one: the
+    model of what it left. None if that is not what is found."""
+    if path not in found:
+        return None
+    data = found[path]["data"]
+    old, new = before.names[path].data, after.names[path].data
+    if len(data) not in (len(old), len(new)) or not is_mixture(data, old, new):
+        return None
+    mixed = copy.deepcopy(before)
+    mixed.names[path].data = data
+    return mixed if difference(found, mixed.view()) is None else None
