@@ -9,6 +9,7 @@
 // shows the median over rounds, in thousands of items a second of all callers together, and its
 // ratio to the first folder: above 1 is more. Everything on one processor: taskset -c 0, for the
 // daemons, too.
+#include "figures.h"
 #include "mounts.h"
 
 #include <CLI/CLI.hpp>
@@ -95,12 +96,6 @@ double run(const Kind &kind, const NamedFolder &folder, unsigned callers,
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     threads.clear();
     return static_cast<double>(items) / took.count();
-}
-
-double median(std::vector<double> values) {
-    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-    std::ranges::nth_element(values, middle);
-    return *middle;
 }
 
 void measure(const Kind &kind, const std::vector<NamedFolder> &folders, unsigned callers,

@@ -8,12 +8,15 @@
 //   build-release/bench/dirty-bench [--bytes N] [--rounds N] [--folder DIR] > table.tsv
 //   bench/plot-dirty table.tsv > dirty.svg
 //
-// A round stores to the same places under each mode in turn, so that noise hits all alike. Rows
+// A round stores to the same places under each mode in turn, so that noise hits all alike, and once
+// without a clock before each of them, so that each finds the same lines in the caches. Rows
 // are medians, in microseconds; `store` is the time of the stores with their marks, `sync` that of
 // what daxpin_sync() does.
 #include "client/marks.h"
 #include "client/stores.h"
 #include "client/write_protect.h"
+#include "figures.h"
+#include "must.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -32,18 +35,12 @@
 namespace {
 
 using namespace daxpin;
+using bench::median;
+using bench::must;
 using client::DirtyTracker;
 using client::Marks;
 
 constexpr std::size_t line_bytes = 64;
-
-template <typename T> T must(Result<T> result) {
-    if (!result) {
-        std::fprintf(stderr, "dirty-bench: %s\n", describe(result.error()).c_str());
-        std::exit(1);
-    }
-    return *std::move(result);
-}
 
 struct Medium {
     Medium(const std::string &folder, std::size_t bytes) : size(bytes) {
@@ -80,14 +77,7 @@ struct Mode {
 
 // The processor time of this thread, faults included: it never sleeps, and others do not count.
 double now() {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
-}
-
-double median(std::vector<double> values) {
-    std::ranges::nth_element(values, values.begin() + static_cast<long>(values.size() / 2));
-    return values[values.size() / 2];
+    return bench::processor_seconds() * 1e6;
 }
 
 // Stores 8 bytes at each place, marks it, then makes everything durable.
@@ -109,6 +99,16 @@ void run(Mode &mode, const Medium &medium, const client::Stores &stores,
     stores.drain();
     mode.store.push_back(middle - start);
     mode.sync.push_back(now() - middle);
+}
+
+// Without a clock, and past any tracker: what the places' lines are left as by a run.
+void touch(const Medium &medium, const client::Stores &stores,
+           const std::vector<std::size_t> &places) {
+    for (const auto place : places) {
+        *reinterpret_cast<volatile std::uint64_t *>(medium.address + place) = place;
+        stores.flush_lines(medium.address + place, line_bytes);
+    }
+    stores.drain();
 }
 
 // Lines that are all apart, or runs that fill pages.
@@ -148,9 +148,11 @@ void measure(const Medium &medium, const client::Stores &stores, bool whole_page
     std::mt19937_64 random(count);
     for (unsigned round = 0; round < rounds; ++round) {
         const auto where = places(medium.size, count, whole_pages, random);
-        // Each mode finds the lines as the one before left them: flushed, and mostly cached.
-        for (auto &mode : modes)
+        // Or the first mode would fetch the lines that the others find in the caches.
+        for (auto &mode : modes) {
+            touch(medium, stores, where);
             run(mode, medium, stores, where);
+        }
     }
     const auto all = median(modes[0].store) + median(modes[0].sync);
     for (const auto &mode : modes) {

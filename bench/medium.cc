@@ -38,16 +38,6 @@ std::string make_file(std::uint64_t bytes) {
 
 } // namespace
 
-void fail(const Error &error) {
-    std::fprintf(stderr, "bench: %s\n", describe(error).c_str());
-    std::exit(1);
-}
-
-void must(Result<void> result) {
-    if (!result)
-        fail(result.error());
-}
-
 device::DeviceTable open_medium(std::uint64_t bytes, device::Domain domain) {
     const char *const named = std::getenv(device_variable);
     const std::string path = named != nullptr ? named : make_file(bytes);
@@ -99,12 +89,6 @@ void bind_to_processor(int thread) {
             CPU_SET(processor, &own);
             sched_setaffinity(0, sizeof own, &own);
         }
-}
-
-double processor_seconds() {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
 int run_registered(int argc, char **argv) {

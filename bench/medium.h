@@ -10,20 +10,13 @@
 #include "alloc/allocator.h"
 #include "btree/tree.h"
 #include "device/device_table.h"
+#include "figures.h"
 #include "journal/journal.h"
+#include "must.h"
 
 #include <memory>
 
 namespace daxpin::bench {
-
-[[noreturn]] void fail(const Error &error);
-
-template <typename T> T must(Result<T> result) {
-    if (!result)
-        fail(result.error());
-    return *std::move(result);
-}
-void must(Result<void> result);
 
 // DAXPIN_BENCH_DEVICE has the size that it has.
 device::DeviceTable open_medium(std::uint64_t bytes, device::Domain domain);
@@ -91,9 +84,6 @@ template <typename Wanted, typename Site> class Shared {
     Wanted wanted_{};
     std::unique_ptr<Site> site_;
 };
-
-// Of this thread: others may be busy.
-double processor_seconds();
 
 // Whether it is the turn of this thread to look after what all share; two do not at once.
 constexpr bool is_due(std::uint64_t turn, std::uint64_t period, int thread) {

@@ -13,6 +13,7 @@
 // while the journal holds its records; the ring is full when 97 % of it are in use.
 #include "device/label.h"
 #include "device/open.h"
+#include "figures.h"
 #include "journal/ring.h"
 #include "journal/tail_cell.h"
 #include "scale_stage.h"
@@ -27,12 +28,13 @@
 #include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 namespace {
 
 using namespace daxpin;
+using bench::median;
+using bench::processor_seconds;
 using scale::fail;
 using scale::Files;
 using scale::must;
@@ -56,12 +58,6 @@ struct Arguments {
     std::string keep;
     std::string json;
 };
-
-double median(std::vector<double> values) {
-    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-    std::ranges::nth_element(values, middle);
-    return *middle;
-}
 
 // --- the table ----------------------------------------------------------------------------------
 
@@ -98,17 +94,11 @@ class Table {
 
 // --- what an operation costs --------------------------------------------------------------------
 
-// Processor time: what other programs take meanwhile does not count, and nothing here waits.
-double thread_microseconds() {
-    timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
-}
-
+// Processor time: nothing here waits.
 double microseconds_each(std::size_t count, const std::function<void()> &all) {
-    const double start = thread_microseconds();
+    const double start = processor_seconds();
     all();
-    return (thread_microseconds() - start) / static_cast<double>(count);
+    return (processor_seconds() - start) * 1e6 / static_cast<double>(count);
 }
 
 template <typename Call>
@@ -279,9 +269,9 @@ void measure_mounts(const Arguments &arguments, const std::string &shape, Stages
                 // are held against.
                 if (before != Before::orderly_end && i > 0)
                     fills[i] = crash(*stages[i], before == Before::crash_ring_full);
-                const double start = thread_microseconds();
+                const double start = processor_seconds();
                 took[i].push_back(stages[i]->open());
-                processor[i].push_back((thread_microseconds() - start) / 1000);
+                processor[i].push_back((processor_seconds() - start) * 1000);
                 records[i] = stages[i]->volume().records_replayed();
                 stages[i]->close();
             }

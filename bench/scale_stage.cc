@@ -36,16 +36,6 @@ UniqueFd make_sparse(const std::string &folder, const std::string &kept_at, std:
 
 } // namespace
 
-void fail(const std::string &what) {
-    fmt::print(stderr, "scale-bench: {}\n", what);
-    std::exit(1);
-}
-
-void must(Result<void> result) {
-    if (!result)
-        fail(describe(result.error()));
-}
-
 Files::Files(std::uint32_t count, bool many)
     : first_(count), next_(count),
       directories_(many ? std::max<std::size_t>(count / files_per_directory, 1) : 1) {

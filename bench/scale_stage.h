@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/unique_fd.h"
+#include "must.h"
 #include "volume/volume.h"
 
 #include <memory>
@@ -15,14 +16,8 @@
 
 namespace daxpin::scale {
 
-[[noreturn]] void fail(const std::string &what);
-
-template <typename T> T must(Result<T> result) {
-    if (!result)
-        fail(describe(result.error()));
-    return *std::move(result);
-}
-void must(Result<void> result);
+using bench::fail;
+using bench::must;
 
 // The files that exist, each a number that gives its name and its directory. The same calls choose
 // the same files, so that a process can follow what its child did.

@@ -10,6 +10,7 @@
 
 #include <benchmark/benchmark.h>
 #include <cerrno>
+#include <cstring>
 #include <optional>
 #include <sys/mman.h>
 
@@ -32,7 +33,6 @@ struct Way {
 };
 constexpr Way ways[] = {{"nontemporal", Domain::cache_line, StoreKind::nontemporal},
                         {"cached", Domain::cache_line, StoreKind::cached},
-                        {"nontemporal_byte_domain", Domain::byte, StoreKind::nontemporal},
                         {"cached_byte_domain", Domain::byte, StoreKind::cached}};
 
 device::Device &device_of(Domain domain) {
@@ -74,7 +74,7 @@ void first_touch(benchmark::State &state) {
         void *const map =
             mmap(nullptr, cold_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
         if (map == MAP_FAILED)
-            bench::fail({from_errno(errno), "the medium cannot be mapped"});
+            bench::fail(std::string("the medium cannot be mapped: ") + std::strerror(errno));
         for (std::uint64_t at = 0; at < cold_bytes; at += block_size)
             *(static_cast<volatile char *>(map) + at) = 1;
         state.PauseTiming();

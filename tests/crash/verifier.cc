@@ -66,8 +66,7 @@ std::uint64_t block_hash(const Scratch &scratch, MediaBlock block) {
     return XXH3_64bits_withSeed(bytes.data() + block.block() * block_size, block_size, block.value);
 }
 
-std::uint64_t reference_hash(const Scratch &scratch, MediaBlock block, const Bytes &initial) {
-    static_cast<void>(scratch);
+std::uint64_t reference_hash(MediaBlock block, const Bytes &initial) {
     return XXH3_64bits_withSeed(initial.data() + block.block() * block_size, block_size,
                                 block.value);
 }
@@ -84,7 +83,7 @@ std::uint64_t Verifier::metadata_hash(const Scratch &scratch) const {
         const MediaBlock block{value};
         if (!recording_->data_blocks.contains(value))
             sum += block_hash(scratch, block) -
-                   reference_hash(scratch, block, recording_->initial[block.device()]);
+                   reference_hash(block, recording_->initial[block.device()]);
     }
     return sum;
 }
@@ -98,7 +97,7 @@ std::uint64_t Verifier::live_hash(const Scratch &scratch) const {
         const MediaBlock block{value};
         if (!is_journal(block) && !is_free(scratch, block))
             sum += block_hash(scratch, block) -
-                   reference_hash(scratch, block, recording_->initial[block.device()]);
+                   reference_hash(block, recording_->initial[block.device()]);
     }
     for (const auto &media : scratch.media()) {
         const auto poison = media->poison();
