@@ -128,35 +128,22 @@ Result<LogLevel> parse_level(std::string_view value) {
 // Words of fstab and mount(8) that are not for us.
 bool is_for_mount(std::string_view name) {
     // The last two lines are what the kernel shows of a FUSE mount: a remount hands it back.
-    static constexpr std::array<std::string_view, 29> words{"defaults",
-                                                            "_netdev",
-                                                            "nofail",
-                                                            "auto",
-                                                            "noauto",
-                                                            "user",
-                                                            "users",
-                                                            "nouser",
-                                                            "nousers",
-                                                            "owner",
-                                                            "noowner",
-                                                            "group",
-                                                            "nogroup",
-                                                            "silent",
-                                                            "loud",
-                                                            "quiet",
-                                                            "uhelper",
-                                                            "helper",
-                                                            "comment",
-                                                            "nolazytime",
-                                                            "nomand",
-                                                            "async",
-                                                            "default_permissions",
-                                                            "user_id",
-                                                            "group_id",
-                                                            "rootmode",
-                                                            "fd",
-                                                            "max_read",
-                                                            "blksize"};
+    static constexpr std::array<std::string_view, 32> words{"defaults",      "_netdev",
+                                                            "nofail",        "auto",
+                                                            "noauto",        "user",
+                                                            "users",         "nouser",
+                                                            "nousers",       "owner",
+                                                            "noowner",       "group",
+                                                            "nogroup",       "silent",
+                                                            "loud",          "quiet",
+                                                            "uhelper",       "helper",
+                                                            "comment",       "norelatime",
+                                                            "nostrictatime", "noiversion",
+                                                            "nolazytime",    "nomand",
+                                                            "async",         "default_permissions",
+                                                            "user_id",       "group_id",
+                                                            "rootmode",      "fd",
+                                                            "max_read",      "blksize"};
     return std::find(words.begin(), words.end(), name) != words.end() || name.starts_with("x-") ||
            name.starts_with("X-");
 }
@@ -215,6 +202,8 @@ constexpr std::array<Keyword, 33> keywords{{
      }},
     {"broker_socket", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         if (!value.starts_with('/'))
+             return bad_value("broker_socket", value, "an absolute path");
          o.broker_socket = value;
          return {};
      }},
@@ -270,6 +259,13 @@ constexpr std::array<Keyword, 33> keywords{{
          o.volume.read_only = false;
          return {};
      }},
+    // Not noatime, says mount(8).
+    {"atime", false,
+     [](DaemonOptions &o, std::string_view) -> Result<void> {
+         if (o.volume.atime == volume::Atime::none)
+             o.volume.atime = volume::Atime::relative;
+         return {};
+     }},
     {"relatime", false,
      [](DaemonOptions &o, std::string_view) -> Result<void> {
          o.volume.atime = volume::Atime::relative;
@@ -306,16 +302,26 @@ constexpr std::array<Keyword, 33> keywords{{
     {"remount", false, set_flag<&DaemonOptions::remount, true>},
     {"debug", false, set_flag<&DaemonOptions::debug, true>},
     {"foreground", false, set_flag<&DaemonOptions::foreground, true>},
+    {"sloppy", false, set_flag<&DaemonOptions::sloppy, true>},
 }};
 
-Result<void> apply(DaemonOptions &options, const std::string &option) {
+// The keyword of that name; of two the one that is given as it should be.
+const Keyword *find_keyword(std::string_view name, bool has_value) {
+    const Keyword *found = nullptr;
+    for (const Keyword &keyword : keywords)
+        if (keyword.name == name && (found == nullptr || keyword.has_value == has_value))
+            found = &keyword;
+    return found;
+}
+
+// `unknown` becomes the option if nobody knows it.
+Result<void> apply(DaemonOptions &options, const std::string &option, std::string &unknown) {
     const std::string_view text = option;
     const std::size_t equals = text.find('=');
     const std::string_view name = text.substr(0, equals);
     const bool has_value = equals != std::string_view::npos;
-    const auto *keyword = std::find_if(keywords.begin(), keywords.end(),
-                                       [&](const Keyword &k) { return k.name == name; });
-    if (keyword != keywords.end()) {
+    options.words.emplace_back(name);
+    if (const Keyword *keyword = find_keyword(name, has_value)) {
         if (keyword->has_value != has_value)
             return usage_error("option " + std::string(name) +
                                (has_value ? " takes no value" : " needs a value"));
@@ -324,19 +330,14 @@ Result<void> apply(DaemonOptions &options, const std::string &option) {
     if (is_passed_on(name))
         options.passed_on.push_back(option);
     else if (!is_for_mount(name))
-        return usage_error("unknown option '" + option + "'");
+        unknown = option;
     return {};
 }
 
-// Applies the options of one -o; with the word `sloppy` among them, unknown ones are ignored.
-Result<void> apply_all(DaemonOptions &options, std::string_view text) {
-    std::vector<std::string> words = split_mount_options(text);
-    const auto sloppy = std::remove(words.begin(), words.end(), "sloppy");
-    const bool ignore_unknown = sloppy != words.end();
-    words.erase(sloppy, words.end());
-    for (const std::string &word : words)
-        if (auto applied = apply(options, word); !applied && !ignore_unknown)
-            return std::move(applied).error();
+// Applies the options of one -o.
+Result<void> apply_all(DaemonOptions &options, std::string_view text, std::string &unknown) {
+    for (const std::string &word : split_mount_options(text))
+        DAXPIN_TRY(apply(options, word, unknown));
     return {};
 }
 
@@ -387,6 +388,7 @@ std::vector<std::string> split_mount_options(std::string_view text) {
 Result<DaemonOptions> parse_options(std::span<const char *const> arguments) {
     DaemonOptions options;
     bool only_positional = false;
+    std::string unknown; // the word sloppy may stand anywhere
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         const std::string_view argument = arguments[i];
         if (only_positional || argument == "-" || !argument.starts_with('-')) {
@@ -396,13 +398,15 @@ Result<DaemonOptions> parse_options(std::span<const char *const> arguments) {
         } else if (argument == "-o") {
             if (++i == arguments.size())
                 return usage_error("-o needs options");
-            DAXPIN_TRY(apply_all(options, arguments[i]));
+            DAXPIN_TRY(apply_all(options, arguments[i], unknown));
         } else if (argument.starts_with("-o")) {
-            DAXPIN_TRY(apply_all(options, argument.substr(2)));
+            DAXPIN_TRY(apply_all(options, argument.substr(2), unknown));
         } else {
             DAXPIN_TRY(apply_switch(options, argument));
         }
     }
+    if (!unknown.empty() && !options.sloppy)
+        return usage_error("unknown option '" + unknown + "'");
     if (options.help || options.version)
         return options;
     if (options.device.empty())

@@ -39,6 +39,9 @@ struct DaemonOptions {
     unsigned max_idle = 0;                   // 0 = idle threads stay
     std::chrono::microseconds stay_awake{0}; // spin_us=
 
+    std::vector<std::string> words; // the names after -o, in their order, known or not
+    bool sloppy = false;            // unknown ones are ignored
+
     // For libfuse and the kernel.
     std::optional<bool> allow_other; // unset = yes if root mounts
     bool allow_root = false;

@@ -4,8 +4,11 @@
 #include "base/unique_fd.h"
 #include "wire/control.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <map>
+#include <string_view>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
@@ -29,6 +32,47 @@ unsigned long kept_flags(unsigned long shown) {
         if ((shown & status) != 0)
             kept |= mount;
     return kept;
+}
+
+struct Word {
+    std::string_view name;
+    unsigned long flag; // of statvfs(3)
+    bool is_set;
+};
+
+constexpr Word words[] = {
+    {"suid", ST_NOSUID, false},      {"nosuid", ST_NOSUID, true},
+    {"dev", ST_NODEV, false},        {"nodev", ST_NODEV, true},
+    {"exec", ST_NOEXEC, false},      {"noexec", ST_NOEXEC, true},
+    {"relatime", ST_NOATIME, false}, {"strictatime", ST_NOATIME, false},
+    {"noatime", ST_NOATIME, true},
+};
+
+// A remount may say again how the mount is, as mount(8) does, and nothing else of these. Of
+// contradicting words the last counts.
+Result<void> check_words(const DaemonOptions &options, unsigned long shown) {
+    const auto has = [&](std::string_view word) {
+        return std::ranges::find(options.words, word) != options.words.end();
+    };
+    if (!has("ro") && !has("rw"))
+        return Error{Errc::invalid, "remount of " + options.mountpoint +
+                                        ": say ro or rw; nothing "
+                                        "else can be changed"};
+    std::map<unsigned long, const Word *> wanted;
+    for (std::string_view name : options.words) {
+        if (name == "atime") // of any value, or none
+            name = options.volume.atime == volume::Atime::none ? "noatime" : "relatime";
+        for (const Word &word : words)
+            if (word.name == name)
+                wanted[word.flag] = &word;
+    }
+    for (const auto &[flag, word] : wanted)
+        if (((shown & flag) != 0) != word->is_set)
+            return Error{Errc::invalid, "remount of " + options.mountpoint + ": " +
+                                            std::string(word->name) +
+                                            " cannot be changed while mounted: unmount, and mount "
+                                            "with it"};
+    return {};
 }
 
 Result<void> change_kernel(const std::string &path, bool read_only) {
@@ -65,6 +109,10 @@ Result<void> remount(const DaemonOptions &options) {
     if (::ioctl(root.get(), wire::control_hello, &hello) != 0)
         return Error{Errc::invalid,
                      "remount of " + path + ": no daxpin filesystem is mounted there"};
+    struct statvfs now {};
+    if (::statvfs(path.c_str(), &now) != 0)
+        return failure(path, "statvfs", errno);
+    DAXPIN_TRY(check_words(options, now.f_flag));
     // The kernel stops writers before the daemon refuses them, and lets them in after it does.
     if (!read_only && hello.damaged != 0)
         return Error{Errc::read_only,

@@ -11,7 +11,8 @@ import stat
 import sys
 import time
 
-from harness import MIB, case, expect, expect_equal, expect_errno, expect_same, run, snapshot
+from harness import (MIB, case, expect, expect_equal, expect_errno, expect_same, mount_line,
+                     program, require_root, run, run_command, snapshot)
 from refusals import digest
 from syscalls import RENAME_EXCHANGE, rename2
 
@@ -193,6 +194,33 @@ def debug(volume):
     volume.mount("debug")
     volume.path("after").mkdir()
     expect("opcode: MKDIR" in volume.read_log(), volume.read_log())
+
+
+def remount(volume, words, status):
+    return run_command(program("daxpinfs"), volume.devices[0], volume.mountpoint, "-o",
+                       "remount" + words, status=status)
+
+
+@case("remount: without ro or rw, or with another flag than the mount has, it is refused", **SMALL)
+def remount_of_flags(volume):
+    require_root("to remount")
+    said = remount(volume, "", 32)
+    expect("ro or rw" in said, said)
+    for words in (",ro,noexec", ",ro,suid", ",ro,dev", ",ro,noatime", ",ro,atime=noatime"):
+        said = remount(volume, words, 32)
+        expect(words.split(",")[-1].split("=")[0] in said, said)
+        volume.path("file").write_bytes(b"still writable")
+    shown = mount_line(volume.mountpoint).split()[5]
+    remount(volume, f",{shown},exec,ro", 0)
+    with expect_errno(errno.EROFS):
+        volume.path("file").write_bytes(b"2")
+    remount(volume, ",rw,nosuid,nodev,relatime,frobnicate,sloppy", 0)
+    volume.path("file").write_bytes(b"3")
+    volume.unmount()
+    volume.mount("noexec,noatime,suid")
+    remount(volume, ",rw,exec,noexec,noatime,suid,nodev", 0)
+    for words in (",rw,exec", ",rw,relatime", ",rw,nosuid"):
+        remount(volume, words, 32)
 
 
 @case("spin_us: who stays awake answers what comes, from many at once too, and ends with the mount",

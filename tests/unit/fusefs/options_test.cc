@@ -146,6 +146,28 @@ TEST_CASE("options: an unknown one is named", "[fusefs]") {
     CHECK(parse_ok("rw,frobnicate=1,sloppy").device == "/dev/dax0.0");
 }
 
+TEST_CASE("options: sloppy ignores unknown ones of every -o, and no wrong values", "[fusefs]") {
+    CHECK(parse({"/d", "/m", "-o", "frobnicate", "-o", "sloppy"}));
+    CHECK(parse({"/d", "/m", "-o", "sloppy", "-ofrobnicate"}));
+    CHECK(parse_ok("sloppy,frobnicate,ro").volume.read_only);
+    CHECK_THAT(refusal("sloppy,errors=maybe"), Catch::Contains("maybe"));
+    CHECK_THAT(refusal("sloppy,threads=none"), Catch::Contains("none"));
+    CHECK_THAT(refusal("ro=1,sloppy"), Catch::Contains("ro takes no value"));
+}
+
+TEST_CASE("options: what mount(8) calls the defaults of access times", "[fusefs]") {
+    CHECK(parse_ok("atime").volume.atime == volume::Atime::relative);
+    CHECK(parse_ok("noatime,atime").volume.atime == volume::Atime::relative);
+    CHECK(parse_ok("strictatime,atime").volume.atime == volume::Atime::strict);
+    CHECK(parse_ok("norelatime,nostrictatime,noiversion").volume.atime == volume::Atime::relative);
+    CHECK_THAT(refusal("atime="), Catch::Contains("relatime"));
+}
+
+TEST_CASE("options: the broker's socket is found from everywhere", "[fusefs]") {
+    CHECK_THAT(refusal("broker_socket=run/socket"), Catch::Contains("absolute"));
+    CHECK_THAT(refusal("broker_socket="), Catch::Contains("absolute"));
+}
+
 TEST_CASE("options: a wrong value is named with what is allowed", "[fusefs]") {
     CHECK_THAT(refusal("domain=soft"), Catch::Contains("soft") && Catch::Contains("cache_line"));
     CHECK_THAT(refusal("pin=everybody"), Catch::Contains("everybody") && Catch::Contains("owner"));
