@@ -112,10 +112,16 @@ void Background::settle() {
 
 void Background::report(const Error &error) {
     volume_.note_failure(error);
-    // A read-only mount has no work of its own; a device that failed is said once.
-    if (!reported_ && error.code != Errc::read_only)
-        log(LogLevel::error, "background work failed: " + describe(error));
+    if (error.code == Errc::read_only)
+        return; // a read-only mount has no work of its own
+    // Said once; and once more if only then the volume can no longer be written.
+    const bool ended = volume_.read_only();
+    if (ended ? reported_end_ : reported_)
+        return;
+    log(LogLevel::error, "background work failed: " + describe(error) +
+                             (ended ? "; the volume is read-only from now on" : ""));
     reported_ = true;
+    reported_end_ = ended;
 }
 
 void Background::serve() {

@@ -54,7 +54,9 @@ class Background {
     Mutex mutex_;
     CondVar changed_;
     bool stopping_ GUARDED_BY(mutex_) = false;
-    bool reported_ = false; // a failure was logged; the thread's own
+    // The thread's own: a failure was logged; and that it made the volume read-only.
+    bool reported_ = false;
+    bool reported_end_ = false;
 };
 
 } // namespace daxpin::fusefs
