@@ -28,11 +28,11 @@ def mount_refused(device, mountpoint, *words, unchanged=(), options=(), status=3
     expect(mount_line(mountpoint) is None, f"mounted all the same: {said}")
 
 
-@case("not a volume: says so and names mkfs.daxpinfs", bare=True)
+@case("not a volume: says so, and proposes nothing that overwrites it", bare=True)
 def not_a_volume():
     with scratch() as folder:
         zeros = make_image(folder / "zeros.img", SUPERBLOCK_MIN)
-        mount_refused(zeros, folder / "mnt", zeros, "mkfs.daxpinfs", unchanged=[zeros])
+        mount_refused(zeros, folder / "mnt", zeros, "not a daxpin volume", unchanged=[zeros])
         text = make_image(folder / "text.img", SUPERBLOCK_MIN, b"not a volume" * 1000)
         mount_refused(text, folder / "mnt", text, unchanged=[text])
 

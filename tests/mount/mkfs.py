@@ -4,6 +4,7 @@
 
 bad_input.py has what it shares with the daemon."""
 
+import errno
 import fcntl
 import json
 import os
@@ -15,8 +16,8 @@ import subprocess
 import sys
 import time
 
-from harness import (MIB, Skip, case, expect, expect_equal, program, run, run_command,
-                     wait_until)
+from harness import (MIB, Skip, case, expect, expect_equal, expect_errno, program, require_root,
+                     run, run_command, wait_until)
 from refusals import make_image, run_refused, scratch
 
 MKFS = program("mkfs.daxpinfs")
@@ -271,5 +272,28 @@ def progress_bar():
             os.close(master)
             os.close(terminal)
 
+
+@case("a sparse file: the note says so, and where it cannot be read, the message", bare=True)
+def sparse():
+    with scratch() as folder:
+        path = folder / "sparse.img"
+        path.touch()
+        os.truncate(path, 64 * MIB)
+        said = run_command(MKFS, path)
+        expect("is sparse" in said and "--size" in said, said)
+        said = run_command(MKFS, make_image(folder / "whole.img", 64 * MIB))
+        expect("sparse" not in said, said)
+        require_root("to fill a tmpfs")
+        full = folder / "full"
+        full.mkdir()
+        run_command("mount", "-t", "tmpfs", "-o", "size=4M", "none", full)
+        try:
+            (full / "sparse.img").touch()
+            os.truncate(full / "sparse.img", 64 * MIB)
+            with expect_errno(errno.ENOSPC):
+                (full / "ballast").write_bytes(bytes(8 * MIB))
+            refused([full / "sparse.img"], ("sparse", "full"))
+        finally:
+            run_command("umount", full)
 
 sys.exit(run())

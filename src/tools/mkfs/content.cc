@@ -10,6 +10,7 @@
 #include <memory>
 #include <string_view>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
@@ -26,6 +27,10 @@ struct FreeProbe {
 using Probe = std::unique_ptr<blkid_struct_probe, FreeProbe>;
 
 Error cannot_read(const device::Device &device) {
+    if (is_sparse(device.info().path))
+        return {Errc::no_space, device.info().path +
+                                    ": is sparse, and its holes cannot be filled (is the "
+                                    "filesystem full?); make the file with --size"};
     return {Errc::io,
             device.info().path +
                 ": cannot be read to see what it holds (bad blocks?); --force overwrites"};
@@ -117,6 +122,12 @@ std::string volume_content(const device::Device &device) {
 }
 
 } // namespace
+
+bool is_sparse(const std::string &path) {
+    struct stat status;
+    return stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+           status.st_blocks * 512 < status.st_size;
+}
 
 Result<std::optional<std::string>> content_of(const device::Device &device) {
     if (has_label_magic(device))

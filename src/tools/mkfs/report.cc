@@ -3,6 +3,7 @@
 
 #include "base/size_text.h"
 #include "base/uuid.h"
+#include "tools/mkfs/content.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -87,6 +88,10 @@ std::string notes(const device::DeviceTable &devices) {
         const device::DeviceInfo &info = devices.at(i).info();
         if (info.domain == device::Domain::none)
             text += "note: " + info.path + " is volatile memory: a power failure loses it\n";
+        if (is_sparse(info.path))
+            text += "note: " + info.path +
+                    " is sparse: when its filesystem is full, what it stores next is lost (EIO); "
+                    "--size makes a file without holes\n";
     }
     return text;
 }
