@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "fusefs/launcher.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -81,6 +82,15 @@ int parent(pid_t child, UniqueFd pipe) {
     return report.front();
 }
 
+// What the caller has open, a lock perhaps, is his, and must not last as long as the mount.
+void close_all_but(int kept) {
+    const auto first = static_cast<unsigned>(STDERR_FILENO + 1);
+    const auto number = static_cast<unsigned>(kept);
+    if (number > first)
+        ::close_range(first, number - 1, 0);
+    ::close_range(std::max(first, number + 1), ~0U, 0);
+}
+
 } // namespace
 
 int exit_status(Errc code) noexcept {
@@ -150,6 +160,7 @@ int launch(bool foreground, const std::function<int(Reporter &)> &work) {
         return parent(child, std::move(reading));
     }
     reading.reset();
+    close_all_but(writing.get());
     ::setsid();
     Reporter reporter(std::move(writing));
     return work(reporter);

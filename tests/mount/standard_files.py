@@ -72,6 +72,18 @@ def no_standard_files(volume):
     volume.fsck()
 
 
+@case("a daemon in the background keeps no descriptor of who started it: a lock ends with them",
+      **SMALL)
+def inherited_descriptors(volume):
+    volume.unmount()
+    lock = volume.folder / "lock"
+    with background_mount(volume, before=f"exec 9>{lock}; flock 9;"):
+        volume.path("file").write_bytes(b"content")
+        shell('flock -n "$1" true', lock)
+        expect_equal(volume.path("file").read_bytes(), b"content", "content")
+    volume.fsck()
+
+
 @case("fsck and dump without standard output: the device stays as it is", bare=True)
 def tools_without_standard_output():
     with Volume(size=64 * MIB) as volume:
