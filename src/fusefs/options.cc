@@ -468,13 +468,17 @@ Options after -o:
   diratime, nodiratime   whether listing a directory updates its access time (default: it does)
   allow_other, noallow_other, allow_root   who else sees the mount (root: allow_other by default)
   suid, nosuid, dev, nodev, exec, noexec   (default nosuid,nodev)
-  threads=N          serve at most N requests at the same time
-  max_idle=N         end idle threads above N
+  threads=N          serve at most N requests at the same time, 2 in any case (default: twice the
+                     number of processors, at least 8, at most 64)
+  max_idle=N         end idle threads above N, also those that wait for requests; one more than
+                     there are processors stays in any case
   spin_us=N          let one thread look for the next request for N microseconds before it sleeps
                      (default 0, at most 1000); it keeps a processor busy meanwhile
   log=LEVEL          error, warning, info (default) or debug
   fsname=NAME        the source that mount tables show
+  foreground, debug  as -f and -d
   remount,ro or remount,rw   change the running mount
+  sloppy             ignore unknown options (mount -s)
 )";
 }
 

@@ -5,12 +5,13 @@
 import fcntl
 import json
 import os
+import pathlib
+import re
 import struct
 import subprocess
 import sys
 
-from harness import (MIB, Volume, case, expect, expect_equal, program, require_root, run,
-                     run_command)
+from harness import (MIB, Volume, case, expect, expect_equal, program, require_root, run, run_command)
 
 FS_IOC_FSGETXATTR = 0x801c581f
 SMALL = {"size": 64 * MIB}
@@ -144,6 +145,33 @@ def no_inode():
             said = run_command(program("dump.daxpinfs"), command, volume.devices[0], "12345",
                                status=1)
             expect(said.strip() == "dump.daxpinfs: there is no inode 12345", said)
+
+
+def completions(name, *words):
+    """What bash offers for the last of these words."""
+    script = (f'source "$1"; shift; COMP_WORDS=({name} "$@"); COMP_CWORD=$#; _{name}; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    folder = pathlib.Path(__file__).resolve().parents[2] / "scripts/completions"
+    return run_command("bash", "-c", script, "bash", folder / name, *words, cwd="/").split()
+
+
+@case("completion: a process number, also one that is whole already", bare=True)
+def complete_process():
+    whole = str(os.getpid())
+    expect(whole in completions("daxpin", "map-info", whole), "the whole number is not offered")
+    expect(whole in completions("daxpin", "map-info", whole[:-1]), "nor is it for its beginning")
+    expect(all(word.isdigit() for word in completions("daxpin", "map-info", "")), "other names")
+
+
+@case("completion: the options of daxpinfs --help, and what is passed on", bare=True)
+def complete_options():
+    script = pathlib.Path(__file__).resolve().parents[2] / "scripts/completions/daxpinfs"
+    offered = script.read_text().split()
+    said = run_command(program("daxpinfs"), "--help").partition("Options after -o:")[2]
+    valued = re.findall(r"^  ([a-z_]+=)[A-Z]", said, re.MULTILINE)
+    expect(len(valued) > 8, f"options of --help: {valued}")
+    for word in (*valued, "foreground", "debug", "sloppy", "sync", "subtype=", "auto_unmount"):
+        expect(word in offered or f"words='{word}" in offered, f"{word} is not offered")
 
 
 def expect_lost_output(status, *command):
