@@ -63,7 +63,8 @@ void check_tail_cells(Pass &pass) {
             pass.findings.error(Subject::media, name + to_string(copy->state));
         else if (!copy->valid())
             pass.findings.note(Subject::tail_cell,
-                               name + to_string(copy->state) + "; the next mount that may write restores it");
+                               name + to_string(copy->state) +
+                                   "; the next mount that may write restores it");
         if (!copy->valid())
             pass.findings.safe_fix(Stage::ring, Subject::tail_cell, name + "restored",
                                    FixRing{false});

@@ -1,100 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "journal/journal.h"
+#include "ring_fixture.h"
 
-#include "base/checksum.h"
 #include "journal/ring.h"
 #include "journal/tail_cell.h"
-#include "journal/transaction.h"
-#include "support/catch.h"
-#include "support/sim_device.h"
-#include "support/test_env.h"
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
 
 using namespace daxpin;
-using journal::Journal;
-using journal::Sequence;
-using journal::Transaction;
-using journal::UnitBytes;
-
-namespace {
-
-constexpr std::uint64_t unit_count = 8;
-
-// A ring of the least size and a few checked units, each of them a counter of changes.
-class RingFixture {
-  public:
-    explicit RingFixture(Sequence start = 0) : devices_(test::open_table({media_})) {
-        for (std::uint64_t i = 0; i < unit_count; ++i) {
-            UnitBytes bytes{};
-            const le32 crc = crc32c(std::span<const std::byte>(bytes).subspan(4));
-            std::memcpy(bytes.data(), &crc, sizeof crc);
-            REQUIRE(devices_.copy(unit(i), 0, bytes, device::StoreKind::nontemporal));
-        }
-        REQUIRE(Journal::format(devices_, geometry, env_, start));
-        REQUIRE(open());
-    }
-
-    static MediaBlock unit(std::uint64_t i) { return MediaBlock::at(0, 100 + i); }
-
-    Result<void> open(journal::Writing writing = journal::Writing::everything) {
-        journal_.reset();
-        auto opened = Journal::open(devices_, geometry, env_, writing);
-        if (!opened)
-            return std::move(opened).error();
-        journal_ = *std::move(opened);
-        return {};
-    }
-    Journal &journal() { return *journal_; }
-    device::DeviceTable &devices() { return devices_; }
-    test::SimMedia &media() { return *media_; }
-
-    // Writes `value` to `words` words of unit i.
-    Result<Sequence> change(std::uint64_t i, std::uint64_t value, unsigned words = 1) {
-        Transaction tx(*journal_);
-        DAXPIN_TRY_ASSIGN(auto *bytes, tx.edit(unit(i)));
-        for (unsigned word = 0; word < words; ++word)
-            std::memcpy(bytes + 8 + word * std::size_t{8}, &value, sizeof value);
-        return tx.commit();
-    }
-    std::uint64_t value(std::uint64_t i) {
-        std::uint64_t found = 0;
-        REQUIRE(devices_.read(unit(i), 8, std::as_writable_bytes(std::span(&found, 1))));
-        return found;
-    }
-    // Undoes the home write of a change, as if the cache line had been lost.
-    void lose_home(std::uint64_t i, const UnitBytes &old) {
-        std::ranges::copy(old, media_->bytes().begin() + static_cast<long>(offset_of(i)));
-    }
-    UnitBytes home(std::uint64_t i) {
-        UnitBytes bytes;
-        std::ranges::copy(media_->bytes().subspan(offset_of(i), block_size), bytes.begin());
-        return bytes;
-    }
-    std::vector<std::byte> image() { return {media_->bytes().begin(), media_->bytes().end()}; }
-    std::byte &ring_byte(Sequence position) {
-        return media_->bytes()[geometry.ring_start * block_size + position % geometry.ring_bytes()];
-    }
-
-    static constexpr journal::Geometry geometry{.block_count = 256,
-                                                .ring_start = 2,
-                                                .ring_blocks = 32,
-                                                .tail_cell_a = 1,
-                                                .tail_cell_b = 40};
-
-  private:
-    static std::size_t offset_of(std::uint64_t i) { return unit(i).block() * block_size; }
-
-    test::TestEnv env_;
-    std::shared_ptr<test::SimMedia> media_ = test::SimMedia::create({.size = 1 << 20});
-    device::DeviceTable devices_;
-    std::unique_ptr<Journal> journal_;
-};
-
-} // namespace
+using namespace daxpin::test;
 
 TEST_CASE("journal: recovery restores the homes of every durable record", "[journal]") {
     RingFixture ring;
@@ -307,131 +222,6 @@ TEST_CASE("journal: opened for recovery alone, what a crash left is mended", "[j
     CHECK(ring.journal().report().records_replayed == 1);
 }
 
-TEST_CASE("journal: either copy of the tail cell alone is enough", "[journal]") {
-    RingFixture ring;
-    REQUIRE(ring.change(0, 1));
-    REQUIRE(ring.journal().checkpoint());
-    REQUIRE(ring.change(0, 2));
-    const auto lost =
-        GENERATE(RingFixture::geometry.tail_cell_a, RingFixture::geometry.tail_cell_b);
-    ring.media().bytes()[lost * block_size + 9] ^= std::byte{1};
-    REQUIRE(ring.open());
-    CHECK(ring.value(0) == 2);
-    CHECK(ring.journal().report().tail_cell_restored);
-    CHECK(journal::read_tail_cells(ring.devices(), RingFixture::geometry)->both_agree);
-    for (const auto cell : {RingFixture::geometry.tail_cell_a, RingFixture::geometry.tail_cell_b})
-        ring.media().bytes()[cell * block_size + 9] ^= std::byte{1};
-    CHECK(ring.open().code() == Errc::corrupt);
-}
-
-TEST_CASE("journal: a copy of the tail cell in a bad block is made anew, or done without",
-          "[journal]") {
-    RingFixture ring;
-    REQUIRE(ring.change(0, 1));
-    REQUIRE(ring.journal().checkpoint());
-    const bool replays = GENERATE(false, true);
-    if (replays)
-        REQUIRE(ring.change(0, 2));
-    const auto lost =
-        GENERATE(RingFixture::geometry.tail_cell_a, RingFixture::geometry.tail_cell_b);
-    ring.media().poison(lost * block_size, block_size);
-    SECTION("where the medium takes new bytes") {
-        ring.media().heal_on_rewrite(true);
-        REQUIRE(ring.open());
-        CHECK(ring.journal().report().tail_cell_restored);
-        CHECK(journal::read_tail_cells(ring.devices(), RingFixture::geometry)->both_agree);
-        CHECK(ring.devices().bad_blocks().empty());
-    }
-    SECTION("for reading, where it stays bad") {
-        CHECK(ring.open(journal::Writing::recovery).has_value() == !replays);
-    }
-    CHECK(ring.value(0) == (replays ? 2 : 1));
-}
-
-namespace {
-
-// Counts stores that change copy A of the tail cell while copy B is not what A was at first.
-class CellOrder final : public test::EventSink {
-  public:
-    explicit CellOrder(RingFixture &ring) : ring_(ring) {
-        std::ranges::copy(cell(RingFixture::geometry.tail_cell_a), ruling_.begin());
-        ring.media().set_sink(this);
-    }
-    ~CellOrder() { ring_.media().set_sink(nullptr); }
-    void about_to_store(const test::SimMedia &, std::uint64_t offset, std::span<const std::byte> in,
-                        device::StoreKind) override {
-        if (offset / block_size != RingFixture::geometry.tail_cell_a)
-            return;
-        const auto old = ring_.media().bytes().subspan(offset, in.size());
-        if (std::ranges::equal(in, old))
-            return;
-        ++changes;
-        exposed += !std::ranges::equal(ruling_, cell(RingFixture::geometry.tail_cell_b));
-    }
-    void flushed(const test::SimMedia &, std::uint64_t, std::uint64_t) override {}
-    void drained(const test::SimMedia &) override {}
-    unsigned changes = 0;
-    unsigned exposed = 0;
-
-  private:
-    std::span<std::byte> cell(std::uint64_t block) {
-        return ring_.media().bytes().subspan(block * block_size, sizeof(format::TailCell));
-    }
-    RingFixture &ring_;
-    std::array<std::byte, sizeof(format::TailCell)> ruling_;
-};
-
-} // namespace
-
-TEST_CASE("journal: what was only read gets a sound second cell before a new first one",
-          "[journal]") {
-    RingFixture ring;
-    REQUIRE(ring.change(0, 1));
-    REQUIRE(ring.journal().checkpoint());
-    ring.media().bytes()[RingFixture::geometry.tail_cell_b * block_size + 9] ^= std::byte{1};
-    const auto before = ring.image();
-    REQUIRE(ring.open(journal::Writing::recovery));
-    CHECK(ring.image() == before);
-    CellOrder order(ring);
-    REQUIRE(ring.journal().begin_epoch());
-    CHECK(order.changes > 0);
-    CHECK(order.exposed == 0);
-    CHECK(journal::read_tail_cells(ring.devices(), RingFixture::geometry)->both_agree);
-}
-
-TEST_CASE("journal: a tail so large that sums overflow is damage", "[journal]") {
-    RingFixture ring;
-    REQUIRE(ring.change(0, 1));
-    auto forged = journal::read_tail_cells(ring.devices(), RingFixture::geometry)->ruling;
-    const auto honest = forged;
-    forged.counter += 1;
-    forged.tail = GENERATE(std::uint64_t{0} - 64, std::uint64_t{1} << 63);
-    REQUIRE(journal::write_tail_cell_copies(ring.devices(), RingFixture::geometry, forged));
-    CHECK(ring.open().code() == Errc::corrupt);
-    // One copy: the other rules.
-    const auto bytes = ring.media().bytes();
-    const auto cell = bytes.subspan(RingFixture::geometry.tail_cell_a * block_size, 64);
-    const std::vector<std::byte> mirror(cell.begin(), cell.end());
-    REQUIRE(journal::write_tail_cell_copies(ring.devices(), RingFixture::geometry, honest));
-    std::ranges::copy(mirror, cell.begin());
-    REQUIRE(ring.open());
-    CHECK(ring.value(0) == 1);
-}
-
-TEST_CASE("journal: of two good tail cells the one written last rules", "[journal]") {
-    RingFixture ring;
-    REQUIRE(ring.change(0, 1));
-    const auto older =
-        GENERATE(RingFixture::geometry.tail_cell_a, RingFixture::geometry.tail_cell_b);
-    const auto cell = ring.media().bytes().subspan(older * block_size, 64);
-    const std::vector<std::byte> before(cell.begin(), cell.end());
-    REQUIRE(ring.journal().checkpoint());
-    std::ranges::copy(before, cell.begin());
-    REQUIRE(ring.open());
-    CHECK(ring.journal().report().records_replayed == 0);
-    CHECK(ring.value(0) == 1);
-}
-
 TEST_CASE("journal: the tail stays before a record whose homes are not written", "[journal]") {
     RingFixture ring;
     const auto first = ring.change(0, 1).value();
@@ -506,19 +296,6 @@ TEST_CASE("journal: room that is given back can be reserved again", "[journal]")
             ring.journal().unreserve(most);
     }
     REQUIRE(ring.change(0, 1));
-}
-
-TEST_CASE("journal: tail cells that contradict each other are damage", "[journal]") {
-    RingFixture ring;
-    REQUIRE(ring.change(0, 1));
-    auto other = journal::read_tail_cells(ring.devices(), RingFixture::geometry)->ruling;
-    other.tail = ring.journal().head();
-    const auto bytes = ring.media().bytes();
-    const auto cell = bytes.subspan(RingFixture::geometry.tail_cell_b * block_size, 64);
-    const std::vector<std::byte> mirror(cell.begin(), cell.end());
-    REQUIRE(journal::write_tail_cell_copies(ring.devices(), RingFixture::geometry, other));
-    std::ranges::copy(mirror, cell.begin()); // A says the one thing, B the other
-    CHECK(ring.open().code() == Errc::corrupt);
 }
 
 TEST_CASE("journal: nothing is written after a failed drain", "[journal]") {
