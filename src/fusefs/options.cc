@@ -175,7 +175,7 @@ template <auto member, bool value> Result<void> set_flag(DaemonOptions &options,
     return {};
 }
 
-constexpr std::array<Keyword, 33> keywords{{
+constexpr std::array<Keyword, 35> keywords{{
     {"device", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          o.more_devices.emplace_back(value);

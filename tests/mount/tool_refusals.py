@@ -11,7 +11,8 @@ import struct
 import subprocess
 import sys
 
-from harness import (MIB, Volume, case, expect, expect_equal, program, require_root, run, run_command)
+from harness import (MIB, Volume, case, expect, expect_equal, program, require_root, run,
+                     run_command)
 
 FS_IOC_FSGETXATTR = 0x801c581f
 SMALL = {"size": 64 * MIB}

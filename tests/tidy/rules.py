@@ -80,8 +80,7 @@ def libraries_stay_in_their_layer(tree):
             where = f"{path}:{line_of(text, include.start())}"
             if not path.startswith(LIBRARY_FOLDERS[library]):
                 yield f"{where}: {library} may be included only under {LIBRARY_FOLDERS[library]}"
-            declares = include.group(2).endswith("_fwd.hpp")
-            if library in HEAVY and path.endswith((".h", ".hpp")) and not declares:
+            if library in HEAVY and path.endswith((".h", ".hpp")):
                 yield f"{where}: {library} in a header; only the one .cc that needs it"
 
 

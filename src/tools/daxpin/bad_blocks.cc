@@ -109,7 +109,8 @@ Result<void> bad_blocks(const std::string &path, bool as_json) {
         json list = json::array();
         for (const auto &block : bad.blocks)
             list.push_back(to_json(bad, block));
-        print_json({{"path", path}, {"bad_blocks", list}});
+        print_json(json{{"path", path}, {"bad_blocks", list}}.dump(2, ' ', false,
+                                                                   json::error_handler_t::replace));
         return {};
     }
     for (const auto &block : bad.blocks)

@@ -102,7 +102,8 @@ void print_as_json(const std::string &path, const Leasing &found) {
                                {"paths", found.paths.at(file.inode)},
                                {"bytes", file.bytes},
                                {"lost", (file.flags & DAXPIN_QUARANTINE_LOST) != 0}});
-    print_json({{"path", path}, {"leases", leases}, {"quarantine", quarantined}});
+    print_json(json{{"path", path}, {"leases", leases}, {"quarantine", quarantined}}.dump(
+        2, ' ', false, json::error_handler_t::replace));
 }
 
 void print_text(const Leasing &found) {

@@ -87,7 +87,8 @@ Result<void> map_info(const std::string &pid, const std::string &address, bool j
         auto list = nlohmann::json::array();
         for (const auto &info : infos)
             list.push_back(to_json(info));
-        print_json({{"pid", std::stoul(pid)}, {"mappings", list}});
+        const nlohmann::json whole = {{"pid", std::stoul(pid)}, {"mappings", list}};
+        print_json(whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
         return {};
     }
     fmt::print("{:<14} {:>9} {:>9} {:<3} {:<9} {:<10} {:>12} {}\n", "address", "length", "page",

@@ -207,7 +207,7 @@ Result<void> list_pins(const std::string &mount_point, bool as_json) {
         }
     }
     if (as_json)
-        print_json(list);
+        print_json(list.dump(2));
     if (search.failures() > 0)
         return Error{Errc::io, mount_point + ": the list is not complete"};
     return {};

@@ -2,37 +2,34 @@
 #include "tools/daxpin/print.h"
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
-#include <optional>
 
 namespace daxpin::tool {
 
 namespace {
 
-using nlohmann::json;
-
-std::optional<json> list;
-
-void put(const json &value) {
-    std::puts(value.dump(2, ' ', false, json::error_handler_t::replace).c_str());
-}
+bool in_list = false;
+const char *before = ""; // what stands before the next of the list
 
 } // namespace
 
-void print_json(const json &value) {
-    if (list)
-        list->push_back(value);
-    else
-        put(value);
+void print_json(const std::string &document) {
+    if (in_list)
+        std::fputs(before, stdout);
+    before = ",\n";
+    std::fputs(document.c_str(), stdout);
+    if (!in_list)
+        std::fputs("\n", stdout);
 }
 
 void begin_json_list() {
-    list = json::array();
+    in_list = true;
+    before = "";
+    std::fputs("[\n", stdout);
 }
 
 void end_json_list() {
-    put(*list);
-    list.reset();
+    std::fputs("\n]\n", stdout);
+    in_list = false;
 }
 
 } // namespace daxpin::tool

@@ -3,13 +3,13 @@
 // What --json prints: one document, however many paths are asked about. For the main thread.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
+#include <string>
 
 namespace daxpin::tool {
 
-// Prints `value`; between begin_json_list() and end_json_list() it becomes one of the list that
-// the latter prints. Bytes that are no UTF-8 are shown as U+FFFD.
-void print_json(const nlohmann::json &value);
+// Prints a JSON document; between begin_json_list() and end_json_list() it becomes one of an
+// array.
+void print_json(const std::string &document);
 
 void begin_json_list();
 void end_json_list();

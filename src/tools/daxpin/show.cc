@@ -22,6 +22,10 @@ namespace {
 
 using nlohmann::json;
 
+void print(const json &value) {
+    print_json(value.dump(2, ' ', false, json::error_handler_t::replace));
+}
+
 const char *pinned_text(unsigned flags) {
     return (flags & DAXPIN_STATUS_WHOLE) != 0    ? "whole"
            : (flags & DAXPIN_STATUS_PINNED) != 0 ? "partial"
@@ -105,7 +109,7 @@ Result<void> status(const std::string &path, bool as_json) {
     DAXPIN_TRY_ASSIGN(const auto fd, open_file(path, false));
     DAXPIN_TRY_ASSIGN(const auto found, status_of(path, fd.get()));
     if (as_json) {
-        print_json(to_json(path, found));
+        print(to_json(path, found));
         return {};
     }
     fmt::print("{}: pinned {}", path, pinned_text(found.flags));
@@ -149,7 +153,7 @@ Result<void> extents(const std::string &path, bool as_json) {
                        flag.empty() ? "" : " ", flag);
     }
     if (as_json)
-        print_json({{"path", path}, {"extents", list}});
+        print({{"path", path}, {"extents", list}});
     return {};
 }
 
@@ -168,15 +172,15 @@ Result<void> info(const std::string &path, bool as_json) {
         json list = json::array();
         for (const auto &device : devices)
             list.push_back(to_json(device));
-        print_json({{"path", path},
-                    {"volume_uuid", uuid_of(devices[0].volume_uuid)},
-                    {"total", total},
-                    {"free", free},
-                    {"available", available},
-                    {"prezero", volume ? to_json(*volume) : json()},
-                    {"damage", damage ? to_json(*damage) : json()},
-                    {"bad_blocks", bad},
-                    {"devices", list}});
+        print({{"path", path},
+               {"volume_uuid", uuid_of(devices[0].volume_uuid)},
+               {"total", total},
+               {"free", free},
+               {"available", available},
+               {"prezero", volume ? to_json(*volume) : json()},
+               {"damage", damage ? to_json(*damage) : json()},
+               {"bad_blocks", bad},
+               {"devices", list}});
         return {};
     }
     fmt::print("volume {}\n{} in all, {} free, {} available\n", uuid_of(devices[0].volume_uuid),
@@ -213,7 +217,7 @@ Result<void> hint(const std::string &path, const HintOptions &options, bool as_j
         DAXPIN_TRY(request(path, fd.get(), FS_IOC_FSSETXATTR, &attributes));
     const bool dax = (attributes.fsx_xflags & FS_XFLAG_DAX) != 0;
     if (as_json)
-        print_json({{"path", path}, {"dax", dax}, {"align", attributes.fsx_extsize}});
+        print({{"path", path}, {"dax", dax}, {"align", attributes.fsx_extsize}});
     else
         fmt::print("{}: DAX hint {}, alignment {}\n", path, dax ? "on" : "off",
                    attributes.fsx_extsize == 0 ? "by the device"

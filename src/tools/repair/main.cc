@@ -57,7 +57,7 @@ void add_options(CLI::App &app, Options &options, bool &ignored) {
     app.set_version_flag("-V,--version", "fsck.daxpinfs " DAXPIN_VERSION);
     app.footer(
         "Exit status: 0 clean, 1 errors corrected, 4 errors left, 8 the check could not be made,\n"
-        "16 usage, 32 cancelled. The sum of those of all volumes.");
+        "16 usage, 32 cancelled. Those of all volumes, joined bit by bit.");
 }
 
 // One volume: the device given and whichever of the others are members of it.
