@@ -3,9 +3,11 @@
 """Pins and leases through the real mount: what they do, and what outlives what. Their table of errors
 is errno_table.py's."""
 
+import contextlib
 import errno
 import mmap
 import os
+import signal
 import sys
 
 import pinning
@@ -218,6 +220,36 @@ def extend_pinned(_, folder):
         for extent in before:
             now = after[extent.file_offset]
             expect_equal(now.device_offset, extent.device_offset, "device offset")
+
+
+@contextlib.contextmanager
+def signals(seconds):
+    """One so soon, and on and on; none ends this process."""
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@case("PIN, EXTEND, LEASE: EINTR at a signal, and data, size and pins are as before", size=640 * MIB)
+def interrupted(volume):
+    path = make_file(volume.mountpoint)
+    cached = os.open(path, os.O_RDONLY)
+    with opened(path) as fd:
+        for request in (pinning.pin, lambda fd: pinning.lease(fd, pinning.LEASE_READ)):
+            with signals(0.1), expect_errno(errno.EINTR):
+                request(fd)
+        os.close(cached)
+        pinning.pin(fd)
+        with signals(0.0005), expect_errno(errno.EINTR):
+            pinning.extend(fd, 500 * MIB)
+        expect_equal(os.stat(path).st_size, SIZE, "size")
+        expect_equal(os.pread(fd, BLOCK, SIZE), b"", "behind the end")
+        pinning.extend(fd, 500 * MIB)
+        expect_equal(os.pread(fd, BLOCK, 500 * MIB - BLOCK), bytes(BLOCK), "the end")
 
 
 @case("DEVICE: names each device; an index beyond them is EINVAL")
