@@ -45,8 +45,7 @@ class Reporter {
 };
 
 // Runs `work` in this process (foreground) or in a child, which keeps none of the descriptors above
-// 2 that are open here, and returns the exit status of this
-// process. REQUIRES: no other thread.
+// 2 that are open here, and returns the exit status of this process. REQUIRES: no other thread.
 int launch(bool foreground, const std::function<int(Reporter &)> &work);
 
 } // namespace daxpin::fusefs

@@ -37,6 +37,15 @@ class PinFixture {
                      volume::Handle handle = 0) {
         return volume().pin(root_caller(), file_, {range, align, prepare, handle});
     }
+    Result<void> pin_while_closing(volume::Handle cached) {
+        std::thread closer([&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            volume().release(file_, cached);
+        });
+        auto pinned = pin();
+        closer.join();
+        return pinned;
+    }
     Result<void> unpin(ByteRange range = {}, volume::Handle handle = 0) {
         return volume().unpin(root_caller(), file_, range, handle);
     }
@@ -228,13 +237,7 @@ TEST_CASE("pin: a cached handle is waited for, then EBUSY", "[volume][pins]") {
         f.volume().release(f.file(), cached.handle);
     }
     SECTION("that goes") {
-        std::thread closer([&] {
-            std::this_thread::sleep_for(std::chrono::milliseconds(50));
-            f.volume().release(f.file(), cached.handle);
-        });
-        const auto pinned = f.pin();
-        closer.join();
-        must(pinned);
+        must(f.pin_while_closing(cached.handle));
     }
 }
 
@@ -523,13 +526,7 @@ TEST_CASE("pin: no more than two requests of a user wait for cached handles", "[
     CHECK(refused_at_once);
     // Those have ended: there is room for others.
     const auto cached = must(f.volume().open_file(root_caller(), f.file(), for_writing()));
-    std::thread closer([&] {
-        std::this_thread::sleep_for(std::chrono::milliseconds(50));
-        f.volume().release(f.file(), cached.handle);
-    });
-    const auto pinned = f.pin();
-    closer.join();
-    must(pinned);
+    must(f.pin_while_closing(cached.handle));
 }
 
 TEST_CASE("sync: whoever maps may store on though the volume takes no changes", "[volume][pins]") {
