@@ -2,6 +2,7 @@
 #include "journal/replay.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstring>
 #include <future>
@@ -26,38 +27,42 @@ Iterator end_of_unit(Iterator begin, Iterator end) {
     return std::find_if(begin, end, [&](const Stretch &at) { return at.block != begin->block; });
 }
 
-// The parts that threads take: of about the same size, each unit in one of them.
-std::vector<std::span<const Stretch>> shares(std::span<const Stretch> all) {
-    constexpr std::size_t threads_max = 4;       // more would wait for memory
-    constexpr std::size_t worth_a_thread = 8192; // stretches: more than a thread costs
-    const std::size_t threads = std::clamp<std::size_t>(
-        std::min<std::size_t>(all.size() / worth_a_thread, std::thread::hardware_concurrency()), 1,
-        threads_max);
+// What a thread takes at a time: about as many stretches each, all of a unit in one.
+std::vector<std::span<const Stretch>> pieces(std::span<const Stretch> all) {
+    constexpr std::ptrdiff_t about = 4096; // takes longer than a thread to begin
     std::vector<std::span<const Stretch>> result;
-    auto begin = all.begin();
-    for (std::size_t i = 1; i <= threads; ++i) {
-        auto end =
-            std::max(begin, all.begin() + static_cast<std::ptrdiff_t>(all.size() * i / threads));
-        if (begin != end)
-            end = end_of_unit(end - 1, all.end());
+    for (auto begin = all.begin(); begin != all.end();) {
+        auto end = begin + std::min(about, all.end() - begin);
+        end = end_of_unit(end - 1, all.end());
         result.emplace_back(begin, end);
         begin = end;
     }
     return result;
 }
 
+std::size_t threads_for(std::size_t pieces) {
+    constexpr std::size_t threads_max = 4; // more would wait for memory
+    return std::clamp<std::size_t>(
+        std::min<std::size_t>(pieces, std::thread::hardware_concurrency()), 1, threads_max);
+}
+
 // Calls work(i) for each i < count, each but the first on a thread of its own if there can be one;
-// returns when all have ended. The error is that of the lowest i, whoever was first.
-template <typename Work> Result<void> for_each_part(std::size_t count, Work work) {
-    std::vector<std::future<Result<void>>> others;
+// returns when all have ended.
+template <typename Work> void run_threads(std::size_t count, Work work) {
+    std::vector<std::future<void>> others;
     for (std::size_t i = 1; i < count; ++i)
         others.push_back(
-            std::async(std::launch::async | std::launch::deferred, [&work, i] { return work(i); }));
-    auto result = work(0);
+            std::async(std::launch::async | std::launch::deferred, [&work, i] { work(i); }));
+    work(0);
     for (auto &other : others)
-        if (auto done = other.get(); result && !done)
-            result = std::move(done);
-    return result;
+        other.get();
+}
+
+Result<void> first_error(std::vector<Result<void>> &results) {
+    for (auto &result : results)
+        if (!result)
+            return std::move(result);
+    return {};
 }
 
 } // namespace
@@ -76,11 +81,11 @@ class Replay::Builder {
     Builder(const Ring &ring, const device::DeviceTable &devices, Part &part)
         : ring_(ring), devices_(devices), part_(part) {}
 
-    Result<void> build(std::span<const Stretch> share) {
-        auto expected = share.begin();
-        for (auto begin = share.begin(); begin != share.end();) {
-            const auto end = end_of_unit(begin, share.end());
-            for (; expected != share.end() && expected - end < ahead; ++expected)
+    Result<void> build(std::span<const Stretch> piece) {
+        auto expected = piece.begin();
+        for (auto begin = piece.begin(); begin != piece.end();) {
+            const auto end = end_of_unit(begin, piece.end());
+            for (; expected != piece.end() && expected - end < ahead; ++expected)
                 expect(*expected);
             DAXPIN_TRY(build_unit({begin, end}));
             begin = end;
@@ -129,11 +134,11 @@ class Replay::Builder {
     }
 
     void keep(MediaBlock unit) {
-        part_.units.push_back({unit, lines_});
-        for (auto rest = lines_; rest != 0; rest &= rest - 1) {
-            Line &line = part_.lines.emplace_back();
-            std::memcpy(line.data(), &bytes_[std::countr_zero(rest) * line_bytes], line_bytes);
-        }
+        const auto count = static_cast<std::size_t>(std::popcount(lines_));
+        auto *line = static_cast<Line *>(part_.memory.allocate(count * sizeof(Line), sizeof(Line)));
+        part_.units.push_back({unit, lines_, line});
+        for (auto rest = lines_; rest != 0; rest &= rest - 1)
+            std::memcpy(line++, &bytes_[std::countr_zero(rest) * line_bytes], line_bytes);
     }
 
     const Ring &ring_;
@@ -147,32 +152,41 @@ class Replay::Builder {
 
 Result<Replay> Replay::prepare(const Outcomes &outcomes, const Ring &ring,
                                const device::DeviceTable &devices) {
-    const auto shared_out = shares(outcomes.all());
+    const auto all = pieces(outcomes.all());
     Replay replay;
-    replay.parts_.resize(shared_out.size());
-    DAXPIN_TRY(for_each_part(shared_out.size(), [&](std::size_t i) {
-        return Builder(ring, devices, replay.parts_[i]).build(shared_out[i]);
-    }));
+    replay.parts_ = std::vector<Part>(threads_for(all.size()));
+    std::vector<Result<void>> results(all.size());
+    std::atomic<std::size_t> next = 0;
+    run_threads(replay.parts_.size(), [&](std::size_t thread) {
+        Builder builder(ring, devices, replay.parts_[thread]);
+        for (std::size_t i = next++; i < all.size(); i = next++)
+            results[i] = builder.build(all[i]);
+    });
+    DAXPIN_TRY(first_error(results));
     return replay;
 }
 
 Result<void> Replay::write(const Part &part, const device::DeviceTable &devices) {
-    auto line = part.lines.begin();
-    for (const auto &[unit, lines] : part.units)
-        for (auto rest = lines; rest != 0;) { // each run of lines
+    for (const Touched &touched : part.units) {
+        const Line *line = touched.bytes;
+        for (auto rest = touched.lines; rest != 0;) { // each run of lines
             const auto first = static_cast<unsigned>(std::countr_zero(rest));
             const auto count = static_cast<unsigned>(std::countr_one(rest >> first));
             const auto bytes = std::as_bytes(std::span(line, count));
-            DAXPIN_TRY(
-                devices.copy(unit, first * line_bytes, bytes, device::StoreKind::nontemporal));
+            DAXPIN_TRY(devices.copy(touched.unit, first * line_bytes, bytes,
+                                    device::StoreKind::nontemporal));
             line += count;
             rest &= ~bits(first, first + count - 1);
         }
+    }
     return devices.metadata().drain();
 }
 
 Result<void> Replay::write(const device::DeviceTable &devices) const {
-    return for_each_part(parts_.size(), [&](std::size_t i) { return write(parts_[i], devices); });
+    std::vector<Result<void>> results(parts_.size());
+    run_threads(parts_.size(),
+                [&](std::size_t thread) { results[thread] = write(parts_[thread], devices); });
+    return first_error(results);
 }
 
 } // namespace daxpin::journal

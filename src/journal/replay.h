@@ -3,14 +3,15 @@
 // Replay: what the records of a ring make of the units that they name; verified, then written.
 //
 // The lines that records touch are kept in memory as they will be: what was verified is what is
-// written, with no further look at ring or homes. Units do not depend on each other: those of a
-// full ring are shared out among a few threads, which have ended when a call returns.
+// written, with no further look at ring or homes. Units do not depend on each other: a few threads
+// take those of a full ring piece by piece, and have ended when a call returns.
 #pragma once
 
 #include "journal/outcomes.h"
 #include "journal/ring.h"
 
 #include <array>
+#include <memory_resource>
 
 namespace daxpin::journal {
 
@@ -36,10 +37,11 @@ class Replay {
     struct Touched {
         MediaBlock unit;
         std::uint64_t lines; // a bit for each of its 64
+        const Line *bytes;   // of those, in order
     };
     struct Part {
-        std::vector<Touched> units;
-        std::vector<Line> lines; // of all of them, in order
+        std::pmr::monotonic_buffer_resource memory;
+        std::pmr::vector<Touched> units{&memory};
     };
     class Builder;
 
