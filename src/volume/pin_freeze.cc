@@ -18,8 +18,8 @@ constexpr unsigned wait_pause_ms = 10;
 constexpr unsigned waits_per_user = 2;
 // How often a range is prepared again because somebody punched it in between.
 constexpr unsigned rounds_max = 4;
-// PREPARE lets others at the file after so many bytes.
-constexpr std::uint64_t window_bytes = std::uint64_t{2} << 20;
+// PREPARE lets others at the file after so many bytes: a few milliseconds on slow media.
+constexpr std::uint64_t window_bytes = std::uint64_t{8} << 20;
 
 bool anyone_caches(const CachedInode &inode) {
     return std::ranges::any_of(inode.handles,

@@ -17,11 +17,15 @@ namespace {
 
 constexpr std::uint64_t big_unit = 64 * 1024;
 
+// Holds a file that PREPARE and EXTEND take in more than one piece.
+constexpr std::uint64_t roomy = std::uint64_t{24} << 20;
+
 class PinFixture {
   public:
     explicit PinFixture(std::uint64_t mapping_unit = block_size,
-                        const volume::Options &options = {})
-        : fixture_(shape_of(mapping_unit), options) {
+                        const volume::Options &options = {},
+                        std::uint64_t device_bytes = std::uint64_t{8} << 20)
+        : fixture_(shape_of(mapping_unit, device_bytes), options) {
         if (!options.read_only)
             file_ = make_file(volume(), root_dir, "f");
     }
@@ -53,9 +57,9 @@ class PinFixture {
     bool is_pinned() { return status().pinned; }
 
   private:
-    static VolumeShape shape_of(std::uint64_t mapping_unit) {
+    static VolumeShape shape_of(std::uint64_t mapping_unit, std::uint64_t device_bytes) {
         VolumeShape shape;
-        shape.device_bytes = std::uint64_t{8} << 20;
+        shape.device_bytes = device_bytes;
         shape.journal_bytes = 256 * 1024;
         shape.mapping_unit = mapping_unit;
         return shape;
@@ -481,11 +485,11 @@ TEST_CASE("hint: of a piece that no record has room for it is no more than that"
 }
 
 TEST_CASE("pin: a PREPARE that fails tells of blocks that the file has got", "[volume][pins]") {
-    PinFixture f;
+    PinFixture f(block_size, {}, roomy);
     Recorder recorder;
     f.volume().set_observer(&recorder);
     f.write(0, 100);
-    must(set_size(f.volume(), f.file(), std::uint64_t{4} << 20));
+    must(set_size(f.volume(), f.file(), std::uint64_t{12} << 20));
     const auto cached = must(f.volume().open_file(root_caller(), f.file(), for_writing()));
     CHECK(fails(f.pin({}, true), Errc::busy));
     CHECK(recorder.attributes == 0); // it did not come to that
@@ -552,9 +556,9 @@ TEST_CASE("sync: there is nothing to do on a device that is open for reading", "
 
 TEST_CASE("pin: one whose caller gives up ends between two pieces, and leaves size and pin",
           "[volume][pins]") {
-    PinFixture f;
+    PinFixture f(block_size, {}, roomy);
     f.write(0, 100);
-    must(set_size(f.volume(), f.file(), std::uint64_t{6} << 20));
+    must(set_size(f.volume(), f.file(), std::uint64_t{12} << 20));
     volume::Caller impatient = root_caller();
     unsigned asked = 0;
     impatient.has_given_up = [&] { return ++asked > 1; };
@@ -563,12 +567,12 @@ TEST_CASE("pin: one whose caller gives up ends between two pieces, and leaves si
     CHECK_FALSE(f.is_pinned());
     const auto blocks = stat_of(f.volume(), f.file()).block_count;
     CHECK(blocks > 1);
-    CHECK(blocks < 1536);
+    CHECK(blocks < 3072);
     CHECK(read_at(f.volume(), f.file(), 0, 100) == filled(100, 0x31));
     must(f.pin({}, true));
     asked = 1;
-    CHECK(fails(f.volume().extend(impatient, f.file(), std::uint64_t{7} << 20, 0),
+    CHECK(fails(f.volume().extend(impatient, f.file(), std::uint64_t{13} << 20, 0),
                 Errc::interrupted));
-    CHECK(stat_of(f.volume(), f.file()).size == std::uint64_t{6} << 20);
+    CHECK(stat_of(f.volume(), f.file()).size == std::uint64_t{12} << 20);
     check_and_remount(f.fixture());
 }
