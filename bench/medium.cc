@@ -21,12 +21,14 @@ namespace daxpin::bench {
 namespace {
 
 constexpr const char *device_variable = "DAXPIN_BENCH_DEVICE";
+constexpr const char *folder_variable = "DAXPIN_BENCH_FOLDER";
 constexpr std::uint64_t ring_and_bitmaps_bytes = std::uint64_t{128} << 20;
 
 std::string make_file(std::uint64_t bytes) {
     static unsigned count = 0;
-    std::string path =
-        "/dev/shm/daxpin-bench-" + std::to_string(getpid()) + "-" + std::to_string(count++);
+    const char *const folder = std::getenv(folder_variable);
+    std::string path = std::string(folder != nullptr ? folder : "/dev/shm") + "/daxpin-bench-" +
+                       std::to_string(getpid()) + "-" + std::to_string(count++);
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
         std::perror(path.c_str());

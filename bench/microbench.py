@@ -67,9 +67,9 @@ def ratio(one, other):
     return one / other if one is not None and other else None
 
 
-def run(program, min_time, chosen=None, device=None, meanwhile=None):
-    """What the program reports; chosen is its filter, device a medium for it. Calls meanwhile(pid)
-    now and then."""
+def run(program, min_time, chosen=None, medium=None, meanwhile=None):
+    """What the program reports; chosen is its filter, medium a device for it, or a folder where it
+    makes files. Calls meanwhile(pid) now and then."""
     if not program.exists():
         build = program.parent.parent
         raise peers.Missing(f"{program} is not there: meson configure {build} "
@@ -78,7 +78,8 @@ def run(program, min_time, chosen=None, device=None, meanwhile=None):
     command = [str(program), "--benchmark_format=json", f"--benchmark_min_time={min_time}"]
     if chosen:
         command.append(f"--benchmark_filter={chosen}")
-    environment = {**os.environ, "DAXPIN_BENCH_DEVICE": str(device)} if device else None
+    variable = "DAXPIN_BENCH_FOLDER" if medium and medium.is_dir() else "DAXPIN_BENCH_DEVICE"
+    environment = {**os.environ, variable: str(medium)} if medium else None
     with tempfile.TemporaryFile() as report:
         with subprocess.Popen(command, stdout=report, env=environment) as child:
             try:

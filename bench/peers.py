@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -82,6 +83,20 @@ def mounted(folder, *command):
             if time.monotonic() > end:
                 raise Missing(f"{folder} stays busy")
             time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def medium_folder(small_pages=False):
+    """A folder for media of the engine: files are mapped by pages of 2 MiB, as a device is, or of
+    4 KiB."""
+    with tempfile.TemporaryDirectory(prefix="daxpin-bench-", dir="/dev/shm") as scratch:
+        scratch = pathlib.Path(scratch)
+        if small_pages:
+            yield scratch
+            return
+        with mounted(scratch / "medium", "mount", "-t", "tmpfs", "-o", "huge=always,size=90%",
+                     "bench", scratch / "medium") as folder:
+            yield folder
 
 
 @contextlib.contextmanager
