@@ -3,8 +3,8 @@
 // What the benchmarks of the engine share: a medium, the layers on it, what threads share, a main
 // function.
 //
-// The medium is a sparse file in /dev/shm, or in the folder that DAXPIN_BENCH_FOLDER names, and goes
-// with the process; its domain is assumed. DAXPIN_BENCH_DEVICE names another one, whose content is
+// The medium is a sparse file in /dev/shm, or in the folder that DAXPIN_BENCH_FOLDER names; it goes
+// with the process, its domain is assumed. DAXPIN_BENCH_DEVICE names another one, whose content is
 // lost. A failure ends the program.
 #pragma once
 
