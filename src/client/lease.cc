@@ -2,14 +2,12 @@
 #include "client/lease.h"
 
 #include "client/broker.h"
-#include "client/error.h"
+#include "client/device.h"
 #include "client/process.h"
 #include "client/stores.h"
 
 #include <algorithm>
-#include <fcntl.h>
 #include <iterator>
-#include <string>
 #include <tuple>
 
 namespace daxpin::client {
@@ -68,11 +66,7 @@ Result<void> Lease::take(int fd, bool prepare) {
 Result<UniqueFd> Lease::open_device(unsigned index) {
     if (needs_broker())
         return std::move(passed_.at(index));
-    const char *path = devices_.at(index).path;
-    UniqueFd device(open(path, (range_.writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
-    if (!device)
-        return system_error(std::string("cannot open the device ") + path);
-    return device;
+    return client::open_device(devices_.at(index), range_.writable);
 }
 
 bool Lease::needs_broker() const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "unit/client/fake_filesystem.h"
 
+#include "format/layout.h"
 #include "support/catch.h"
 
 #include <algorithm>
@@ -25,6 +26,19 @@ void make(const std::string &path, std::uint64_t size) {
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     REQUIRE(fd >= 0);
     REQUIRE(ftruncate(fd, static_cast<off_t>(size)) == 0);
+    close(fd);
+}
+
+// The copy in the last block: tests map all before it.
+void label(const daxpin_device &device) {
+    format::DeviceLabel label{};
+    label.magic = format::label_magic;
+    std::memcpy(label.volume_uuid, device.volume_uuid, sizeof label.volume_uuid);
+    std::memcpy(label.device_uuid, device.uuid, sizeof label.device_uuid);
+    const int fd = open(device.path, O_WRONLY | O_CLOEXEC);
+    REQUIRE(fd >= 0);
+    REQUIRE(pwrite(fd, &label, sizeof label, static_cast<off_t>(device.size - block_size)) ==
+            sizeof label);
     close(fd);
 }
 
@@ -58,12 +72,14 @@ unsigned FakeFilesystem::add_device(std::uint64_t size, unsigned granularity, st
     daxpin_device device{};
     device.index = static_cast<unsigned>(devices_.size());
     device.granularity = granularity;
-    device.size = size;
+    device.size = size + block_size;
     device.mapping_unit = unit;
     const auto path = std::filesystem::absolute(folder_ + "/device" + std::to_string(device.index));
     REQUIRE(path.string().size() < sizeof device.path);
     std::memcpy(device.path, path.c_str(), path.string().size() + 1);
-    make(path, size);
+    device.uuid[0] = static_cast<__u8>(1 + device.index);
+    make(path, device.size);
+    label(device);
     devices_.push_back(device);
     return device.index;
 }

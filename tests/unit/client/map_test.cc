@@ -2,6 +2,7 @@
 //
 // daxpin_map and its leases against a filesystem that is played by the test.
 #include "base/unique_fd.h"
+#include "format/layout.h"
 #include "support/catch.h"
 #include "unit/client/fake_filesystem.h"
 #include "unit/client/no_descriptors.h"
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <daxpin/daxpin.h>
 #include <fcntl.h>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <pthread.h>
@@ -216,6 +218,26 @@ TEST_CASE("map: the errno of a refused lease is the caller's, with a line of tex
         CHECK(daxpin_err_to_errno(daxpin_map_new(&none, f.fd.get(), 0, 0, 0)) == number);
         CHECK(std::strlen(daxpin_errormsg()) > 10);
     }
+}
+
+TEST_CASE("map: a path that leads to another device here is refused", "[client]") {
+    Fixture f;
+    CHECK(map(f.fd.get()) != nullptr);
+    const std::string path = f.fs.folder() + "/device0";
+    SECTION("nothing there is a label") {
+        std::filesystem::resize_file(path, 0);
+        std::filesystem::resize_file(path, 17 * mib);
+    }
+    SECTION("another volume's label comes first") {
+        daxpin::format::DeviceLabel label{};
+        label.magic = daxpin::format::label_magic;
+        const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+        REQUIRE(pwrite(fd.get(), &label, sizeof label, 0) == sizeof label);
+    }
+    daxpin_map *none = nullptr;
+    CHECK(daxpin_err_to_errno(daxpin_map_new(&none, f.fd.get(), 0, 0, 0)) == ENODEV);
+    CHECK(daxpin_errormsg() == path + " is not the filesystem's device here: in another mount "
+                                      "namespace the path must lead to the same one");
 }
 
 TEST_CASE("map: what a system call fails with is told, whatever it is", "[client]") {
