@@ -11,6 +11,8 @@
 #include "fusefs/receiver.h"
 #include "volume/volume.h"
 
+struct fuse_session;
+
 namespace daxpin::fusefs {
 
 struct Filesystem {
@@ -18,8 +20,9 @@ struct Filesystem {
     Notifier &notifier;
     Background &background;
     const DaemonOptions &options;
-    Broker *broker = nullptr;   // dax=broker
-    Pollers *pollers = nullptr; // of a mount
+    Broker *broker = nullptr;        // dax=broker
+    Pollers *pollers = nullptr;      // of a mount
+    fuse_session *session = nullptr; // the same
     Receiver receiver{options.stay_awake,
                       active_threads(options, volume.devices().metadata().info().domain)};
     // Before Linux 6.6 a direct write leaves the pages as they are. Set by INIT.

@@ -72,7 +72,10 @@ Filesystem &filesystem(fuse_req_t raw) {
 volume::Caller caller(fuse_req_t raw) {
     const fuse_ctx *context = fuse_req_ctx(raw);
     auto who = make_caller(context->uid, context->gid, context->umask, context->pid);
-    who.has_given_up = [raw] { return fuse_req_interrupted(raw) != 0; };
+    // The daemon's end waits for requests under way.
+    who.has_given_up = [raw, session = filesystem(raw).session] {
+        return fuse_req_interrupted(raw) != 0 || fuse_session_exited(session) != 0;
+    };
     return who;
 }
 

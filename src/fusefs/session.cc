@@ -161,6 +161,7 @@ Result<void> Session::mount(const std::string &path) {
         return Error{Errc::unsupported, "mount on " + path + " failed: " + capture.finish()};
     capture.finish();
     mounted_on_ = path;
+    fs_.session = session_;
     connection_ = mounted_minor(read_mountinfo(), path);
     fuse_set_log_func(log_libfuse);
     fuse_custom_io io{};

@@ -2,10 +2,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """SIGKILL of the live daemon: whatever was acknowledged is there after the next mount."""
 
+import errno
 import os
 import signal
 import sys
+import threading
+import time
 
+import pinning
+from files import make_file, opened
 from harness import (MIB, case, expect, expect_equal, expect_errno, expect_same, mount_line, program,
                      run, run_command, snapshot, wait_until)
 
@@ -49,6 +54,38 @@ def signals(volume):
         wait_until(lambda: mount_line(volume.mountpoint) is None, "the mount is gone")
         volume.fsck()
         volume.mount()
+
+
+@case("SIGTERM: requests that wait end, too", size=64 * MIB)
+def waiting_requests_end(volume):
+    for _ in range(10):  # again if the request came too late
+        path = make_file(volume.mountpoint)
+        errors = []
+        cached = os.open(path, os.O_RDONLY)  # PIN waits for its release
+        with opened(path) as fd:
+            asking = threading.Thread(target=lambda: errors.append(errno_of(pinning.pin, fd)))
+            asking.start()
+            time.sleep(0.1)
+            volume.process.send_signal(signal.SIGTERM)
+            asking.join()
+        os.close(cached)
+        expect_equal(volume.process.wait(timeout=60), 0, "exit status")
+        volume.process = None
+        wait_until(lambda: mount_line(volume.mountpoint) is None, "the mount is gone")
+        volume.mount()
+        if errors == [errno.EINTR]:
+            return
+        expect(errors[0] in (errno.ENOTCONN, errno.ECONNABORTED), f"PIN: {errors}")
+    raise AssertionError("no request got there in time")
+
+
+def errno_of(call, *arguments):
+    """0 if it succeeds."""
+    try:
+        call(*arguments)
+    except OSError as error:
+        return error.errno
+    return 0
 
 
 @case("the daemon in the background: the command returns when the mount stands", size=64 * MIB)
