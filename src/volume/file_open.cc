@@ -133,7 +133,7 @@ void Volume::release(InodeNumber number, Handle handle) {
         engine.return_quarantine();
         engine.tell_data_changed(number);
     }
-    engine.reap();
+    engine.removals.reap();
 }
 
 Result<void> Volume::open_directory(InodeNumber number) {
@@ -156,7 +156,7 @@ void Volume::release_directory(InodeNumber number) {
         if (!handles.empty())
             closed = handles.extract(handles.begin());
     }
-    engine.reap();
+    engine.removals.reap();
 }
 
 } // namespace daxpin::volume

@@ -6,6 +6,7 @@
 //
 //   volume.cc       open, close, read-only, statistics     names.cc, create.cc, remove.cc,
 //   background.cc   checkpoints, unfinished work            rename.cc, list.cc   names
+//   removals.cc     files without a name
 //   damage.cc       what damage leads to
 //   attributes.cc   attributes, flags                       file_*.cc   open files and their data
 //   xattrs.cc       extended attributes                     pin_*.cc    pins and leases
@@ -18,7 +19,7 @@
 //   4. transact(): copy `inode.attributes`, change the copy, store it with everything else.
 //      The body may run several times, so it starts from the committed state each time.
 //   5. after the commit assign the copy to `inode.attributes`; then locks go, then references;
-//      tell the observer, if at all, with no lock held; reap() if an orphan may have come up.
+//      tell the observer, if at all, with no lock held; removals.reap() if an orphan may be due.
 #pragma once
 
 #include "alloc/transaction.h"
@@ -29,6 +30,7 @@
 #include "inode/shutdown_table.h"
 #include "inode/unfinished.h"
 #include "volume/inode_cache.h"
+#include "volume/removals.h"
 #include "volume/volume.h"
 
 #include <map>
@@ -106,11 +108,11 @@ class Engine {
                                            alloc::Purpose purpose = alloc::Purpose::ordinary,
                                            alloc::Reservation *reservation = nullptr) {
         return with_all_space(
-            [&] { return alloc::transact(*allocator, purpose, body, reservation); });
+            purpose, [&] { return alloc::transact(*allocator, purpose, body, reservation); });
     }
     // Sets data blocks aside. ERRORS: no_space.
     Result<alloc::Reservation> reserve(BlockCount blocks) {
-        return with_all_space([&] { return allocator->reserve(blocks); });
+        return with_all_space(alloc::Purpose::ordinary, [&] { return allocator->reserve(blocks); });
     }
 
     // ---- inodes ----
@@ -139,14 +141,9 @@ class Engine {
 
     // ---- unfinished work (background.cc) ----
     StepLimit step_limit() const;
-    void post_work(); // there is something for background_step()
-    // Frees inodes without name and users once there are enough of them for a transaction, or one
-    // has many blocks; of one that takes several transactions the rest is left to
-    // background_step().
-    void reap();
-    // The same whatever there is. True if there was something. Inode locks may be held: nobody has
-    // those that are freed.
-    bool reap_all();
+    bool is_full(Transaction &tx) const; // its record is at half of the journal's limit
+    void post_work();                    // there is something for background_step()
+    Removals removals{*this};
     // One transaction's worth of unfinished work. True if there is more that could be done.
     Result<bool> background_step();
 
@@ -223,29 +220,16 @@ class Engine {
 
   private:
     // Runs the action again as long as it finds no space while there are files to be freed.
-    template <typename Action> auto with_all_space(const Action &action) -> decltype(action()) {
-        auto result = action();
-        while (!result && result.code() == Errc::no_space && (reap_all() || remove_left()))
-            [[unlikely]] result = action();
-        return result;
+    template <typename Action> auto with_all_space(alloc::Purpose purpose, const Action &action)
+        -> decltype(action()) {
+        for (;;) {
+            const std::uint64_t seen = removals.done();
+            auto result = action();
+            if (result || result.code() != Errc::no_space || !removals.make_space(purpose, seen))
+                [[likely]]
+                return result;
+        }
     }
-
-    class Claims;
-    // How far one transaction came with inodes that are to be removed.
-    struct Removal {
-        std::size_t done; // so many of them need no more work
-        bool begun;       // the next one is gone in part
-        bool any = false; // something was taken away
-    };
-    Result<Removal> removal_step(std::span<const InodeNumber> numbers);
-    Result<Removal> remove_some(Transaction &tx, std::span<const InodeNumber> numbers,
-                                const Claims &claims, std::vector<InodeNumber> &removed);
-    Result<void> remove_all(std::span<const InodeNumber> numbers);
-    // Goes on with the removal of a file that is listed for it; true if anything was done.
-    bool remove_left();
-    bool is_full(Transaction &tx) const;
-    Result<bool> remove_part(Transaction &tx, Attributes orphan, StepLimit &limit);
-    Result<void> remove_inode(Transaction &tx, const Attributes &orphan);
     Result<bool> truncation_step(InodeNumber number); // true if there is more
     // A step of what background_step() has to do; a file whose truncation it finished.
     Result<bool> posted_step(std::optional<InodeNumber> &shrunk) EXCLUDES(background_mutex_);
@@ -264,8 +248,7 @@ class Engine {
     Result<bool> may_return(const immutable::Quarantined &entry);
     Result<bool> quarantine_step() REQUIRES(background_mutex_);
 
-    std::atomic<bool> removals_left_{true};         // an earlier mount may have left some
-    std::atomic<std::uint64_t> lost_pages_seen_{0}; // of lost_pages_told()
+    std::atomic<std::uint64_t> lost_pages_seen_{0};            // of lost_pages_told()
     std::uint64_t bad_seen_ GUARDED_BY(background_mutex_) = 0; // version that was made persistent
     std::vector<MediaBlock> reclaimable_ GUARDED_BY(background_mutex_); // not tried in this mount
     std::atomic<bool> read_only_{false};
@@ -274,9 +257,7 @@ class Engine {
     InodeNumber background_cursor_ GUARDED_BY(background_mutex_){};
     std::atomic<std::uint64_t> work_posted_{1}; // something may have been left by the last mount
     std::uint64_t work_seen_ GUARDED_BY(background_mutex_) = 0;
-    Mutex claims_mutex_;
-    std::unordered_set<InodeNumber> claims_ GUARDED_BY(claims_mutex_); // removals under way
-    mutable Mutex damage_mutex_;                                       // a leaf
+    mutable Mutex damage_mutex_; // a leaf
     DamageReport damage_ GUARDED_BY(damage_mutex_);
     bool is_mapped(MediaRun run) const;
     // The first inode with leases from `from` on.

@@ -118,7 +118,7 @@ Result<Attributes> Volume::lookup(InodeNumber parent, std::string_view name) {
 
 void Volume::forget(InodeNumber inode, std::uint64_t count) {
     impl_->cache->forget(inode, count);
-    impl_->reap();
+    impl_->removals.reap();
 }
 
 Result<std::string> Volume::read_link(InodeNumber number) {

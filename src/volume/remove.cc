@@ -67,7 +67,7 @@ Result<void> Volume::unlink(const Caller &, InodeNumber parent, std::string_view
     if (name == "." || name == "..")
         return Errc::is_directory;
     auto result = remove(*impl_, parent, name, false);
-    impl_->reap();
+    impl_->removals.reap();
     return result;
 }
 
@@ -77,7 +77,7 @@ Result<void> Volume::remove_directory(const Caller &, InodeNumber parent, std::s
     if (name == "..")
         return Errc::not_empty;
     auto result = remove(*impl_, parent, name, true);
-    impl_->reap();
+    impl_->removals.reap();
     return result;
 }
 

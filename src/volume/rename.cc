@@ -309,7 +309,7 @@ Result<void> Volume::rename(const Caller &caller, InodeNumber from, std::string_
         DAXPIN_TRY(run(*impl_, rename));
         moved = rename.moved_directories();
     }
-    impl_->reap();
+    impl_->removals.reap();
     for (std::size_t i = 0; i < moved.count; ++i) // a listing that is kept has the old ".."
         impl_->tell_data_changed(moved.numbers[i]);
     return {};

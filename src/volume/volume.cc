@@ -154,7 +154,7 @@ Result<void> Engine::set_read_only(bool only_reading) {
         post_work();
         return {};
     }
-    reap_all();
+    removals.reap_all();
     if (read_only_.exchange(true))
         return {};
     const auto ticket = changes_.ticket();
@@ -242,7 +242,7 @@ Volume::~Volume() {
     if (impl_->is_read_only())
         return;
     try {
-        impl_->reap_all();
+        impl_->removals.reap_all();
         static_cast<void>(impl_->journal->checkpoint().has_value());
     } catch (const std::bad_alloc &) {
         return;
@@ -307,7 +307,7 @@ Result<void> Volume::checkpoint() {
 }
 
 Result<Statistics> Volume::statistics() {
-    impl_->reap_all();
+    impl_->removals.reap_all();
     const alloc::Space space = impl_->allocator->space();
     return Statistics{space.total_blocks, space.free_blocks, space.available_blocks};
 }

@@ -2,8 +2,13 @@
 //
 // Files without a name: kept while used, freed afterwards, in one step or many, in this mount or
 // the next.
+#include "base/sync.h"
 #include "helpers.h"
 #include "verify.h"
+
+#include <atomic>
+#include <chrono>
+#include <thread>
 
 using namespace daxpin;
 using namespace daxpin::test;
@@ -33,6 +38,24 @@ void write_scattered(volume::Volume &volume, const volume::Volume::Created &file
         must(volume.write(file.attributes.number, file.open.handle,
                           std::uint64_t(i) * 2 * block_size, block));
 }
+
+// While it lives the thread that it is told of is slow wherever others may come in between.
+class SlowThread final : public SchedulerHook {
+  public:
+    SlowThread() { scheduler_hook = this; }
+    ~SlowThread() { scheduler_hook = nullptr; }
+    void is_me() { slow_ = std::this_thread::get_id(); }
+
+    void yield_point(bool waits) override {
+        if (std::this_thread::get_id() == slow_)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        else if (waits)
+            std::this_thread::yield();
+    }
+
+  private:
+    std::atomic<std::thread::id> slow_;
+};
 
 } // namespace
 
@@ -239,6 +262,37 @@ TEST_CASE("unnamed: a file without a name goes unless it is given one", "[volume
     finish_background(fixture.volume());
     CHECK(must(peek(fixture.volume(), root_dir, "kept")).number == kept.attributes.number);
     CHECK(stat_of(fixture.volume(), kept.attributes.number).link_count == 1);
+    CHECK(fsck_findings(fixture) == "");
+}
+
+TEST_CASE("space: what another thread is freeing is waited for", "[volume]") {
+    const auto delay = std::chrono::milliseconds(GENERATE(2, 5, 10, 15, 20, 30, 40, 60));
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const std::vector<std::byte> block(block_size, std::byte{0x5a});
+    const auto append = [&](const volume::Volume::Created &file, std::uint64_t at) {
+        return volume.write(file.attributes.number, file.open.handle, at * block_size, block);
+    };
+    const auto gone = open_new(volume, "gone");
+    for (std::uint64_t i = 0; i < 8; ++i)
+        must(append(gone, i));
+    const auto one = open_new(volume, "one");
+    const auto other = open_new(volume, "other");
+    const auto rest = open_new(volume, "rest");
+    for (std::uint64_t i = 0; append(rest, i); ++i)
+        ;
+    unlink(volume, root_dir, "gone");
+    volume.forget(gone.attributes.number, 1);
+    volume.release(gone.attributes.number, gone.open.handle); // too small to be freed at once
+    SlowThread slow;
+    std::thread freeing([&] {
+        slow.is_me();
+        static_cast<void>(append(one, 0));
+    });
+    std::this_thread::sleep_for(delay);
+    CHECK(append(other, 0));
+    freeing.join();
+    CHECK(stat_of(volume, one.attributes.number).size == block_size);
     CHECK(fsck_findings(fixture) == "");
 }
 
