@@ -111,10 +111,10 @@ struct daxpin_device {
     __u32 flags;                /* DAXPIN_DEVICE_* */
     __u32 count;                /* devices of the volume */
     __u32 granularity;          /* DAXPIN_GRANULARITY_* */
-    __aligned_u64 size;         /* bytes */
+    __aligned_u64 size;         /* bytes: the volume's part */
     __aligned_u64 mapping_unit; /* bytes */
     __s32 numa_node;            /* -1 = unknown */
-    __u32 reserved[1];
+    __u32 number;               /* device DAX: major << 20 | minor; a file: 0. Zero on the way in */
     __u8 volume_uuid[16];
     __u8 uuid[16];
     char path[4096]; /* NUL-terminated */

@@ -48,6 +48,7 @@ struct DeviceInfo {
     bool domain_assumed = false; // set by an option, not told by the platform
     bool read_only = false;
     int numa_node = -1;
+    dev_t number = 0; // of device DAX
     // How often a power loss kept the platform from flushing what was on its way to the medium;
     // nothing where it cannot tell.
     std::optional<std::uint64_t> unsafe_shutdowns = {};

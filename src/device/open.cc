@@ -130,6 +130,7 @@ Result<DeviceInfo> ask_device(int fd, const std::string &path, const OpenOptions
     info.size -= info.size % info.mapping_unit;
     const bool is_character_device = S_ISCHR(status.st_mode);
     info.unsafe_shutdowns = ask_unsafe_shutdowns(fd);
+    info.number = is_character_device ? status.st_rdev : 0;
     info.numa_node =
         numa_node(is_character_device ? status.st_rdev : status.st_dev, is_character_device);
     return info;

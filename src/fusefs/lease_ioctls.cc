@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <daxpin/ioctl.h>
+#include <sys/sysmacros.h>
 
 namespace daxpin::fusefs {
 namespace {
@@ -109,7 +110,7 @@ unsigned device_flags(const Filesystem &fs, const device::DeviceInfo &info,
 IoctlAnswer device(Filesystem &fs, const IoctlRequest &request) {
     DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_device>(request));
     const auto &devices = fs.volume.devices();
-    if (in.flags != 0 || !all_zero(in.reserved) || in.index >= devices.count())
+    if (in.flags != 0 || in.number != 0 || in.index >= devices.count())
         return Errc::invalid;
     const device::DeviceInfo &info = devices.at(in.index).info();
     const format::Superblock &superblock = fs.volume.superblock();
@@ -120,9 +121,10 @@ IoctlAnswer device(Filesystem &fs, const IoctlRequest &request) {
     out.flags = device_flags(fs, info, superblock.devices[in.index]);
     out.count = devices.count();
     out.granularity = to_granularity(info.domain);
-    out.size = info.size;
+    out.size = superblock.devices[in.index].block_count * block_size;
     out.mapping_unit = info.mapping_unit;
     out.numa_node = info.numa_node;
+    out.number = major(info.number) << 20 | minor(info.number);
     std::memcpy(out.volume_uuid, superblock.volume_uuid, sizeof out.volume_uuid);
     std::memcpy(out.uuid, superblock.devices[in.index].device_uuid, sizeof out.uuid);
     std::memcpy(out.path, info.path.c_str(), info.path.size() + 1);

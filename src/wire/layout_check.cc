@@ -82,7 +82,7 @@ CHECK_FIELD(daxpin_device, granularity, 12, 4);
 CHECK_FIELD(daxpin_device, size, 16, 8);
 CHECK_FIELD(daxpin_device, mapping_unit, 24, 8);
 CHECK_FIELD(daxpin_device, numa_node, 32, 4);
-CHECK_FIELD(daxpin_device, reserved, 36, 4);
+CHECK_FIELD(daxpin_device, number, 36, 4);
 CHECK_FIELD(daxpin_device, volume_uuid, 40, 16);
 CHECK_FIELD(daxpin_device, uuid, 56, 16);
 CHECK_FIELD(daxpin_device, path, 72, 4096);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "unit/client/fake_filesystem.h"
 
-#include "format/layout.h"
+#include "client/device.h"
 #include "support/catch.h"
 
 #include <algorithm>
@@ -35,6 +35,7 @@ void label(const daxpin_device &device) {
     label.magic = format::label_magic;
     std::memcpy(label.volume_uuid, device.volume_uuid, sizeof label.volume_uuid);
     std::memcpy(label.device_uuid, device.uuid, sizeof label.device_uuid);
+    label.crc = client::checksum(label);
     const int fd = open(device.path, O_WRONLY | O_CLOEXEC);
     REQUIRE(fd >= 0);
     REQUIRE(pwrite(fd, &label, sizeof label, static_cast<off_t>(device.size - block_size)) ==
@@ -75,13 +76,17 @@ unsigned FakeFilesystem::add_device(std::uint64_t size, unsigned granularity, st
     device.size = size + block_size;
     device.mapping_unit = unit;
     const auto path = std::filesystem::absolute(folder_ + "/device" + std::to_string(device.index));
-    REQUIRE(path.string().size() < sizeof device.path);
-    std::memcpy(device.path, path.c_str(), path.string().size() + 1);
     device.uuid[0] = static_cast<__u8>(1 + device.index);
-    make(path, device.size);
-    label(device);
     devices_.push_back(device);
+    set_path(device.index, path);
+    make(path, device.size);
+    label(devices_.back());
     return device.index;
+}
+
+void FakeFilesystem::set_path(unsigned device, const std::string &path) {
+    REQUIRE(path.size() < sizeof devices_.at(device).path);
+    std::memcpy(devices_.at(device).path, path.c_str(), path.size() + 1);
 }
 
 void FakeFilesystem::add_extent(unsigned device, std::uint64_t device_offset,

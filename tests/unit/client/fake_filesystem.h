@@ -27,6 +27,8 @@ class FakeFilesystem {
     void resize(std::uint64_t size) const;
     // Adds a device and returns its index.
     unsigned add_device(std::uint64_t size, unsigned granularity, std::uint64_t unit = 4096);
+    void set_number(unsigned device, std::uint32_t number) { devices_.at(device).number = number; }
+    void set_path(unsigned device, const std::string &path);
     // Appends an extent behind the last one.
     void add_extent(unsigned device, std::uint64_t device_offset, std::uint64_t length);
     std::string read_device(unsigned device, std::uint64_t offset, std::size_t length) const;

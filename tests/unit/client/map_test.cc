@@ -2,7 +2,7 @@
 //
 // daxpin_map and its leases against a filesystem that is played by the test.
 #include "base/unique_fd.h"
-#include "format/layout.h"
+#include "client/device.h"
 #include "support/catch.h"
 #include "unit/client/fake_filesystem.h"
 #include "unit/client/no_descriptors.h"
@@ -220,24 +220,54 @@ TEST_CASE("map: the errno of a refused lease is the caller's, with a line of tex
     }
 }
 
+namespace {
+
+// Another volume's.
+daxpin::format::DeviceLabel strange_label() {
+    daxpin::format::DeviceLabel label{};
+    label.magic = daxpin::format::label_magic;
+    label.crc = daxpin::client::checksum(label);
+    return label;
+}
+
+void write_label(const std::string &path, const daxpin::format::DeviceLabel &label) {
+    const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    REQUIRE(pwrite(fd.get(), &label, sizeof label, 0) == sizeof label);
+}
+
+} // namespace
+
 TEST_CASE("map: a path that leads to another device here is refused", "[client]") {
     Fixture f;
     CHECK(map(f.fd.get()) != nullptr);
-    const std::string path = f.fs.folder() + "/device0";
+    std::string path = f.fs.folder() + "/device0";
     SECTION("nothing there is a label") {
         std::filesystem::resize_file(path, 0);
         std::filesystem::resize_file(path, 17 * mib);
     }
     SECTION("another volume's label comes first") {
-        daxpin::format::DeviceLabel label{};
-        label.magic = daxpin::format::label_magic;
-        const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-        REQUIRE(pwrite(fd.get(), &label, sizeof label, 0) == sizeof label);
+        write_label(path, strange_label());
+    }
+    SECTION("it is no device DAX") {
+        f.fs.set_number(0, 7 << 20 | 3);
+    }
+    SECTION("it is another device DAX, as it were") {
+        path = "/dev/null";
+        f.fs.set_number(0, 7 << 20 | 3);
+        f.fs.set_path(0, path);
     }
     daxpin_map *none = nullptr;
     CHECK(daxpin_err_to_errno(daxpin_map_new(&none, f.fd.get(), 0, 0, 0)) == ENODEV);
     CHECK(daxpin_errormsg() == path + " is not the filesystem's device here: in another mount "
                                       "namespace the path must lead to the same one");
+}
+
+TEST_CASE("map: a label that is damaged says nothing, its copy counts", "[client]") {
+    Fixture f;
+    auto label = strange_label();
+    label.crc = label.crc + 1;
+    write_label(f.fs.folder() + "/device0", label);
+    CHECK(map(f.fd.get()) != nullptr);
 }
 
 TEST_CASE("map: what a system call fails with is told, whatever it is", "[client]") {
