@@ -108,11 +108,11 @@ class Engine {
                                            alloc::Purpose purpose = alloc::Purpose::ordinary,
                                            alloc::Reservation *reservation = nullptr) {
         return with_all_space(
-            purpose, [&] { return alloc::transact(*allocator, purpose, body, reservation); });
+            [&] { return alloc::transact(*allocator, purpose, body, reservation); });
     }
     // Sets data blocks aside. ERRORS: no_space.
     Result<alloc::Reservation> reserve(BlockCount blocks) {
-        return with_all_space(alloc::Purpose::ordinary, [&] { return allocator->reserve(blocks); });
+        return with_all_space([&] { return allocator->reserve(blocks); });
     }
 
     // ---- inodes ----
@@ -220,13 +220,11 @@ class Engine {
 
   private:
     // Runs the action again as long as it finds no space while there are files to be freed.
-    template <typename Action> auto with_all_space(alloc::Purpose purpose, const Action &action)
-        -> decltype(action()) {
+    template <typename Action> auto with_all_space(const Action &action) -> decltype(action()) {
         for (;;) {
             const std::uint64_t seen = removals.done();
             auto result = action();
-            if (result || result.code() != Errc::no_space || !removals.make_space(purpose, seen))
-                [[likely]]
+            if (result || result.code() != Errc::no_space || !removals.make_space(seen)) [[likely]]
                 return result;
         }
     }

@@ -128,47 +128,57 @@ Result<Removals::Step> Removals::step(std::span<const InodeNumber> numbers) {
     Running running(*this);
     const Claims claims(*this, numbers);
     std::vector<InodeNumber> removed;
-    DAXPIN_TRY_ASSIGN(Step taken,
-                      engine_.transact(
-                          [&](Transaction &tx) -> Result<Step> {
-                              removed.clear();
-                              DAXPIN_TRY_ASSIGN(const Step done,
-                                                remove_some(tx, numbers, claims, removed));
-                              // Behind all inodes, as AttributeEdits::store() does.
-                              for (const InodeNumber number : removed)
-                                  DAXPIN_TRY(engine_.unfinished->erase(tx, number));
-                              return done;
-                          },
-                          alloc::Purpose::release));
-    taken.any = taken.begun || !removed.empty();
-    if (taken.any)
-        running.note_freed();
-    if (taken.begun)
+    // Not Engine::transact(): that would wait for this thread, too.
+    auto taken = alloc::transact(
+        *engine_.allocator, alloc::Purpose::release, [&](Transaction &tx) -> Result<Step> {
+            removed.clear();
+            DAXPIN_TRY_ASSIGN(const Step done, remove_some(tx, numbers, claims, removed));
+            // Behind all inodes, as AttributeEdits::store() does.
+            for (const InodeNumber number : removed)
+                DAXPIN_TRY(engine_.unfinished->erase(tx, number));
+            return done;
+        });
+    if (!taken || taken->begun)
         any_left_.store(true);
+    DAXPIN_TRY(taken);
+    taken->any = taken->begun || !removed.empty();
+    if (taken->any)
+        running.note_freed();
     engine_.forget_leased_here(removed);
     return taken;
 }
 
-// Not what other threads remove just now, nor what somebody has open.
 bool Removals::remove_left() {
-    const Running running(*this); // before another thread finds the flag down
+    Running running(*this); // before another thread finds the flag down
     if (!any_left_.exchange(false))
         return false;
+    const auto taken = take_listed();
+    // Up again before `running` ends: who waited looks at it next.
+    if (!taken || *taken)
+        any_left_.store(true);
+    if (!taken || !*taken)
+        return false;
+    running.note_freed();
+    return true;
+}
+
+// Not what other threads remove just now, nor what somebody has open. False if there is none.
+Result<bool> Removals::take_listed() try {
     for (InodeNumber from{};;) {
-        const auto listed = engine_.unfinished->list(from, listed_at_once);
-        if (!listed || listed->empty())
+        DAXPIN_TRY_ASSIGN(const auto listed, engine_.unfinished->list(from, listed_at_once));
+        if (listed.empty())
             return false;
-        for (const inode::Unfinished &work : *listed) {
+        for (const inode::Unfinished &work : listed) {
             from = {work.inode.value + 1};
             if (work.kind != format::UnfinishedKind::remove || engine_.cache->in_use(work.inode))
                 continue;
             const auto taken = step({&work.inode, 1});
-            if (!taken || !taken->any)
-                continue;
-            any_left_.store(true);
-            return true;
+            if (taken && taken->any)
+                return true;
         }
     }
+} catch (const std::bad_alloc &) {
+    return Errc::out_of_memory;
 }
 
 Result<bool> Removals::go_on(InodeNumber number) {
@@ -208,15 +218,14 @@ bool Removals::reap_all() {
         if (!remove_all(numbers))
             engine_.post_work();
     } catch (const std::bad_alloc &) {
+        any_left_.store(true);
         engine_.post_work();
     }
     return true;
 }
 
-// Whoever frees files himself has no reason to wait, and might for himself.
-bool Removals::make_space(alloc::Purpose purpose, std::uint64_t seen) {
-    return reap_all() || remove_left() ||
-           (purpose == alloc::Purpose::ordinary && await_another(seen));
+bool Removals::make_space(std::uint64_t seen) {
+    return reap_all() || remove_left() || await_another(seen);
 }
 
 bool Removals::await_another(std::uint64_t seen) {

@@ -39,8 +39,8 @@ class Removals {
     // Grows with each removal that has freed something.
     std::uint64_t done() const { return done_.load(); }
     // True if files were freed since done() was `seen`, by this thread or by another one, which is
-    // waited for. Inode locks may be held, but no lock below them.
-    bool make_space(alloc::Purpose purpose, std::uint64_t seen);
+    // waited for. Inode locks may be held, but no lock below them, and not by who frees files.
+    bool make_space(std::uint64_t seen);
 
   private:
     using Transaction = alloc::Transaction;
@@ -59,6 +59,7 @@ class Removals {
     Result<bool> remove_part(Transaction &tx, inode::Attributes orphan, StepLimit &limit);
     Result<void> remove_inode(Transaction &tx, const inode::Attributes &orphan);
     bool remove_left();
+    Result<bool> take_listed();
     bool await_another(std::uint64_t seen);
 
     Engine &engine_;
