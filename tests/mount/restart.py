@@ -58,7 +58,7 @@ def signals(volume):
 
 @case("SIGTERM: requests that wait end, too", size=64 * MIB)
 def waiting_requests_end(volume):
-    for _ in range(10):  # again if the request came too late
+    for _ in range(10):  # again if the request or the signal came too late
         path = make_file(volume.mountpoint)
         errors = []
         cached = os.open(path, os.O_RDONLY)  # PIN waits for its release
@@ -75,8 +75,8 @@ def waiting_requests_end(volume):
         volume.mount()
         if errors == [errno.EINTR]:
             return
-        expect(errors[0] in (errno.ENOTCONN, errno.ECONNABORTED), f"PIN: {errors}")
-    raise AssertionError("no request got there in time")
+        expect(errors[0] in (errno.ENOTCONN, errno.ECONNABORTED, errno.EBUSY), f"PIN: {errors}")
+    raise AssertionError(f"PIN: {errors}, ten times")
 
 
 def errno_of(call, *arguments):
