@@ -2,7 +2,7 @@
 //
 // Unfinished work: truncations and removals (removals.h) go on in steps of bounded size, also those
 // that an earlier mount left behind.
-#include "volume/quarantine.h"
+#include "volume/impl.h"
 
 #include <algorithm>
 
@@ -65,8 +65,8 @@ Result<bool> Engine::background_step() {
 
 Result<bool> Engine::posted_step(std::optional<InodeNumber> &shrunk) {
     const MutexLock lock(background_mutex_);
-    DAXPIN_TRY_ASSIGN(const bool listed, bad_blocks_step());
-    DAXPIN_TRY_ASSIGN(const bool returned, quarantine_step());
+    DAXPIN_TRY_ASSIGN(const bool listed, bad_blocks.step());
+    DAXPIN_TRY_ASSIGN(const bool returned, quarantine.step());
     if (listed || returned)
         return true;
     if (background_cursor_ == InodeNumber{}) {

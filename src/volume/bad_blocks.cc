@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// The list of bad blocks: kept persistent in the background, shortened by who rewrites a block.
 #include "volume/bad_blocks.h"
 
 #include "device/lost_pages.h"
+#include "volume/file_data.h"
 
 #include <algorithm>
 #include <unordered_map>
@@ -31,43 +30,33 @@ std::string bad_text(const Engine &engine, MediaBlock block) {
            " is bad: see daxpin info --bad; rewriting all of it repairs it";
 }
 
-// False if the block is in somebody's hands just now.
-Result<bool> enter_in_list(Engine &engine, device::BadBlock known) REQUIRES(engine.bad_list_mutex) {
-    known.found_ns = engine.env.now_ns();
-    const auto done = engine.transact(
-        [&](Transaction &tx) -> Result<void> {
-            known.unowned = tx.list_bad(known.block);
-            return engine.bad_block_table->put(tx, known);
-        },
-        alloc::Purpose::rearrange);
-    if (!done && done.code() == Errc::busy)
-        return false;
-    if (!done)
-        return done.error();
-    known.listed = true;
-    engine.devices.bad_blocks().update(known);
-    return true;
-}
-
 } // namespace
 
-Result<void> check_no_bad_block(const Engine &engine, const Extent &extent, std::uint64_t offset,
-                                std::uint64_t length) {
-    const auto &bad = engine.devices.bad_blocks();
+std::uint64_t BadBlockList::version() const {
+    return engine_.devices.bad_blocks().version();
+}
+
+bool BadBlockList::is_worth_another_try(std::uint64_t known) const {
+    return version() != known && !engine_.is_read_only();
+}
+
+Result<void> BadBlockList::check(const Extent &extent, std::uint64_t offset,
+                                 std::uint64_t length) const {
+    const auto &bad = engine_.devices.bad_blocks();
     if (bad.empty() || length == 0) [[likely]]
         return {};
     const FileBlock first = block_at(offset);
     const FileBlock end = immutable::end_of(offset + length);
     const auto found = bad.in({extent.start + (first - extent.first), end - first});
     if (!found.empty())
-        return Error{Errc::io, bad_text(engine, found.front().block)};
+        return Error{Errc::io, bad_text(engine_, found.front().block)};
     return {};
 }
 
-Result<void> rewrite_bad_blocks(Engine &engine, const CachedInode &inode, const Extent &extent,
-                                std::uint64_t offset, std::uint64_t end,
-                                std::span<const std::byte> data) {
-    auto &bad = engine.devices.bad_blocks();
+Result<void> BadBlockList::rewrite(const CachedInode &inode, const Extent &extent,
+                                   std::uint64_t offset, std::uint64_t end,
+                                   std::span<const std::byte> data) {
+    auto &bad = engine_.devices.bad_blocks();
     if (bad.empty()) [[likely]]
         return {};
     const std::uint64_t file_end = std::max(end, inode.attributes.size);
@@ -78,139 +67,157 @@ Result<void> rewrite_bad_blocks(Engine &engine, const CachedInode &inode, const 
         const bool covered = offset <= at && end > at && end >= std::min(at + block_size, file_end);
         if (!covered && !extent.unwritten)
             continue;
-        const MutexLock lock(engine.bad_list_mutex);
+        const MutexLock lock(mutex_);
         const auto known = bad.find(block);
         if (!known)
             continue;
         // While it is rewritten the medium may answer with anything: a crash must find it listed.
         if (!known->listed) {
-            DAXPIN_TRY_ASSIGN(const bool listed, enter_in_list(engine, *known));
+            DAXPIN_TRY_ASSIGN(const bool listed, enter(*known));
             if (!listed)
                 continue;
         }
-        if (!engine.devices.rewrite(block, block_content(at, offset, end, data)))
+        if (!engine_.devices.rewrite(block, block_content(at, offset, end, data)))
             continue;
-        DAXPIN_TRY(engine.transact(
-            [&](Transaction &tx) { return engine.bad_block_table->erase(tx, block); },
+        DAXPIN_TRY(engine_.transact(
+            [&](Transaction &tx) { return engine_.bad_block_table->erase(tx, block); },
             alloc::Purpose::release));
         bad.erase(block);
     }
     return {};
 }
 
-Result<void> rewrite_bad_blocks(Engine &engine, const CachedInode &inode, std::uint64_t offset,
-                                std::uint64_t end) {
-    if (engine.devices.bad_blocks().empty() || offset >= end) [[likely]]
+Result<void> BadBlockList::rewrite(const CachedInode &inode, std::uint64_t offset,
+                                   std::uint64_t end) {
+    if (engine_.devices.bad_blocks().empty() || offset >= end) [[likely]]
         return {};
     const FileBlock first = block_at(offset);
     DAXPIN_TRY_ASSIGN(
         const auto extents,
-        engine.extents(inode.number).range(nullptr, first, immutable::end_of(end) - first));
+        engine_.extents(inode.number).range(nullptr, first, immutable::end_of(end) - first));
     for (const Extent &extent : extents)
-        DAXPIN_TRY(rewrite_bad_blocks(engine, inode, extent, offset, end, {}));
+        DAXPIN_TRY(rewrite(inode, extent, offset, end, {}));
     return {};
 }
 
-Result<bool> disown_bad_block(Engine &engine, Transaction &tx, MediaBlock block) {
-    auto known = engine.devices.bad_blocks().find(block);
+Result<bool> BadBlockList::disown(Transaction &tx, MediaBlock block) {
+    auto known = engine_.devices.bad_blocks().find(block);
     if (!known || !known->listed)
         return false;
     known->unowned = true;
-    engine.devices.bad_blocks().update(*known); // for people to see; the item is what counts
-    DAXPIN_TRY(engine.bad_block_table->put(tx, *known));
+    engine_.devices.bad_blocks().update(*known); // for people to see; the item is what counts
+    DAXPIN_TRY(engine_.bad_block_table->put(tx, *known));
     return true;
 }
 
-void Engine::load_bad_blocks() {
-    auto &bad = devices.bad_blocks();
-    const auto listed = bad_block_table->list();
+void BadBlockList::load() {
+    auto &bad = engine_.devices.bad_blocks();
+    const auto listed = engine_.bad_block_table->list();
     if (!listed)
-        bad.report(devices.metadata().info().path +
+        bad.report(engine_.devices.metadata().info().path +
                    ": the list of bad blocks cannot be read: run fsck.daxpinfs");
-    const MutexLock lock(background_mutex_);
+    const MutexLock lock(mutex_);
     for (const auto &known : listed ? *listed : std::vector<device::BadBlock>()) {
-        if (!devices.contains({known.block, {1}}))
+        if (!engine_.devices.contains({known.block, {1}}))
             continue; // fsck's business
         if (!bad.note(known))
             bad.update(known); // it failed again while the volume was opened
         if (known.unowned)
             reclaimable_.push_back(known.block);
     }
-    for (unsigned i = 0; i < devices.count(); ++i)
-        for (const auto &range : devices.at(i).known_bad())
+    for (unsigned i = 0; i < engine_.devices.count(); ++i)
+        for (const auto &range : engine_.devices.at(i).known_bad())
             for (std::uint64_t at = range.offset / block_size;
                  at < (range.offset + range.length + block_size - 1) / block_size &&
-                 devices.contains({MediaBlock::at(i, at), {1}});
+                 engine_.devices.contains({MediaBlock::at(i, at), {1}});
                  ++at) {
                 device::BadBlock found;
                 found.block = MediaBlock::at(i, at);
                 found.source = format::BadBlockSource::device;
-                bad.note(found, devices.at(i).info().path +
+                bad.note(found, engine_.devices.at(i).info().path +
                                     ": the device lists the block at byte " +
                                     std::to_string(at * block_size) + " as bad");
             }
 }
 
-void Engine::note_lost_pages() {
+void BadBlockList::note_lost_pages() {
     const std::uint64_t told = device::lost_pages_told();
     if (lost_pages_seen_.load() == told) [[likely]]
         return;
     lost_pages_seen_.store(told);
-    devices.note_lost_pages();
+    engine_.devices.note_lost_pages();
 }
 
-Result<bool> Engine::list_bad_block(device::BadBlock known) {
-    return enter_in_list(*this, known);
+Result<bool> BadBlockList::enter(device::BadBlock known) {
+    known.found_ns = engine_.env.now_ns();
+    const auto done = engine_.transact(
+        [&](Transaction &tx) -> Result<void> {
+            known.unowned = tx.list_bad(known.block);
+            return engine_.bad_block_table->put(tx, known);
+        },
+        alloc::Purpose::rearrange);
+    if (!done && done.code() == Errc::busy)
+        return false;
+    if (!done)
+        return done.error();
+    known.listed = true;
+    engine_.devices.bad_blocks().update(known);
+    return true;
 }
 
 // The medium gets one chance in each mount to take new data where nobody's data are.
-Result<void> Engine::reclaim_bad_block(MediaBlock block) {
-    const auto known = devices.bad_blocks().find(block);
-    if (!known || !devices.rewrite(block, zeros))
+Result<void> BadBlockList::reclaim(MediaBlock block) {
+    const auto known = engine_.devices.bad_blocks().find(block);
+    if (!known || !engine_.devices.rewrite(block, zeros))
         return {};
-    return transact(
+    return engine_.transact(
         [&](Transaction &tx) -> Result<void> {
             tx.unlist_bad(block);
-            return bad_block_table->erase(tx, block);
+            return engine_.bad_block_table->erase(tx, block);
         },
         alloc::Purpose::release);
 }
 
-Result<bool> Engine::bad_blocks_step() {
-    auto &bad = devices.bad_blocks();
-    if (bad.empty())
-        return false;
-    DAXPIN_TRY_ASSIGN(const auto change, begin_change());
-    const MutexLock lock(bad_list_mutex);
-    Result<void> failure;
-    if (!reclaimable_.empty()) {
-        const MediaBlock block = reclaimable_.back();
-        reclaimable_.pop_back();
-        DAXPIN_TRY(reclaim_bad_block(block));
-        return true;
-    }
+// What fails once will fail again: it is left until another block is found.
+Result<void> BadBlockList::enter_all() {
+    const auto &bad = engine_.devices.bad_blocks();
     const std::uint64_t version = bad.version();
-    if (version == bad_seen_)
-        return false;
+    if (version == seen_)
+        return {};
+    Result<void> failure;
     bool all = true;
     for (const auto &known : bad.all()) {
         if (known.listed)
             continue;
-        const auto listed = list_bad_block(known);
-        all = all && (!listed || *listed); // what failed will fail again
+        const auto listed = enter(known);
+        all = all && (!listed || *listed);
         if (!listed)
             failure = listed.error();
     }
     if (all)
-        bad_seen_ = version;
-    DAXPIN_TRY(std::move(failure));
-    return false;
+        seen_ = version;
+    return failure;
 }
 
-std::vector<BadBlockInfo> Engine::show_bad_blocks(bool owners) {
+Result<bool> BadBlockList::step() {
+    if (engine_.devices.bad_blocks().empty())
+        return false;
+    DAXPIN_TRY_ASSIGN(const auto change, engine_.begin_change());
+    const MutexLock lock(mutex_);
+    if (reclaimable_.empty()) {
+        DAXPIN_TRY(enter_all());
+        return false;
+    }
+    const MediaBlock block = reclaimable_.back();
+    reclaimable_.pop_back();
+    DAXPIN_TRY(reclaim(block));
+    return true;
+}
+
+std::vector<BadBlockInfo> BadBlockList::show(bool owners) {
     std::vector<BadBlockInfo> blocks;
     std::unordered_map<std::uint64_t, std::size_t> by_address;
-    const auto &bad = devices.bad_blocks();
+    const auto &bad = engine_.devices.bad_blocks();
     for (const auto &known : bad.all()) {
         by_address.emplace(known.block.value, blocks.size());
         BadBlockInfo info;
@@ -241,7 +248,8 @@ std::vector<BadBlockInfo> Engine::show_bad_blocks(bool owners) {
         }
         return true;
     };
-    const auto walked = tree->scan(nullptr, {}, {~std::uint64_t{0}, ~std::uint64_t{0}}, visit);
+    const auto walked =
+        engine_.tree->scan(nullptr, {}, {~std::uint64_t{0}, ~std::uint64_t{0}}, visit);
     for (auto &info : blocks)
         if (walked && info.use == BadBlockUse::unknown)
             info.use = BadBlockUse::metadata;

@@ -2,9 +2,7 @@
 //
 // fallocate(2) in its forms, each in steps that are one transaction each: allocation inserts
 // unwritten extents, punching frees whole blocks, zeroing turns them unwritten.
-#include "volume/bad_blocks.h"
 #include "volume/file_data.h"
-#include "volume/quarantine.h"
 
 #include <algorithm>
 
@@ -208,7 +206,7 @@ Result<FileBlock> punch_step(Engine &engine, CachedInode &inode, BlockRange rang
 
 Result<void> punch(Engine &engine, CachedInode &inode, const Request &request) {
     DAXPIN_TRY(check_hole_making(engine, inode, request));
-    DAXPIN_TRY(rewrite_bad_blocks(engine, inode, request.offset, request.end));
+    DAXPIN_TRY(engine.bad_blocks.rewrite(inode, request.offset, request.end));
     if (inode.leases.overlaps(request.touched()))
         inode.leases.map_changed();
     Attributes times = inode.attributes;
@@ -220,9 +218,8 @@ Result<void> punch(Engine &engine, CachedInode &inode, const Request &request) {
         DAXPIN_TRY_ASSIGN(const auto extent, engine.extents(inode.number).at_or_after(nullptr, at));
         at = extent ? std::clamp(extent->first, at, whole.end()) : whole.end();
         const BlockRange left{at, whole.end() - at};
-        DAXPIN_TRY_ASSIGN(at, around_bad_blocks(engine, [&] {
-                              return punch_step(engine, inode, left, times, request);
-                          }));
+        DAXPIN_TRY_ASSIGN(at, engine.bad_blocks.around(
+                                  [&] { return punch_step(engine, inode, left, times, request); }));
     }
     return {};
 }
@@ -261,11 +258,11 @@ Result<void> zero(Engine &engine, CachedInode &inode, const Request &request, bo
     if (request.end > inode.attributes.size)
         DAXPIN_TRY(finish_truncate(engine, inode));
     DAXPIN_TRY(allocate_range(engine, inode, request.touched()));
-    DAXPIN_TRY(rewrite_bad_blocks(engine, inode, request.offset, request.end));
+    DAXPIN_TRY(engine.bad_blocks.rewrite(inode, request.offset, request.end));
     DAXPIN_TRY_ASSIGN(const auto changed, final_attributes(engine, inode, visible_end));
     if (inode.leases.overlaps(request.touched()))
         inode.leases.map_changed();
-    return around_bad_blocks(engine, [&] { return clear_range(engine, inode, request, changed); });
+    return engine.bad_blocks.around([&] { return clear_range(engine, inode, request, changed); });
 }
 
 } // namespace

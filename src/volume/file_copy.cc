@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // copy_file_range(2): by way of memory, piece by piece; each piece is a write of its own.
-#include "volume/bad_blocks.h"
 #include "volume/file_data.h"
 
 #include <algorithm>
@@ -35,7 +34,7 @@ Result<void> read_piece(Engine &engine, CachedInode &inode, std::uint64_t offset
             continue;
         const std::uint64_t from = std::max(offset, extent.first.bytes());
         const std::uint64_t to = std::min(end, extent.end().bytes());
-        DAXPIN_TRY(check_no_bad_block(engine, extent, from, to - from));
+        DAXPIN_TRY(engine.bad_blocks.check(extent, from, to - from));
         DAXPIN_TRY(engine.devices.read(extent.start, from - extent.first.bytes(),
                                        out.subspan(from - offset, to - from)));
     }

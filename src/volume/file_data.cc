@@ -2,7 +2,6 @@
 #include "volume/file_data.h"
 
 #include "base/assert.h"
-#include "volume/bad_blocks.h"
 
 #include <algorithm>
 
@@ -36,7 +35,7 @@ Result<void> store_data(Engine &engine, const Extent &extent, std::uint64_t offs
                         std::span<const std::byte> data) {
     const std::uint64_t within = offset - extent.first.bytes();
     DAXPIN_ASSERT(offset >= extent.first.bytes() && within + data.size() <= extent.count.bytes());
-    DAXPIN_TRY(check_no_bad_block(engine, extent, offset, data.size()));
+    DAXPIN_TRY(engine.bad_blocks.check(extent, offset, data.size()));
     if (data.size() >= nontemporal_bytes_min)
         return engine.devices.copy(extent.start, within, data, device::StoreKind::nontemporal);
     DAXPIN_TRY(engine.devices.copy(extent.start, within, data, device::StoreKind::cached));
@@ -50,7 +49,7 @@ Result<void> store_zeros(Engine &engine, const Extent &extent, std::uint64_t off
     DAXPIN_ASSERT(offset >= extent.first.bytes() && within + length <= extent.count.bytes());
     if (length == 0)
         return {};
-    DAXPIN_TRY(check_no_bad_block(engine, extent, offset, length));
+    DAXPIN_TRY(engine.bad_blocks.check(extent, offset, length));
     return engine.devices.set(extent.start, within, std::byte{0}, length,
                               device::StoreKind::nontemporal);
 }
@@ -66,8 +65,8 @@ Result<bool> zero_written(Engine &engine, CachedInode &inode, std::uint64_t from
         const std::uint64_t start = std::max(from, extent->first.bytes());
         const std::uint64_t end = std::min(to, extent->end().bytes());
         if (!extent->unwritten) {
-            DAXPIN_TRY(around_bad_blocks(engine, [&]() -> Result<void> {
-                DAXPIN_TRY(rewrite_bad_blocks(engine, inode, *extent, start, end, {}));
+            DAXPIN_TRY(engine.bad_blocks.around([&]() -> Result<void> {
+                DAXPIN_TRY(engine.bad_blocks.rewrite(inode, *extent, start, end, {}));
                 return store_zeros(engine, *extent, start, end - start);
             }));
             any = true;

@@ -130,7 +130,7 @@ void Volume::release(InodeNumber number, Handle handle) {
         engine.released.notify_all();
     }
     if (leased) {
-        engine.return_quarantine();
+        engine.quarantine.return_given_up();
         engine.tell_data_changed(number);
     }
     engine.removals.reap();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Reading: replies point at the media; holes and unwritten blocks at a shared area of zeros.
-#include "volume/bad_blocks.h"
 #include "volume/file_data.h"
 
 #include <algorithm>
@@ -47,7 +46,7 @@ Result<void> resolve(Engine &engine, const CachedInode &inode, std::uint64_t off
             continue;
         const std::uint64_t from = std::max(offset, extent.first.bytes());
         const std::uint64_t to = std::min(end, extent.end().bytes());
-        DAXPIN_TRY(check_no_bad_block(engine, extent, from, to - from));
+        DAXPIN_TRY(engine.bad_blocks.check(extent, from, to - from));
         append_zeros(reply, from - at);
         append_media(reply, engine.devices.address(extent.start) + (from - extent.first.bytes()),
                      to - from);

@@ -2,7 +2,6 @@
 //
 // Changing the size of a file, freeing blocks in steps, unfinished truncations.
 #include "volume/file_data.h"
-#include "volume/quarantine.h"
 
 #include <algorithm>
 

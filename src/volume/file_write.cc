@@ -2,7 +2,6 @@
 //
 // Writing: in place where the file has written blocks, into fresh or unwritten blocks elsewhere.
 // A step is one transaction; everything it exposes is durable before its record.
-#include "volume/bad_blocks.h"
 #include "volume/file_data.h"
 
 #include <algorithm>
@@ -186,7 +185,7 @@ Result<std::uint64_t> WriteStep::run(alloc::Reservation *reservation) {
     if (offset_ > old_size)
         DAXPIN_TRY(zero_written(engine_, inode_, old_size, offset_));
     for (const Extent &extent : extents_)
-        DAXPIN_TRY(rewrite_bad_blocks(engine_, inode_, extent, offset_, end(), data_));
+        DAXPIN_TRY(engine_.bad_blocks.rewrite(inode_, extent, offset_, end(), data_));
     if (all_written())
         return overwrite();
     const std::uint64_t align = hinted_align(engine_, inode_.attributes);
@@ -214,7 +213,7 @@ Result<std::uint64_t> write_locked(Engine &engine, CachedInode &inode, std::uint
         DAXPIN_TRY(finish_truncate(engine, inode));
     std::uint64_t done = 0;
     while (done < data.size()) {
-        auto bytes = around_bad_blocks(engine, [&] {
+        auto bytes = engine.bad_blocks.around([&] {
             WriteStep step(engine, inode, offset + done, data.subspan(done));
             return step.run(reservation);
         });

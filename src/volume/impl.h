@@ -6,11 +6,12 @@
 //
 //   volume.cc       open, close, read-only, statistics     names.cc, create.cc, remove.cc,
 //   background.cc   checkpoints, unfinished work            rename.cc, list.cc   names
-//   removals.cc     files without a name
-//   damage.cc       what damage leads to
-//   attributes.cc   attributes, flags                       file_*.cc   open files and their data
-//   xattrs.cc       extended attributes                     pin_*.cc    pins and leases
-//                                                           quarantine.cc   their freed blocks
+//   damage.cc       what damage leads to                    file_*.cc   open files and their data
+//   attributes.cc   attributes, flags                       pin_*.cc    pins and leases
+//   xattrs.cc       extended attributes                     lease_list.cc   who leases what
+//
+// Three parts of it have a class of their own, with its state: Removals (files without a name),
+// Quarantine (blocks on their way out of leased files) and BadBlockList.
 //
 // How an operation that changes something goes (docs/locking.md):
 //   1. begin_change(): refuses on a read-only or failed volume; hold the guard to the end.
@@ -24,25 +25,22 @@
 
 #include "alloc/transaction.h"
 #include "extent_map/extent_map.h"
-#include "immutable/quarantine_table.h"
 #include "inode/bad_block_table.h"
 #include "inode/directory.h"
 #include "inode/shutdown_table.h"
 #include "inode/unfinished.h"
+#include "volume/bad_blocks.h"
 #include "volume/inode_cache.h"
+#include "volume/quarantine.h"
 #include "volume/removals.h"
 #include "volume/volume.h"
 
-#include <map>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace daxpin::volume {
 
 using Transaction = alloc::Transaction;
-
-class Freeing;
 
 enum Touch : unsigned { touch_atime = 1, touch_mtime = 2, touch_ctime = 4 };
 
@@ -78,7 +76,7 @@ class Engine {
     std::unique_ptr<inode::InodeTable> table;
     std::unique_ptr<inode::UnfinishedTable> unfinished;
     std::unique_ptr<inode::BadBlockTable> bad_block_table;
-    std::unique_ptr<immutable::QuarantineTable> quarantine;
+    std::unique_ptr<immutable::QuarantineTable> quarantine_table;
     std::unique_ptr<inode::ShutdownTable> shutdowns;
     std::unique_ptr<InodeCache> cache;
 
@@ -130,15 +128,6 @@ class Engine {
     void tell_attributes_changed(InodeNumber number);
     void tell_data_changed(InodeNumber number);
 
-    // The smallest part of the inode's blocks `run` that holds all of it that may still be mapped
-    // under a lease of an earlier daemon in this boot. REQUIRES: inode locked or unused.
-    std::optional<MediaRun> mapped_before(const Attributes &attributes, MediaRun run) const;
-    // Leases of the inode were granted or ended. REQUIRES: inode locked exclusively.
-    void note_leases(const CachedInode &inode);
-    // A lease is granted in this mount on an inode that was not so marked.
-    void note_leased_here(InodeNumber number);
-    void forget_leased_here(std::span<const InodeNumber> removed);
-
     // ---- unfinished work (background.cc) ----
     StepLimit step_limit() const;
     bool is_full(Transaction &tx) const; // its record is at half of the journal's limit
@@ -151,37 +140,19 @@ class Engine {
     // be more.
     Result<bool> prezero_step();
 
-    // ---- bad blocks (bad_blocks.cc) ----
-    // Reads the list and asks the devices for theirs.
-    void load_bad_blocks();
-    void note_lost_pages();
-    // Makes what was noted persistent, then tries to make usable what nobody owns, once a mount.
-    // True if something was done.
-    Result<bool> bad_blocks_step() REQUIRES(background_mutex_);
-    // Blocks that cannot be read, with what they hit: `owners` walks the tree.
-    std::vector<BadBlockInfo> show_bad_blocks(bool owners);
-    // The list changes under this lock; taken under inode locks, before a transaction.
-    Mutex bad_list_mutex;
+    BadBlockList bad_blocks{*this};
 
     // ---- unsafe shutdowns (shutdowns.cc) ----
     // Reports each device whose count has risen, and remembers the counts.
     void note_shutdowns();
     void remember_shutdowns(unsigned device, std::uint64_t count);
 
-    // ---- quarantine (quarantine.cc) ----
-    // Runs that may leave the quarantine. A leaf lock.
-    void queue_returns(const std::vector<MediaRun> &runs);
-    // Returns a step's worth of them, after leases ended; the rest is background_step()'s.
-    // REQUIRES: no lock held.
-    void return_quarantine();
-    // See Volume.
-    bool awaits_proof() const { return awaits_proof_.load(); }
-    void prove_absence(std::vector<MediaRun> mapped);
-    void note_unproven() { awaits_proof_.store(true); }
-    Result<void> forget_leases(InodeNumber number);
+    // ---- leases and what they keep (lease_list.cc, quarantine.h) ----
+    Quarantine quarantine{*this};
+    // Leases of the inode were granted or ended. REQUIRES: inode locked exclusively.
+    void note_leases(const CachedInode &inode);
     std::vector<LeaseInfo> show_leases(InodeNumber from, immutable::LeaseId from_id,
                                        std::size_t limit);
-    Result<QuarantinePage> show_quarantine(MediaBlock from, std::size_t limit);
     immutable::LeaseAccounts lease_accounts{options.lease_limits};
 
     // ---- the files half; contracts for the other one ----
@@ -231,24 +202,7 @@ class Engine {
     Result<bool> truncation_step(InodeNumber number); // true if there is more
     // A step of what background_step() has to do; a file whose truncation it finished.
     Result<bool> posted_step(std::optional<InodeNumber> &shrunk) EXCLUDES(background_mutex_);
-    Result<bool> list_bad_block(device::BadBlock bad) REQUIRES(bad_list_mutex);
-    Result<void> reclaim_bad_block(MediaBlock block) REQUIRES(bad_list_mutex);
-    // A run on its way out of quarantine, and how much of it goes in this step.
-    struct Return {
-        MediaRun run;
-        BlockCount now;
-        MediaRun rest() const { return {run.start + now, run.count - now}; }
-    };
-    std::vector<Return> take_returns();
-    Result<void> return_run(Transaction &tx, const Return &what);
-    Result<bool> return_some() REQUIRES(background_mutex_);
-    Result<void> sweep_quarantine() REQUIRES(background_mutex_);
-    Result<bool> may_return(const immutable::Quarantined &entry);
-    Result<bool> quarantine_step() REQUIRES(background_mutex_);
 
-    std::atomic<std::uint64_t> lost_pages_seen_{0};            // of lost_pages_told()
-    std::uint64_t bad_seen_ GUARDED_BY(background_mutex_) = 0; // version that was made persistent
-    std::vector<MediaBlock> reclaimable_ GUARDED_BY(background_mutex_); // not tried in this mount
     std::atomic<bool> read_only_{false};
     mutable alloc::Grace changes_; // operations between begin_change() and their end
     Mutex background_mutex_;       // one background step at a time
@@ -257,20 +211,10 @@ class Engine {
     std::uint64_t work_seen_ GUARDED_BY(background_mutex_) = 0;
     mutable Mutex damage_mutex_; // a leaf
     DamageReport damage_ GUARDED_BY(damage_mutex_);
-    bool is_mapped(MediaRun run) const;
     // The first inode with leases from `from` on.
     std::optional<InodeNumber> next_leased(InodeNumber from);
     mutable Mutex leased_mutex_; // a leaf
-    std::unordered_set<InodeNumber> leased_here_ GUARDED_BY(leased_mutex_);
     std::set<InodeNumber> leased_now_ GUARDED_BY(leased_mutex_);
-    // What may be mapped under leases of earlier daemons: everything, until that is looked into.
-    std::optional<std::vector<MediaRun>> mapped_ GUARDED_BY(leased_mutex_);
-    std::atomic<bool> awaits_proof_{true};
-    Mutex returns_mutex_; // a leaf
-    std::map<MediaBlock, BlockCount> returns_ GUARDED_BY(returns_mutex_);
-    // Where to look on for entries that may go: once a mount, and whenever something was proven.
-    std::optional<MediaBlock> sweep_from_ GUARDED_BY(background_mutex_) = MediaBlock{};
-    std::atomic<bool> sweep_again_{false};
 };
 
 class Volume::Impl final : public Engine {

@@ -60,8 +60,8 @@ Result<void> for_each_entry(const immutable::QuarantineTable &table, Visit visit
 
 } // namespace
 
-Result<QuarantinePage> Engine::show_quarantine(MediaBlock from, std::size_t limit) {
-    DAXPIN_TRY_ASSIGN(const auto entries, quarantine->list(from, limit));
+Result<QuarantinePage> Quarantine::show(MediaBlock from, std::size_t limit) {
+    DAXPIN_TRY_ASSIGN(const auto entries, engine_.quarantine_table->list(from, limit));
     std::map<std::pair<InodeNumber, std::uint64_t>, QuarantineInfo> files;
     for (const Quarantined &entry : entries) {
         auto &info = files[{entry.inode, entry.generation}];
@@ -69,8 +69,8 @@ Result<QuarantinePage> Engine::show_quarantine(MediaBlock from, std::size_t limi
         info.generation = entry.generation;
         info.bytes += entry.run.count.bytes();
         bool kept = false;
-        if (cache->in_use(entry.inode))
-            if (const auto inode = get(entry.inode)) {
+        if (engine_.cache->in_use(entry.inode))
+            if (const auto inode = engine_.get(entry.inode)) {
                 const SharedLock lock((*inode)->mutex);
                 kept = (*inode)->leases.keeps(entry.run.start);
             }
@@ -84,15 +84,15 @@ Result<QuarantinePage> Engine::show_quarantine(MediaBlock from, std::size_t limi
     return page;
 }
 
-Result<void> Engine::forget_leases(InodeNumber number) {
+Result<void> Quarantine::forget_leases(InodeNumber number) {
     if (number.value == format::root_inode) {
         prove_absence({});
         return {};
     }
-    DAXPIN_TRY_ASSIGN(const InodeRef inode, get_regular(number));
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine_.get_regular(number));
     // Nothing that is listed returns meanwhile, and comes again as another entry.
-    const MutexLock step(background_mutex_);
-    DAXPIN_TRY_ASSIGN(const auto change, begin_change());
+    const MutexLock step(step_mutex_);
+    DAXPIN_TRY_ASSIGN(const auto change, engine_.begin_change());
     std::uint64_t generation = 0;
     {
         const ExclusiveLock lock(inode->mutex);
@@ -102,7 +102,7 @@ Result<void> Engine::forget_leases(InodeNumber number) {
         note_leased_here(number); // what it frees from now on is nobody's
     }
     std::vector<MediaRun> runs;
-    DAXPIN_TRY(for_each_entry(*quarantine, [&](const Quarantined &entry) {
+    DAXPIN_TRY(for_each_entry(*engine_.quarantine_table, [&](const Quarantined &entry) {
         if (entry.inode == number && entry.generation == generation)
             runs.push_back(entry.run);
     }));
@@ -134,14 +134,14 @@ bool Volume::asked_back(InodeNumber number) {
 }
 
 Result<void> Volume::forget_leases(InodeNumber inode) {
-    return impl_->forget_leases(inode);
+    return impl_->quarantine.forget_leases(inode);
 }
 std::vector<LeaseInfo> Volume::leases(InodeNumber from, immutable::LeaseId from_id,
                                       std::size_t limit) {
     return impl_->show_leases(from, from_id, limit);
 }
 Result<QuarantinePage> Volume::quarantine(MediaBlock from, std::size_t limit) {
-    return impl_->show_quarantine(from, limit);
+    return impl_->quarantine.show(from, limit);
 }
 
 } // namespace daxpin::volume

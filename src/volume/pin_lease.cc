@@ -5,7 +5,6 @@
 #include "volume/lease_end.h"
 #include "volume/pin_prepare.h"
 #include "volume/privileges.h"
-#include "volume/quarantine.h"
 
 #include <new>
 #include <utility>
@@ -36,7 +35,7 @@ Result<void> mark_and_stamp(Engine &engine, CachedInode &inode, bool write) {
     const bool fresh_mark = changed.lease_boot != engine.boot_id;
     changed.lease_boot = engine.boot_id;
     if (fresh_mark) // before it is on media: one that nobody knows keeps the blocks till next boot
-        engine.note_leased_here(inode.number);
+        engine.quarantine.note_leased_here(inode.number);
     if (write)
         DAXPIN_TRY(stamp(engine, inode, changed));
     else if (fresh_mark)
@@ -110,7 +109,7 @@ bool end_leases(Engine &engine, CachedInode &inode, Handle handle) {
             engine.lease_accounts.close(lease.holder.uid);
     if (!inode.leases.release_all(handle))
         return false;
-    give_up_kept(engine, inode);
+    engine.quarantine.give_up_kept(inode);
     allow_caching(inode);
     return true;
 }
@@ -155,10 +154,10 @@ Result<void> Volume::release_lease(InodeNumber number, Handle handle, immutable:
             stamp_at_end(engine, *inode);
         engine.lease_accounts.close(lease->holder.uid);
         inode->leases.release(handle, id);
-        give_up_kept(engine, *inode);
+        engine.quarantine.give_up_kept(*inode);
         allow_caching(*inode);
     }
-    engine.return_quarantine();
+    engine.quarantine.return_given_up();
     engine.tell_data_changed(number);
     return {};
 }

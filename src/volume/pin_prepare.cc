@@ -3,9 +3,6 @@
 // Extents that fit a mapping: finding out, and making them.
 #include "volume/pin_prepare.h"
 
-#include "volume/bad_blocks.h"
-#include "volume/quarantine.h"
-
 #include <algorithm>
 
 namespace daxpin::volume {
@@ -156,7 +153,7 @@ Result<void> UnitPreparation::may_move(BlockRange unit) {
 }
 
 Result<void> UnitPreparation::copy(const Extent &from, const Extent &to) {
-    DAXPIN_TRY(check_no_bad_block(engine_, from, from.first.bytes(), from.count.bytes()));
+    DAXPIN_TRY(engine_.bad_blocks.check(from, from.first.bytes(), from.count.bytes()));
     std::vector<std::byte> buffer(std::min(from.count.bytes(), copy_bytes));
     for (std::uint64_t done = 0; done < from.count.bytes(); done += buffer.size()) {
         const auto piece = std::span(buffer).first(

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// The quarantine: blocks enter it in the transaction that takes them out of their file, and leave
-// it in one of their own, when the last lease over them has ended or in the next boot.
 #include "volume/quarantine.h"
 
-#include "volume/bad_blocks.h"
+#include "volume/impl.h"
 
 #include <algorithm>
 #include <new>
@@ -25,7 +22,7 @@ Result<void> give_back(Engine &engine, Transaction &tx, MediaRun run) {
     };
     auto rest = run;
     for (const auto &bad : engine.devices.bad_blocks().in(run)) {
-        DAXPIN_TRY_ASSIGN(const bool kept, disown_bad_block(engine, tx, bad.block));
+        DAXPIN_TRY_ASSIGN(const bool kept, engine.bad_blocks.disown(tx, bad.block));
         if (!kept)
             continue;
         const BlockCount before{bad.block.value - rest.start.value};
@@ -59,21 +56,22 @@ MediaRun common(MediaRun a, MediaRun b) {
 
 // ---- what is mapped -----------------------------------------------------------------------------
 
-void Engine::note_leased_here(InodeNumber number) {
-    const MutexLock lock(leased_mutex_);
+void Quarantine::note_leased_here(InodeNumber number) {
+    const MutexLock lock(mapped_mutex_);
     leased_here_.insert(number);
 }
 
-void Engine::forget_leased_here(std::span<const InodeNumber> removed) {
-    const MutexLock lock(leased_mutex_);
+void Quarantine::forget_leased_here(std::span<const InodeNumber> removed) {
+    const MutexLock lock(mapped_mutex_);
     for (const InodeNumber number : removed)
         leased_here_.erase(number);
 }
 
-std::optional<MediaRun> Engine::mapped_before(const Attributes &attributes, MediaRun run) const {
-    if (attributes.lease_boot != boot_id)
+std::optional<MediaRun> Quarantine::mapped_before(const Attributes &attributes,
+                                                  MediaRun run) const {
+    if (attributes.lease_boot != engine_.boot_id)
         return std::nullopt;
-    const MutexLock lock(leased_mutex_);
+    const MutexLock lock(mapped_mutex_);
     if (leased_here_.contains(attributes.number))
         return std::nullopt;
     if (!mapped_)
@@ -84,16 +82,16 @@ std::optional<MediaRun> Engine::mapped_before(const Attributes &attributes, Medi
     return part.count.value == 0 ? std::nullopt : std::optional{part};
 }
 
-bool Engine::is_mapped(MediaRun run) const {
-    const MutexLock lock(leased_mutex_);
+bool Quarantine::is_mapped(MediaRun run) const {
+    const MutexLock lock(mapped_mutex_);
     return !mapped_ || std::ranges::any_of(*mapped_, [&](const MediaRun &mapped) {
         return common(run, mapped).count.value != 0;
     });
 }
 
-void Engine::prove_absence(std::vector<MediaRun> mapped) {
+void Quarantine::prove_absence(std::vector<MediaRun> mapped) {
     {
-        const MutexLock lock(leased_mutex_);
+        const MutexLock lock(mapped_mutex_);
         mapped_ = std::move(mapped);
     }
     awaits_proof_.store(false); // until something turns out to be kept all the same
@@ -109,11 +107,11 @@ Result<void> Freeing::free(Transaction &tx, Attributes &attributes, const Extent
     if (inode_ != nullptr)
         leased = inode_->leases.leased_part({extent.first, extent.count});
     // Nobody tells when a lease of an earlier daemon ends: no lease of this one may let go of it.
-    const auto before = engine_.mapped_before(attributes, all);
+    const auto before = engine_.quarantine.mapped_before(attributes, all);
     if (!leased && !before)
         return give_back(engine_, tx, all);
     if (before)
-        engine_.note_unproven();
+        engine_.quarantine.note_unproven();
     auto mapped = before.value_or(MediaRun{});
     if (leased)
         mapped = hull(mapped, {extent.start + (leased->first - extent.first), leased->count});
@@ -123,7 +121,7 @@ Result<void> Freeing::free(Transaction &tx, Attributes &attributes, const Extent
     const BlockCount behind = all.count - first - mapped.count;
     DAXPIN_TRY(give_back(engine_, tx, {all.start, first}));
     DAXPIN_TRY(give_back(engine_, tx, {mapped.start + mapped.count, behind}));
-    return engine_.quarantine->add(
+    return engine_.quarantine_table->add(
         tx, {mapped, engine_.boot_id, attributes.number, attributes.generation});
 }
 
@@ -133,7 +131,7 @@ void Freeing::committed() {
             for (const std::uint32_t uid : inode_->leases.keep(run, range))
                 engine_.lease_accounts.charge(uid, run.count.value);
     } catch (const std::bad_alloc &) {
-        engine_.note_unproven(); // the end of these leases will tell nobody
+        engine_.quarantine.note_unproven(); // the end of these leases will tell nobody
     }
     kept_.clear();
 }
@@ -141,30 +139,30 @@ void Freeing::committed() {
 // ---- out of quarantine --------------------------------------------------------------------------
 
 // What there is no memory to queue stays in quarantine: leases end all the same.
-void give_up_kept(Engine &engine, CachedInode &inode) {
+void Quarantine::give_up_kept(CachedInode &inode) {
     try {
         const auto returned = inode.leases.take_returned();
         for (const auto &[run, holders] : returned)
             for (const std::uint32_t uid : holders)
-                engine.lease_accounts.discharge(uid, run.count.value);
+                engine_.lease_accounts.discharge(uid, run.count.value);
         std::vector<MediaRun> runs;
         for (const auto &one : returned)
             runs.push_back(one.run);
-        engine.queue_returns(runs);
+        queue_returns(runs);
     } catch (const std::bad_alloc &) {
-        engine.note_unproven();
+        note_unproven();
     }
-    engine.note_leases(inode);
+    engine_.note_leases(inode);
 }
 
-void Engine::queue_returns(const std::vector<MediaRun> &runs) {
+void Quarantine::queue_returns(const std::vector<MediaRun> &runs) {
     const MutexLock lock(returns_mutex_);
     for (const MediaRun &run : runs)
         returns_[run.start] = run.count;
 }
 
-std::vector<Engine::Return> Engine::take_returns() {
-    const StepLimit limit = step_limit();
+std::vector<Quarantine::Return> Quarantine::take_returns() {
+    const StepLimit limit = engine_.step_limit();
     std::vector<Return> batch;
     std::uint64_t blocks = 0;
     const MutexLock lock(returns_mutex_);
@@ -181,24 +179,24 @@ std::vector<Engine::Return> Engine::take_returns() {
 }
 
 // An entry may have gone or changed since its run was queued: then it is none of ours.
-Result<void> Engine::return_run(Transaction &tx, const Return &what) {
-    DAXPIN_TRY_ASSIGN(auto entry, quarantine->find(&tx, what.run.start));
+Result<void> Quarantine::return_run(Transaction &tx, const Return &what) {
+    DAXPIN_TRY_ASSIGN(auto entry, engine_.quarantine_table->find(&tx, what.run.start));
     if (!entry || entry->run != what.run)
         return {};
-    DAXPIN_TRY(quarantine->erase(tx, what.run.start));
+    DAXPIN_TRY(engine_.quarantine_table->erase(tx, what.run.start));
     if (what.now < what.run.count) {
         entry->run = what.rest();
-        DAXPIN_TRY(quarantine->add(tx, *entry));
+        DAXPIN_TRY(engine_.quarantine_table->add(tx, *entry));
     }
-    return give_back(*this, tx, {what.run.start, what.now});
+    return give_back(engine_, tx, {what.run.start, what.now});
 }
 
 // What fails stays in quarantine until the next proof or boot. True if there is more.
-Result<bool> Engine::return_some() {
+Result<bool> Quarantine::return_some() {
     const auto batch = take_returns();
     if (batch.empty())
         return false;
-    const auto returned = transact(
+    const auto returned = engine_.transact(
         [&](Transaction &tx) -> Result<void> {
             for (const Return &what : batch)
                 DAXPIN_TRY(return_run(tx, what));
@@ -217,11 +215,11 @@ Result<bool> Engine::return_some() {
 
 // Whether nobody can map the blocks any more. Those that leases of this mount keep are returned
 // when these end; an entry without is a lease's of an earlier daemon.
-Result<bool> Engine::may_return(const Quarantined &entry) {
-    if (entry.boot != boot_id)
+Result<bool> Quarantine::may_return(const Quarantined &entry) {
+    if (entry.boot != engine_.boot_id)
         return true;
-    if (cache->in_use(entry.inode)) {
-        const auto inode = get(entry.inode);
+    if (engine_.cache->in_use(entry.inode)) {
+        const auto inode = engine_.get(entry.inode);
         if (!inode && inode.code() != Errc::stale)
             return inode.error();
         if (inode) {
@@ -242,9 +240,9 @@ Result<bool> Engine::may_return(const Quarantined &entry) {
 }
 
 // Queues entries that may go; what cannot be judged waits for the next proof.
-Result<void> Engine::sweep_quarantine() {
-    const std::size_t limit = step_limit().items;
-    auto entries = quarantine->list(*sweep_from_, limit);
+Result<void> Quarantine::sweep() {
+    const std::size_t limit = engine_.step_limit().items;
+    auto entries = engine_.quarantine_table->list(*sweep_from_, limit);
     if (!entries || entries->size() < limit)
         sweep_from_.reset();
     else
@@ -268,30 +266,27 @@ Result<void> Engine::sweep_quarantine() {
     return judged;
 }
 
-Result<bool> Engine::quarantine_step() {
-    DAXPIN_TRY_ASSIGN(const auto change, begin_change());
+Result<bool> Quarantine::step() {
+    const MutexLock lock(step_mutex_);
+    DAXPIN_TRY_ASSIGN(const auto change, engine_.begin_change());
     if (sweep_again_.exchange(false))
         sweep_from_ = MediaBlock{};
     if (sweep_from_)
-        DAXPIN_TRY(sweep_quarantine());
+        DAXPIN_TRY(sweep());
     DAXPIN_TRY_ASSIGN(const bool more, return_some());
     return more || sweep_from_.has_value();
 }
 
-void Engine::return_quarantine() {
+void Quarantine::return_given_up() {
     {
         const MutexLock lock(returns_mutex_);
         if (returns_.empty())
             return;
     }
     try {
-        Result<bool> step = false;
-        {
-            const MutexLock lock(background_mutex_);
-            step = quarantine_step();
-        }
-        if (!step)
-            note_failure(step.error());
+        const auto returned = step();
+        if (!returned)
+            engine_.note_failure(returned.error());
     } catch (const std::bad_alloc &) {
         note_unproven(); // a lease has ended, and that cannot fail
     }

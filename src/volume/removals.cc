@@ -2,7 +2,6 @@
 #include "volume/removals.h"
 
 #include "volume/impl.h"
-#include "volume/quarantine.h"
 
 #include <algorithm>
 #include <new>
@@ -144,7 +143,7 @@ Result<Removals::Step> Removals::step(std::span<const InodeNumber> numbers) {
     taken->any = taken->begun || !removed.empty();
     if (taken->any)
         running.note_freed();
-    engine_.forget_leased_here(removed);
+    engine_.quarantine.forget_leased_here(removed);
     return taken;
 }
 

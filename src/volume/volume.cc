@@ -115,9 +115,9 @@ Result<void> Engine::start() {
         note_failure(*damaged);
     unfinished = std::make_unique<inode::UnfinishedTable>(*tree);
     bad_block_table = std::make_unique<inode::BadBlockTable>(*tree);
-    quarantine = std::make_unique<immutable::QuarantineTable>(*tree);
+    quarantine_table = std::make_unique<immutable::QuarantineTable>(*tree);
     shutdowns = std::make_unique<inode::ShutdownTable>(*tree);
-    load_bad_blocks();
+    bad_blocks.load();
     cache = std::make_unique<InodeCache>(*table);
     const auto root = get_directory({format::root_inode});
     if (!root)
@@ -274,20 +274,20 @@ Result<void> Volume::set_read_only(bool read_only) {
     return impl_->set_read_only(read_only);
 }
 std::vector<BadBlockInfo> Volume::bad_blocks(bool owners) {
-    return impl_->show_bad_blocks(owners);
+    return impl_->bad_blocks.show(owners);
 }
 std::vector<std::string> Volume::take_media_reports() {
     auto &bad = impl_->devices.bad_blocks();
     return bad.has_reports() ? bad.take_reports() : std::vector<std::string>();
 }
 bool Volume::awaits_proof() const {
-    return impl_->awaits_proof();
+    return impl_->quarantine.awaits_proof();
 }
 void Volume::prove_absence(std::vector<MediaRun> mapped) {
-    impl_->prove_absence(std::move(mapped));
+    impl_->quarantine.prove_absence(std::move(mapped));
 }
 void Volume::note_lost_pages() {
-    impl_->note_lost_pages();
+    impl_->bad_blocks.note_lost_pages();
 }
 Result<bool> Volume::background_step() {
     return impl_->background_step();
