@@ -137,8 +137,8 @@ Error label_error(const Device &device, State best) {
                             path, format::version)};
     case State::damaged:
         return {Errc::invalid,
-                fmt::format("{}: both copies of the device label are damaged (wrong checksum): run "
-                            "fsck.daxpinfs, or restore a backup",
+                fmt::format("{}: both copies of the device label are damaged (wrong checksum): "
+                            "restore a backup",
                             path)};
     case State::unreadable:
         return {Errc::io, fmt::format("{}: the device label cannot be read (media error)", path)};

@@ -51,7 +51,7 @@ Error block_device_error(const std::string &path, dev_t number) {
 Error system_ram_error(const std::string &path) {
     return {Errc::busy,
             fmt::format("{}: the kernel uses it as ordinary memory (mode system-ram): free it with "
-                        "'daxctl reconfigure-device --mode=devdax {}'",
+                        "'daxctl reconfigure-device --mode=devdax --force {}'",
                         path, std::filesystem::path(path).filename().string())};
 }
 

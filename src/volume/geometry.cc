@@ -15,7 +15,8 @@ struct Region {
 
 Error senseless(const char *what) {
     return {Errc::corrupt,
-            std::string("the superblock makes no sense (") + what + "): run fsck.daxpinfs"};
+            std::string("the superblock makes no sense (") + what +
+                "): run fsck.daxpinfs -n to see all that is wrong, and restore a backup"};
 }
 
 std::uint64_t groups_of(std::uint64_t blocks) {

@@ -72,7 +72,7 @@ def system_ram():
     device, = remake("-m devdax -a 2M --map=mem")
     name = os.path.basename(device)
     run_command("daxctl", "reconfigure-device", "--mode=system-ram", "--no-online", name)
-    refused(device, f"daxctl reconfigure-device --mode=devdax {name}")
+    refused(device, f"daxctl reconfigure-device --mode=devdax --force {name}")
     run_command("daxctl", "reconfigure-device", "--mode=devdax", "--force", name)
     volume_on(device)
 

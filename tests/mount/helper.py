@@ -10,10 +10,13 @@ import errno
 import os
 import pathlib
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 from harness import (MIB, Skip, Volume, build_folder, case, enter_mount_namespace, expect,
                      expect_equal, expect_errno, mount_line, program, require_root, run, run_command,
@@ -35,9 +38,65 @@ def installed_files():
                         r".*sbin/dump\.daxpinfs", r".*bin/daxpin", r".*/libdaxpin\.so\.\d+",
                         r".*/pkgconfig/.*daxpin\.pc", r".*include/daxpin/daxpin\.h",
                         r".*include/daxpin/ioctl\.h", r".*/systemd/system/.*daxpin.*@\.service",
+                        r".*/udev/rules\.d/60-daxpin\.rules",
                         r".*/bash-completion/completions/daxpin"):
             expect(any(re.fullmatch(pattern, name) for name in names),
                    f"nothing installed matches {pattern}: {sorted(names)}")
+
+
+def start_unit(volume):
+    """What systemd would run to start the unit on the volume's mount point; the last status."""
+    unit = (build_folder() / "src/fusefs/daxpinfs@.service").read_text()
+    options = ",".join(["rw", *volume.domain_options])
+    for line in unit.splitlines():
+        if not line.startswith(("ExecStartPre=", "ExecStart=")):
+            continue
+        words = [word.replace("${DEVICE}", str(volume.devices[0])).replace("${OPTIONS}", options)
+                 .replace("%f", str(volume.mountpoint)).replace("$$", "$")
+                 for word in shlex.split(line.partition("=")[2])]
+        if words[0].endswith("/daxpinfs"):
+            words[0] = program("daxpinfs")
+        status = subprocess.run(words, env={**os.environ, "DEVICE": str(volume.devices[0])},
+                                check=False).returncode
+        if status != 0:
+            return status
+    return 0
+
+
+def kill_daemon_of(volume):
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        if words[0].endswith(b"daxpinfs") and bytes(volume.devices[0]) in words:
+            os.kill(int(process.name), signal.SIGKILL)
+
+
+@case("the unit: what is mounted stays, a dead mount goes, a late device is waited for", bare=True)
+def unit():
+    def action(volume):
+        device, late = volume.devices[0], volume.folder / "late"
+        device.rename(late)
+        appears = threading.Timer(0.5, lambda: late.rename(device))
+        appears.start()
+        expect_equal(start_unit(volume), 0, "status with a device that comes late")
+        appears.join()
+        volume.path("file").write_bytes(b"1")
+        with volume.path("file").open("rb") as opened:
+            expect(start_unit(volume) != 0, "a second start was let through")
+            expect_equal(opened.read(), b"1", "what is read of a file opened before")
+        kill_daemon_of(volume)
+        wait_until(lambda: is_dead(volume.mountpoint), "a mount that answers ENOTCONN")
+        expect_equal(start_unit(volume), 0, "status over a dead mount")
+        expect_equal(volume.path("file").read_bytes(), b"1", "the file after the restart")
+        unmounted_and_free(volume)
+    in_namespace(action)
+
+
+def is_dead(mountpoint):
+    try:
+        mountpoint.stat()
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
+    return False
 
 
 def show_as_installed(root, scratch):

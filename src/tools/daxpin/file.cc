@@ -19,7 +19,8 @@ const char *remedy(int number, unsigned long command) {
     case EBUSY:
         return " (it is open elsewhere in cached mode, or leased: close it there)";
     case EPERM:
-        return " (only the owner may, or root; lsattr shows flags that forbid it)";
+        return " (only the owner may, or root, unless the mount's option pin= says otherwise; lsattr "
+               "shows flags that forbid it)";
     case EINVAL:
         return command == DAXPIN_IOC_PIN || command == DAXPIN_IOC_UNPIN
                    ? " (not a regular file, empty, or the range is not aligned or has holes)"

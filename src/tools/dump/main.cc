@@ -149,7 +149,7 @@ Result<void> run(const CommandLine &line) {
     const auto *superblock = superblocks.best();
     if (superblock == nullptr)
         return Error{Errc::corrupt, line.options.device + ": no copy of the superblock is valid: "
-                                                          "run fsck.daxpinfs"};
+                                                          "restore a backup"};
     if (const auto problems = reader::geometry_problems(*superblock, devices); !problems.empty())
         return Error{Errc::corrupt, line.options.device + ": " + problems.front()};
     const std::uint64_t unknown = superblock->incompat & ~format::known_incompat;
