@@ -33,8 +33,10 @@ struct daxpin_map;
  * `fd` is open for writing, else for reading. `fd` may be closed afterwards.
  *
  * Errors: EINVAL (offset not a multiple of the mapping unit, beyond the end, a hole, no regular
- * file of a daxpin filesystem), EBUSY (the file is open in cached mode elsewhere), ENOLCK,
- * EACCES (the device may not be opened by the caller), ENOTTY (another filesystem), ENOMEM.
+ * file), ENOTTY (not on a daxpin filesystem), EBUSY (the file is open elsewhere through the page
+ * cache: without O_DIRECT, from before it was pinned or leased), EACCES (the device may not be
+ * opened by the caller), ENODEV (the device is not the volume's), EOPNOTSUPP (the mount's dax=off),
+ * EDQUOT (too many leases), EINTR, ENOMEM, and those of the lease; all in daxpin_map_new(3).
  */
 int daxpin_map_new(struct daxpin_map **map, int fd, uint64_t offset, size_t length, unsigned flags);
 

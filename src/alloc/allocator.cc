@@ -29,6 +29,33 @@ Result<BitmapHeader> check_header(const BitmapHeader &header, unsigned device, s
     return header;
 }
 
+// Whether blocks from bit `end` on, which are not the device's, count as free.
+bool frees_beyond(const UnitBytes &chunk, std::uint64_t end) {
+    bool any = false;
+    for_each_word(end, blocks_per_group, [&](std::size_t index, std::uint64_t mask) {
+        le64 word;
+        std::memcpy(&word, chunk.data() + format::bitmap_header_bytes + index * sizeof word,
+                    sizeof word);
+        any = any || (word & mask) != mask;
+    });
+    return any;
+}
+
+// Holds a unit's shared lock.
+class SharedUnit {
+  public:
+    SharedUnit(journal::Units &units, MediaBlock unit) : units_(units), unit_(unit) {
+        units_.lock_shared(unit_);
+    }
+    ~SharedUnit() { units_.unlock_shared(unit_); }
+    SharedUnit(const SharedUnit &) = delete;
+    SharedUnit &operator=(const SharedUnit &) = delete;
+
+  private:
+    journal::Units &units_;
+    MediaBlock unit_;
+};
+
 UnitBytes make_chunk(unsigned device, std::uint32_t group, std::uint64_t block_count,
                      const std::vector<MediaRun> &in_use) {
     UnitBytes chunk{};
@@ -131,10 +158,10 @@ Result<void> Allocator::State::add_device(unsigned index, const format::DeviceEn
 
 Result<BitmapHeader> Allocator::State::load_chunk(unsigned device, std::size_t index,
                                                   MediaBlock chunk, UnitBytes &bytes) {
-    journal.units().lock_shared(chunk);
-    const auto loaded = journal.units().load(chunk, bytes);
-    journal.units().unlock_shared(chunk);
-    DAXPIN_TRY(loaded);
+    {
+        const SharedUnit lock(journal.units(), chunk);
+        DAXPIN_TRY(journal.units().load(chunk, bytes));
+    }
     BitmapHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);
     return check_header(header, device, index);
@@ -153,6 +180,11 @@ Result<Group *> Allocator::State::group(unsigned device, std::size_t index) {
     if (fresh->free_count() != header.free_count || header.free_count != space.clear_counts[index])
         return Error{Errc::corrupt, "bitmap chunk " + std::to_string(index) + " of device " +
                                         std::to_string(device) + " counts its free blocks wrong"};
+    const std::uint64_t first = std::uint64_t{index} * blocks_per_group;
+    if (frees_beyond(bytes, std::min<std::uint64_t>(space.block_count - first, blocks_per_group)))
+        return Error{Errc::corrupt, "bitmap chunk " + std::to_string(index) + " of device " +
+                                        std::to_string(device) +
+                                        " has free blocks beyond the device's end"};
     slot = std::move(fresh);
     space.free_units += slot->free_units();
     space.unseen_groups -= space.clear_counts[index] >= unit_blocks ? 1 : 0;

@@ -5,7 +5,7 @@
 // Media holds one bitmap chunk per 32256 blocks (docs/format.md, "Bitmap chunk"), all on device
 // 0. DRAM holds, per group touched, the same bits plus blocks promised to running transactions
 // and blocks freed but not yet reusable. Whole mapping units are kept for aligned requests;
-// everything else fills holes first. What prezero_step() zeroed is kept for who asks for zeros
+// everything else fills holes first. What prezero_step() zeroed is kept for requests of zeros
 // (Transaction::allocate_zeroed()), as far as there is a choice.
 //
 // Thread-safe. Crash rule: bits change only through a transaction's record. A freed block is
@@ -39,7 +39,7 @@ struct DataRequest {
     BlockCount count;              // wanted; the run returned may be shorter, never empty
     std::uint64_t align_bytes = 0; // > 4096: the run starts so aligned and is a multiple of it
     MediaBlock goal{};             // near here, if not zero: e.g. the end of the last extent
-    bool grows = false;            // more will follow: if the goal is taken, where room is, apart
+    bool grows = false;            // likely to get more: if the goal is taken, another group
 };
 
 // Blocks set aside in DRAM so that a sequence of steps cannot run out half way.

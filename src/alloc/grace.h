@@ -39,7 +39,7 @@ class Grace {
 
     using Ticket = std::uint64_t;
     Ticket ticket() const { return epoch_.load(); }
-    // True if no Guard is alive at some moment during the call.
+    // Whether, as a hint, no Guard is alive: one that comes while it looks may not be seen.
     bool is_idle() const;
     // Tries to move time on; true once no Guard from before ticket() was drawn is alive.
     bool passed(Ticket ticket);

@@ -23,10 +23,6 @@ constexpr std::size_t runs_max = 65536;
 // Bounds the time that one search holds the mutex.
 constexpr unsigned groups_per_search = 16;
 
-std::uint64_t round_up(std::uint64_t value, std::uint64_t to) {
-    return (value + to - 1) / to * to;
-}
-
 } // namespace
 
 Result<MediaRun> Allocator::State::take_unzeroed_from(MediaBlock from) {

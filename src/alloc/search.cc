@@ -12,15 +12,7 @@
 
 namespace daxpin::alloc {
 
-namespace {
-
 using format::blocks_per_group;
-
-std::uint64_t round_up(std::uint64_t value, std::uint64_t to) {
-    return (value + to - 1) / to * to;
-}
-
-} // namespace
 
 Result<std::uint64_t> Allocator::State::free_length(unsigned device, std::uint64_t start,
                                                     std::uint64_t limit) {

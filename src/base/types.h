@@ -14,6 +14,11 @@ namespace daxpin {
 
 inline constexpr std::uint32_t block_size = 4096; // bytes; the only block size of format 1
 
+// The smallest multiple of `unit` that is not below `value`.
+constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
+    return (value + unit - 1) / unit * unit;
+}
+
 struct BlockCount {
     std::uint64_t value = 0;
     auto operator<=>(const BlockCount &) const = default;

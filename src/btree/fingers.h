@@ -23,7 +23,7 @@ struct Finger {
     bool holds_in(const Shape &shape) const { return shape.stamp(leaf) == stamp; }
 };
 
-// Of the calling thread, for all trees.
+// The calling thread's, for all trees.
 class Fingers {
   public:
     static Fingers &mine();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Shape: which keys of the tree lead to which leaf. Whoever takes keys away from a leaf (splits it,
-// frees it) announces that while he has it locked exclusively: whoever has it locked and sees the
-// stamp that he saw when he had come down to it knows that the keys he found then still lead there.
-// It may have got more keys meanwhile: an empty neighbour went, or another one joined it.
+// Shape: which keys of the tree lead to which leaf. Each leaf has a stamp, and a split or a free
+// changes it while the leaf is locked exclusively. If a thread locks a leaf that it remembers and
+// finds the same stamp, the keys that led there then still do. The leaf may have got more keys
+// meanwhile: an empty neighbour went, or another one joined it.
 #pragma once
 
 #include "base/types.h"
@@ -22,9 +22,10 @@ class Shape {
             stamp.store(new_stamp(), std::memory_order_relaxed);
     }
 
-    // Of a leaf, or of some that share it. Differs from that of any leaf of another tree and from
-    // all that it was before; never 0. REQUIRES, of who goes down to the leaf and remembers the
-    // stamp: the node above it, or the leaf if there is none, is locked since he looked there.
+    // The leaf's stamp, which some leaves may share. Differs from all earlier ones and from those
+    // of other trees; never 0. REQUIRES, of a thread that goes down and remembers the stamp: since
+    // it looked into the node above the leaf it has kept that locked (or the leaf, if there is
+    // none above).
     std::uint64_t stamp(MediaBlock leaf) const {
         return stamps_[leaf.value % stamps_.size()].load(std::memory_order_acquire);
     }

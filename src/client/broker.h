@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Descriptors of devices that this process may not open by itself: the daemon's broker passes
-// them to who proves a lease. Protocol: daxpin-ioctl(2), DAXPIN_IOC_TICKET.
+// them to programs that prove a lease. Protocol: daxpin-ioctl(2), DAXPIN_IOC_TICKET.
 #pragma once
 
 #include "client/file.h"

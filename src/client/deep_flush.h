@@ -10,8 +10,9 @@
 
 namespace daxpin::client {
 
-// Of a mapped range of `device`, whose stores are flushed and drained. A device without anything
-// deeper: nothing. ERRORS: io, access (the region's deep_flush may not be written).
+// Flushes a mapped range of `device`, whose stores are flushed and drained, beyond the persistence
+// domain; does nothing if the device has nothing deeper. ERRORS: io, access (the region's
+// deep_flush may not be written).
 Result<void> deep_flush(const daxpin_device &device, std::byte *address, std::size_t length);
 
 } // namespace daxpin::client

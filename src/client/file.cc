@@ -111,7 +111,7 @@ Result<LeasedFile> lease_file(int fd, const FileRange &range, bool prepare) {
     DAXPIN_TRY_ASSIGN(file.fd, reopen(fd, range.writable));
     daxpin_lease lease{};
     lease.offset = range.offset;
-    lease.length = range.whole ? 0 : (range.length + block_size - 1) / block_size * block_size;
+    lease.length = range.whole ? 0 : round_up(range.length, block_size);
     lease.access = range.writable ? DAXPIN_LEASE_WRITE : DAXPIN_LEASE_READ;
     lease.flags = prepare ? DAXPIN_PREPARE : 0;
     const auto leased = request(file.fd.get(), DAXPIN_IOC_LEASE, &lease, "cannot lease the file");

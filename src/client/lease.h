@@ -38,7 +38,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
     const std::vector<daxpin_extent> &extents() const { return extents_; }
     std::uint64_t end() const; // of the last extent, in the file
     const daxpin_device &device(unsigned index) const { return devices_.at(index); }
-    // A descriptor to map the device by. From the broker there is one, for who took the lease.
+    // A descriptor to map the device by. The broker gives one, to the process that took the lease.
     Result<UniqueFd> open_device(unsigned index);
     bool writable() const { return range_.writable; }
     std::uint64_t mapping_unit() const; // bytes, the largest of the devices'

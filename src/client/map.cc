@@ -14,15 +14,12 @@
 using daxpin::Errc;
 using daxpin::Error;
 using daxpin::Result;
+using daxpin::round_up;
 using daxpin::UniqueFd;
 namespace client = daxpin::client;
 using client::ProcessLock;
 
 namespace {
-
-std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
-    return (value + unit - 1) / unit * unit;
-}
 
 bool is_synchronous(unsigned granularity) {
     return granularity == DAXPIN_GRANULARITY_BYTE || granularity == DAXPIN_GRANULARITY_CACHE_LINE;

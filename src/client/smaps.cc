@@ -53,7 +53,7 @@ void parse_field(const std::string &line, Vma &vma) {
     words >> kib;
     if (name == "KernelPageSize:" || name == "MMUPageSize:")
         vma.page_size = std::max(vma.page_size, kib * 1024);
-    // Of a mapping by small pages, what is mapped by large ones all the same.
+    // A mapping by small pages may have parts that are mapped by large ones.
     else if (name == "AnonHugePages:" || name == "ShmemPmdMapped:" || name == "FilePmdMapped:")
         vma.page_size = std::max(vma.page_size, kib > 0 ? huge_page : 0);
 }

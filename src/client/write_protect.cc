@@ -19,7 +19,7 @@ namespace daxpin::client {
 
 namespace {
 
-// Of <linux/userfaultfd.h> and <linux/fs.h>, Linux 6.7.
+// From <linux/userfaultfd.h> and <linux/fs.h> of Linux 6.7.
 constexpr std::uint64_t feature_wp_unpopulated = 1 << 13;
 constexpr std::uint64_t feature_wp_async = 1 << 15;
 

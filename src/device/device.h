@@ -26,7 +26,7 @@
 
 namespace daxpin::device {
 
-// What makes a store durable on this machine (architecture: persistence domains).
+// What makes a store durable on this machine (docs/hardware.md, "Persistence domain").
 enum class Domain {
     byte,       // eADR: visible means durable; nothing to flush, non-temporal stores need a drain
     cache_line, // ADR: write back the cache line, then drain
@@ -65,18 +65,17 @@ class Device {
 
     virtual const DeviceInfo &info() const = 0;
 
-    // The media, read-only. Touching it may raise SIGBUS on a poisoned page: metadata is read
-    // with read() and look(), data through read_guarded-by-kernel paths (a write(2) from here
-    // gives EFAULT) or read().
+    // The media, read-only. Touching a poisoned page raises SIGBUS, so read with read() and look(),
+    // or hand the address to the kernel: write(2) from a poisoned page gives EFAULT.
     virtual std::span<const std::byte> view() const = 0;
 
     // Copies [offset, offset + out.size()) out.
     // ERRORS: io if the media is poisoned there.
     virtual Result<void> read(std::uint64_t offset, std::span<std::byte> out) const = 0;
 
-    // Calls access(const std::byte *) with those bytes in place, for who needs few of them. A
-    // poisoned page ends the call in its middle (sigbus.h): `access` touches no other media, holds
-    // no lock, throws nothing and owns nothing that needs a destructor.
+    // Calls access(const std::byte *) with those bytes in place, which saves copying if few are
+    // needed. A poisoned page ends the call in its middle (sigbus.h): `access` touches no other
+    // media, holds no lock, throws nothing and owns nothing that needs a destructor.
     // ERRORS: io if the media is poisoned there.
     template <typename Access>
     Result<void> look(std::uint64_t offset, std::size_t length, const Access &access) const {

@@ -24,6 +24,8 @@ constexpr unsigned cap_sys_ptrace = 19;
 
 // Each look is shorter than the one before it, unless somebody forks without end.
 constexpr unsigned looks_max = 100;
+// How often a process is looked into again because it unmapped something meanwhile.
+constexpr unsigned reads_max = 20;
 
 std::string link_text(const std::string &path) {
     char text[64];
@@ -80,6 +82,12 @@ bool is_gone(int error) {
     return error == ENOENT || error == ESRCH;
 }
 
+// What the daemon may not do it never may; anything else may be over at the next look.
+Error cannot_look(int error, const std::string &what) {
+    const bool refused = error == EACCES || error == EPERM;
+    return {refused ? Errc::access : Errc::busy, "cannot look into " + what};
+}
+
 struct MapsLine {
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
@@ -116,6 +124,8 @@ Result<void> MappingScan::check_privilege() const {
         link_text(proc_ + "/self/ns/user") != first_user_namespace)
         return Error{Errc::access, "not in the first process and user namespaces"};
     const std::string text = status_field(proc_ + "/self/status", "CapEff:\t");
+    if (text.empty())
+        return Error{Errc::busy, "cannot read " + proc_ + "/self/status"};
     std::uint64_t capabilities = 0;
     std::from_chars(text.data(), text.data() + text.size(), capabilities, 16);
     if ((capabilities >> cap_sys_ptrace & 1) == 0)
@@ -155,8 +165,11 @@ Result<std::size_t> MappingScan::device_of(FileKey key, const std::string &map_f
     if (const auto known = known_.find(key); known != known_.end())
         return known->second;
     struct stat status {};
-    if (::stat(map_file.c_str(), &status) != 0)
-        return Error{Errc::busy, "a mapping went while it was looked at"};
+    if (::stat(map_file.c_str(), &status) != 0) {
+        if (is_gone(errno))
+            return Error{Errc::stale, "mappings change while they are looked at"};
+        return cannot_look(errno, map_file);
+    }
     std::size_t found = other_file;
     for (std::size_t i = 0; i < files_.size(); ++i)
         if (S_ISCHR(status.st_mode) && status.st_rdev == files_[i].character)
@@ -191,7 +204,7 @@ Result<bool> MappingScan::scan_maps(const std::string &process, std::vector<Mapp
     if (!file && is_gone(errno))
         return true;
     if (!file)
-        return Error{Errc::access, "cannot look into " + process};
+        return cannot_look(errno, process);
     bool any = false;
     for (std::string line; std::getline(file, line); any = true)
         DAXPIN_TRY(scan_line(process, line, found));
@@ -201,6 +214,18 @@ Result<bool> MappingScan::scan_maps(const std::string &process, std::vector<Mapp
 }
 
 Result<void> MappingScan::scan_process(const std::string &pid, std::vector<MappedRange> &found) {
+    const std::size_t before = found.size();
+    for (unsigned read = 0; read < reads_max; ++read) {
+        auto scanned = scan_once(pid, found);
+        if (scanned || scanned.code() != Errc::stale)
+            return scanned;
+        // Another mapping may have the rest of the one that went.
+        found.resize(before);
+    }
+    return Error{Errc::busy, "the mappings of process " + pid + " change all the time"};
+}
+
+Result<void> MappingScan::scan_once(const std::string &pid, std::vector<MappedRange> &found) {
     const std::string process = proc_ + "/" + pid;
     DAXPIN_TRY_ASSIGN(const bool any, scan_maps(process, found));
     if (any)

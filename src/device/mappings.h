@@ -5,8 +5,8 @@
 // A mapping is inherited by fork and by nothing else: a process that was looked into and had none
 // gets none. So a scan goes on until it finds nobody whom it has not looked into, those that came
 // up meanwhile included. Two of them, one after the other, for the list of processes is not read
-// at one moment. A scan is complete only for who may look into every process: in the first process
-// and user namespaces, with CAP_SYS_PTRACE. Not thread-safe.
+// at one moment. It is complete only if the caller may look into every process: in the first
+// process and user namespaces, with CAP_SYS_PTRACE. Not thread-safe.
 #pragma once
 
 #include "base/result.h"
@@ -60,6 +60,7 @@ class MappingScan {
     Result<Processes> list() const;
     Result<void> scan(std::vector<MappedRange> &found);
     Result<void> scan_process(const std::string &pid, std::vector<MappedRange> &found);
+    Result<void> scan_once(const std::string &pid, std::vector<MappedRange> &found); // stale: again
     Result<bool> scan_maps(const std::string &process, std::vector<MappedRange> &found);
     Result<void> scan_line(const std::string &process, const std::string &line,
                            std::vector<MappedRange> &found);

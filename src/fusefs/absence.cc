@@ -18,6 +18,8 @@ constexpr milliseconds pause_min = 1s;
 constexpr milliseconds pause_max = 60s;
 // A look takes time by the number of processes and their mappings: at most so much of the time.
 constexpr int pauses_per_look = 50;
+// Looks in vain, one after the other, until somebody should know.
+constexpr unsigned failures_to_tell = 30;
 
 Result<std::vector<device::MappableFile>> files_of(const device::DeviceTable &devices) {
     std::vector<device::MappableFile> files;
@@ -30,7 +32,7 @@ Result<std::vector<device::MappableFile>> files_of(const device::DeviceTable &de
 
 MediaRun blocks_of(const device::MappedRange &range) {
     const std::uint64_t first = range.offset / block_size;
-    const std::uint64_t end = (range.offset + range.length + block_size - 1) / block_size;
+    const std::uint64_t end = round_up(range.offset + range.length, block_size) / block_size;
     return {MediaBlock::at(static_cast<unsigned>(range.file), first), BlockCount{end - first}};
 }
 
@@ -78,6 +80,7 @@ Result<void> AbsenceWatch::look() {
 
 void AbsenceWatch::serve() {
     milliseconds wait = pause_min;
+    unsigned failures = 0; // in a row
     while (pause(wait)) {
         if (!volume_.awaits_proof() || volume_.read_only())
             continue;
@@ -96,8 +99,11 @@ void AbsenceWatch::serve() {
                                        "next boot");
             return;
         }
+        failures = done ? 0 : failures + 1;
         if (!done)
-            log(LogLevel::debug, "what programs map: " + describe(done.error()));
+            log(failures == failures_to_tell ? LogLevel::warning : LogLevel::debug,
+                "what programs map cannot be found out yet (" + describe(done.error()) +
+                    "): blocks leased before this mount are kept");
         const auto took =
             std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin);
         // What was in the way may be gone soon; what programs map stays for a while.

@@ -24,6 +24,7 @@ namespace {
 
 constexpr std::chrono::seconds patience{5};
 constexpr std::size_t silent_per_user_max = 16;
+constexpr std::size_t silent_max = 256; // of all users: a user may have many ids
 
 Error failure(const std::string &path, const char *what) {
     const Errc code = from_errno(errno);
@@ -158,16 +159,19 @@ Result<UniqueFd> Broker::answer(std::span<const std::byte> message, Tickets::Hol
     return devices.at(request.device).open_again(*writable);
 }
 
-// The silent ones of one user stand in nobody else's way.
+// The silent ones of one user stand in nobody else's way, and all of them not in the daemon's.
 void Broker::make_room(uid_t uid) {
     const auto is_theirs = [uid](const Connection &one) { return one.peer.uid == uid; };
     if (static_cast<std::size_t>(std::ranges::count_if(connections_, is_theirs)) >=
         silent_per_user_max)
         connections_.erase(std::ranges::find_if(connections_, is_theirs));
+    if (connections_.size() >= silent_max)
+        connections_.pop_front(); // the one that has been silent the longest
 }
 
-// Of descriptors or memory: whoever has been silent the longest makes room, or time does.
-void Broker::lack() {
+// Out of descriptors or memory: drops the connection that has been silent the longest, or waits a
+// moment.
+void Broker::shed_load() {
     if (!connections_.empty())
         return connections_.pop_front();
     pollfd ending{ending_.get(), POLLIN, 0};
@@ -178,7 +182,7 @@ void Broker::accept() {
     UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-            lack();
+            shed_load();
         return;
     }
     const auto peer = peer_of(fd.get());
@@ -239,7 +243,7 @@ void Broker::serve() {
         try {
             goes_on = step();
         } catch (const std::bad_alloc &) {
-            lack();
+            shed_load();
         }
     }
 }

@@ -52,7 +52,7 @@ class Broker {
     void serve();
     bool step();
     void accept();
-    void lack();
+    void shed_load();
     void make_room(uid_t uid);
     bool converse(const Connection &connection); // false while nothing has come
     int patience_ms() const;

@@ -25,8 +25,6 @@ struct Filesystem {
     fuse_session *session = nullptr; // the same
     Receiver receiver{options.stay_awake,
                       active_threads(options, volume.devices().metadata().info().domain)};
-    // Before Linux 6.6 a direct write leaves the pages as they are. Set by INIT.
-    bool kernel_keeps_stale_pages = false;
 };
 
 // How long the kernel may rely on what it was told about names and attributes: as long as it

@@ -57,6 +57,18 @@ IoctlAnswer show(Filesystem &fs, const IoctlRequest &request) {
 
 } // namespace
 
+bool freezes_content(const IoctlRequest &request) {
+    if (request.command == FS_IOC_SETFLAGS) {
+        const auto wanted = number_in(request);
+        return wanted && (*wanted & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0;
+    }
+    if (request.command == FS_IOC_FSSETXATTR) {
+        const auto wanted = ioctl_in<fsxattr>(request);
+        return wanted && (wanted->fsx_xflags & (FS_XFLAG_IMMUTABLE | FS_XFLAG_APPEND)) != 0;
+    }
+    return false;
+}
+
 IoctlAnswer flags_ioctl(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
     switch (request.command) {
     case FS_IOC_GETFLAGS:

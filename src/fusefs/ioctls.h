@@ -38,6 +38,9 @@ IoctlAnswer bad_block_ioctl(Filesystem &fs, const volume::Caller &caller,
 IoctlAnswer control_ioctl(Filesystem &fs, const volume::Caller &caller,
                           const IoctlRequest &request);
 
+// Whether it sets +i or +a: what was stored through mappings before must have gone home by then.
+bool freezes_content(const IoctlRequest &request);
+
 // Asks whose number it is.
 IoctlAnswer answer_ioctl(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request);
 

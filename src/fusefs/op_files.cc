@@ -63,11 +63,20 @@ Result<std::span<const std::byte>> gather(fuse_bufvec &data, std::vector<std::by
     return std::span<const std::byte>(own).first(static_cast<std::size_t>(copied));
 }
 
+// By the flags as they are now, not when the file was opened. With O_APPEND the kernel has taken
+// the end for the offset; pieces of one write may come in any order, and RWF_NOAPPEND leaves the
+// flag as it is, so the offset is what counts.
+volume::WriteMode write_mode_of(const fuse_file_info &info) {
+    if (info.writepage != 0)
+        return volume::WriteMode::page_cache;
+    return (info.flags & O_APPEND) != 0 ? volume::WriteMode::append : volume::WriteMode::offset;
+}
+
 // Before WRITE, of which the kernel says whether the caller keeps set-id bits.
 Result<void> drop_privileges(Filesystem &fs, fuse_req_t raw, fuse_ino_t inode,
                              const volume::PlannedWrite &write) {
     return fs.volume.drop_privileges(
-        caller(raw), InodeNumber{inode}, [] { return !request_kills_set_id(); }, &write);
+        caller(raw), InodeNumber{inode}, [] { return !request_kills_set_id(); }, write);
 }
 
 // Before other changes of content, of which it says nothing. Of those that will be refused, too:
@@ -136,15 +145,11 @@ void op_write_buf(fuse_req_t raw, fuse_ino_t inode, fuse_bufvec *data, off_t off
     dispatch(raw, [&](Filesystem &fs) -> Result<CountReply> {
         std::vector<std::byte> own;
         DAXPIN_TRY_ASSIGN(const auto bytes, gather(*data, own));
-        // What the flags are now, not when the file was opened. A page that was dirtied through a
-        // mapping goes where it belongs, through whichever handle the kernel has at hand.
-        const bool append = (info->flags & O_APPEND) != 0 && info->writepage == 0;
         const auto at = static_cast<std::uint64_t>(offset);
-        DAXPIN_TRY(drop_privileges(fs, raw, inode, {info->fh, at, bytes.size(), append}));
+        const auto write_mode = write_mode_of(*info);
+        DAXPIN_TRY(drop_privileges(fs, raw, inode, {info->fh, at, bytes.size(), write_mode}));
         DAXPIN_TRY_ASSIGN(const auto written,
-                          fs.volume.write(InodeNumber{inode}, info->fh, at, bytes, append));
-        if (fs.kernel_keeps_stale_pages && info->writepage == 0)
-            fs.volume.drop_pages_passed_by(InodeNumber{inode}, info->fh);
+                          fs.volume.write(InodeNumber{inode}, info->fh, at, bytes, write_mode));
         return CountReply{written};
     });
 }
@@ -157,21 +162,44 @@ void op_fallocate(fuse_req_t raw, fuse_ino_t inode, int mode, off_t offset, off_
         DAXPIN_TRY(fs.volume.fallocate(InodeNumber{inode}, info->fh, what,
                                        static_cast<std::uint64_t>(offset),
                                        static_cast<std::uint64_t>(length)));
+        // Unless the size may change, the kernel believes answers to GETATTR from before.
+        if ((mode & FALLOC_FL_KEEP_SIZE) != 0)
+            fs.notifier.invalidate_attributes(InodeNumber{inode});
         return EmptyReply{};
     });
 }
 
+namespace {
+
+// Dirty pages of a mapping may lie over a hole, and the kernel does not write them back before it
+// asks. What has no holes needs no look.
+Result<bool> may_hide_data(Filesystem &fs, InodeNumber inode, std::uint64_t offset) {
+    DAXPIN_TRY_ASSIGN(const bool dirty, fs.volume.may_be_dirty(inode));
+    if (!dirty)
+        return false;
+    DAXPIN_TRY_ASSIGN(const auto hole, fs.volume.seek(inode, offset, true));
+    DAXPIN_TRY_ASSIGN(const auto attributes, fs.volume.attributes(inode));
+    return hole < attributes.size;
+}
+
+} // namespace
+
 void op_lseek(fuse_req_t raw, fuse_ino_t inode, off_t offset, int whence, fuse_file_info *) {
-    dispatch(raw, [&](Filesystem &fs) -> Result<OffsetReply> {
+    const InodeNumber number{inode};
+    const auto from = static_cast<std::uint64_t>(offset);
+    const auto seek = [=](Filesystem &fs) -> Result<OffsetReply> {
         if (whence != SEEK_DATA && whence != SEEK_HOLE)
             return Errc::invalid;
         if (offset < 0)
             return Errc::no_data;
-        DAXPIN_TRY_ASSIGN(const auto found,
-                          fs.volume.seek(InodeNumber{inode}, static_cast<std::uint64_t>(offset),
-                                         whence == SEEK_HOLE));
+        DAXPIN_TRY_ASSIGN(const auto found, fs.volume.seek(number, from, whence == SEEK_HOLE));
         return OffsetReply{found};
-    });
+    };
+    const auto hidden = detail::run([&] { return may_hide_data(filesystem(raw), number, from); });
+    if (hidden && *hidden)
+        dispatch_written_back(raw, number, seek);
+    else
+        dispatch(raw, seek);
 }
 
 void op_copy_file_range(fuse_req_t raw, fuse_ino_t from, off_t from_offset,

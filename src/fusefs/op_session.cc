@@ -24,8 +24,8 @@ constexpr unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE
 } // namespace
 
 void op_init(void *userdata, fuse_conn_info *connection) {
-    static_cast<Filesystem *>(userdata)->kernel_keeps_stale_pages =
-        connection->proto_minor < minor_of_linux_6_6;
+    if (connection->proto_minor < minor_of_linux_6_6)
+        static_cast<Filesystem *>(userdata)->volume.note_stale_pages();
     connection->want = connection->capable & wanted;
     connection->max_write = max_write;
     connection->max_background = max_background;

@@ -41,6 +41,13 @@ Result<std::vector<char>> get(Filesystem &fs, fuse_req_t raw, InodeNumber inode,
     return std::vector<char>(bytes, bytes + value.size());
 }
 
+// With its access list a file's mode changes. The kernel asks for the new one, but would believe
+// an answer from before, too.
+void mode_may_have_changed(Filesystem &fs, InodeNumber inode, std::string_view name) {
+    if (name == "system.posix_acl_access")
+        fs.notifier.invalidate_attributes(inode);
+}
+
 // getxattr and listxattr: the kernel asks for the size first (room 0) or names its room.
 using AttributeBytes = Result<std::vector<char>>;
 template <typename Produce> void answer(fuse_req_t raw, std::size_t room, Produce &&produce) {
@@ -87,6 +94,7 @@ void op_setxattr(fuse_req_t raw, fuse_ino_t inode, const char *name, const char 
         DAXPIN_TRY_ASSIGN(const auto mode, xattr_mode(flags));
         DAXPIN_TRY(fs.volume.set_xattr(caller(raw), InodeNumber{inode}, name,
                                        std::as_bytes(std::span(value, size)), mode));
+        mode_may_have_changed(fs, InodeNumber{inode}, name);
         return EmptyReply{};
     });
 }
@@ -98,6 +106,7 @@ void op_removexattr(fuse_req_t raw, fuse_ino_t inode, const char *name) {
             DAXPIN_TRY(remove_pin_attribute(fs.volume, caller(raw), number, name));
         else
             DAXPIN_TRY(fs.volume.remove_xattr(caller(raw), number, name));
+        mode_may_have_changed(fs, number, name);
         return EmptyReply{};
     });
 }

@@ -35,12 +35,19 @@ Result<T> pick(std::string_view name, std::string_view value,
     return found->second;
 }
 
+// Digits alone, from `least` to `most`; `allowed` says that in words.
+Result<unsigned> parse_number(std::string_view name, std::string_view value, unsigned least,
+                              unsigned most, std::string_view allowed) {
+    unsigned number = 0;
+    const auto *const end = value.data() + value.size();
+    const auto [stop, error] = std::from_chars(value.data(), end, number);
+    if (error != std::errc() || stop != end || number < least || number > most)
+        return bad_value(name, value, allowed);
+    return number;
+}
+
 Result<unsigned> parse_count(std::string_view name, std::string_view value) {
-    unsigned count = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), count);
-    if (error != std::errc() || end != value.data() + value.size() || count < 1 || count > 1024)
-        return bad_value(name, value, "a number from 1 to 1024");
-    return count;
+    return parse_number(name, value, 1, 1024, "a number from 1 to 1024");
 }
 
 Result<std::uint64_t> parse_limit(std::string_view name, std::string_view value) {
@@ -52,21 +59,13 @@ Result<std::uint64_t> parse_limit(std::string_view name, std::string_view value)
 
 Result<std::chrono::microseconds> parse_microseconds(std::string_view name,
                                                      std::string_view value) {
-    unsigned count = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), count);
-    if (error != std::errc() || end != value.data() + value.size() || count > 1000)
-        return bad_value(name, value, "a number of microseconds, at most 1000");
+    DAXPIN_TRY_ASSIGN(const auto count,
+                      parse_number(name, value, 0, 1000, "a number of microseconds, at most 1000"));
     return std::chrono::microseconds(count);
 }
 
-constexpr std::uint64_t seconds_max = 24 * 3600;
-
 Result<std::uint64_t> parse_seconds(std::string_view name, std::string_view value) {
-    std::uint64_t seconds = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-    if (error != std::errc() || end != value.data() + value.size() || seconds > seconds_max)
-        return bad_value(name, value, "a number of seconds, at most a day");
-    return seconds;
+    return parse_number(name, value, 0, 24 * 3600, "a number of seconds, at most a day");
 }
 
 Result<device::Domain> domain_of(std::string_view value) {

@@ -77,12 +77,17 @@ Result<std::string> get_pin_attribute(volume::Volume &volume, InodeNumber inode,
     if (!attributes.is_regular())
         return Errc::no_attribute;
     if (name == extents_name) {
-        DAXPIN_TRY_ASSIGN(const auto extents, volume.show_extents(inode));
+        // So many lines do not fit, however short.
+        DAXPIN_TRY_ASSIGN(const auto extents, volume.show_extents(inode, text_bytes_max / 10));
         return extents_text(extents);
     }
     DAXPIN_TRY_ASSIGN(const auto status, volume.pin_status(inode));
-    if (name == status_name)
-        return status_text(status);
+    if (name == status_name) {
+        auto text = status_text(status);
+        if (text.size() > text_bytes_max)
+            return Errc::too_big;
+        return text;
+    }
     return std::string(status.whole ? "1" : status.pinned ? "partial" : "0");
 }
 

@@ -60,7 +60,7 @@ class Receiver {
     const std::shared_ptr<std::atomic<unsigned>> active_; // threads, who may outlive the receiver
     std::atomic<unsigned> readers_{0};       // of these, who wait for the kernel or are about to
     std::atomic<std::uint64_t> received_{0}; // requests
-    // Of <semaphore.h>, for a thread may be cancelled while it waits.
+    // Semaphores of <semaphore.h>: libfuse may cancel a thread while it waits.
     sem_t watch_; // held by the parked thread that watches the active ones
     sem_t alarm_; // for it, while it sleeps: nobody waits for the kernel any more
     std::atomic<bool> watcher_sleeps_{false};

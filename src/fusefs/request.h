@@ -178,4 +178,27 @@ template <typename Handler> void dispatch(fuse_req_t raw, Handler &&handler) {
     fs.background.kick();
 }
 
+// The same once the kernel has written back what is dirty of the inode's pages. That happens on
+// the notifier's thread, when the request's memory is gone: the handler owns what it needs.
+template <typename Handler>
+void dispatch_written_back(fuse_req_t raw, InodeNumber inode, Handler handler) {
+    class Later final : public Deferred {
+      public:
+        Later(fuse_req_t request, InodeNumber of, Handler to_run)
+            : Deferred({Invalidation{of, true}}), raw_(request), handler_(std::move(to_run)) {}
+        void run() override { dispatch(raw_, handler_); }
+
+      private:
+        fuse_req_t raw_;
+        Handler handler_;
+    };
+    auto later = detail::run([&]() -> Result<std::unique_ptr<Deferred>> {
+        return std::make_unique<Later>(raw, inode, handler);
+    });
+    if (later)
+        filesystem(raw).notifier.push(std::move(*later));
+    else
+        detail::reply_error(raw, later.error());
+}
+
 } // namespace daxpin::fusefs

@@ -2,11 +2,14 @@
 #include "immutable/leases.h"
 
 #include <algorithm>
+#include <atomic>
 
 namespace daxpin::immutable {
 
 const Lease &Leases::grant(std::uint64_t handle, BlockRange range, bool write,
                            const Holder &holder) {
+    if (leases_.empty())
+        map_changed();
     return leases_.emplace_back(Lease{next_id_++, handle, range, write, holder, write, {}});
 }
 
@@ -122,6 +125,12 @@ std::vector<Returned> Leases::take_returned() {
         return true;
     });
     return returned;
+}
+
+void Leases::map_changed() {
+    // One counter for the process, so that it goes on when an inode leaves memory and comes back.
+    static std::atomic<std::uint64_t> last{0};
+    generation_ = last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
 bool Leases::keeps(MediaBlock start) const {

@@ -5,7 +5,9 @@
 // A lease belongs to an open file description. A write lease seals its range, until some time after
 // it was asked back; a read lease blocks nobody. Blocks freed under a lease are kept in quarantine
 // until every lease that overlapped then has ended. The generation moves whenever the map under
-// some lease changes. Guarded by the inode's lock.
+// some lease changes, and when a file gets its first lease: what was known before that may have
+// changed unseen. No two states of any file have the same one in a mount. Guarded by the inode's
+// lock.
 #pragma once
 
 #include "immutable/pin_table.h"
@@ -75,8 +77,8 @@ class Leases {
     std::vector<Returned> take_returned();
     bool keeps(MediaBlock start) const; // a run that begins there
 
-    std::uint64_t generation() const { return generation_; }
-    void map_changed() { ++generation_; }
+    std::uint64_t generation() const { return generation_; } // 0: there was no lease yet
+    void map_changed();
 
   private:
     struct Kept {
@@ -91,7 +93,7 @@ class Leases {
     // By where the run begins. Where memory ran out when its leases ended, one may be here that has
     // left the quarantine since, and has come again.
     std::multimap<MediaBlock, Kept> kept_;
-    std::uint64_t generation_ = 1;
+    std::uint64_t generation_ = 0;
     LeaseId next_id_ = 1;
 };
 

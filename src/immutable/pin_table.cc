@@ -81,14 +81,6 @@ Result<bool> PinTable::covers(Transaction *tx, BlockRange range) const {
     return pin && pin->first <= range.first && range.end() <= pin->end();
 }
 
-Result<BlockCount> PinTable::pinned_blocks(Transaction *tx) const {
-    DAXPIN_TRY_ASSIGN(const auto pins, list(tx));
-    BlockCount sum;
-    for (const BlockRange &pin : pins)
-        sum += pin.count;
-    return sum;
-}
-
 Result<void> PinTable::add(Transaction &tx, BlockRange range) {
     DAXPIN_ASSERT(range.count.value > 0 && range.end().value <= blocks_end);
     FileBlock first = range.first;

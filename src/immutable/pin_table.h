@@ -30,7 +30,6 @@ class PinTable {
     Result<std::vector<BlockRange>> list(Transaction *tx) const;
     Result<bool> overlaps(Transaction *tx, BlockRange range) const;
     Result<bool> covers(Transaction *tx, BlockRange range) const;
-    Result<BlockCount> pinned_blocks(Transaction *tx) const;
 
     Result<void> add(Transaction &tx, BlockRange range);    // merged with what it meets
     Result<void> remove(Transaction &tx, BlockRange range); // may cut a hole into a pin

@@ -19,7 +19,7 @@ Result<BlockRange> check_range(const FileState &file, ByteRange range) {
         return Errc::invalid;
     if (range.whole())
         return blocks_of(0, file.size, file.mapping_unit);
-    const std::uint64_t end_max = end_of(file.size).bytes();
+    const std::uint64_t end_max = end_of(file.size, file.mapping_unit).bytes();
     if (range.length == 0 || range.offset % block_size != 0 || range.offset >= file.size ||
         range.length > end_max - range.offset)
         return Errc::invalid;

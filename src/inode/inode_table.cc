@@ -175,7 +175,8 @@ Result<Attributes> InodeTable::load(Transaction *tx, InodeNumber number) const {
 }
 
 Result<void> InodeTable::store(Transaction &tx, const Attributes &attributes) {
-    if (!possible(attributes)) // it comes of attributes that were, but do not agree with the names
+    // The stored counts already disagreed with the directory's entries.
+    if (!possible(attributes))
         return Error{Errc::corrupt, "the counts of inode " +
                                         std::to_string(attributes.number.value) +
                                         " do not agree with what it holds: run fsck.daxpinfs"};

@@ -16,7 +16,7 @@ struct Home {
     MediaBlock unit;
     std::uint64_t lines; // lines_of()
 };
-// Of all records in the ring, perhaps: up to 16 bytes for each entry.
+// May hold those of all records in the ring: up to 16 bytes for each entry.
 using Homes = std::deque<Home>;
 
 // Adds those of a record, which is sound. ERRORS: std::bad_alloc; some may have been added.

@@ -132,8 +132,8 @@ class Journal {
     std::atomic<Sequence> head_{0};  // stored under append_mutex_
     // In order. What is home leaves at the next append() or checkpoint(): saying so takes no lock.
     std::list<Unfinished> unfinished_ GUARDED_BY(append_mutex_);
-    // Of records that no checkpoint has passed, in order. What an append that failed has left there
-    // counts as of the record after it.
+    // Those of records that no checkpoint has passed, in order. What a failed append has left there
+    // counts as the next record's.
     Homes homes_ GUARDED_BY(append_mutex_);
     std::uint64_t homes_taken_ GUARDED_BY(append_mutex_) = 0;    // so many were there before
     std::uint64_t homes_finished_ GUARDED_BY(append_mutex_) = 0; // of records off unfinished_

@@ -89,7 +89,7 @@ Result<void> Journal::recover(Writing writing) {
     return begin_epoch();
 }
 
-// Of a new cell A is stored first: B must be sound by then, if A were torn.
+// The next cell is stored to A first: if that is torn, B must be sound.
 Result<void> Journal::restore_tail_cells() {
     if (cells_agree_)
         return {};

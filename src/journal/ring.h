@@ -67,11 +67,11 @@ class Ring {
     const HashKey &epoch_;
 };
 
-// A copy of a piece of the ring in DRAM that moves on with who walks along it: records are short,
-// and each read of the medium costs a wait.
+// A copy in DRAM of the piece of the ring that is being walked along: records are short, and each
+// read of the medium costs a wait.
 class RingWindow {
   public:
-    // Of what stands at `end` or beyond nothing is read that was not asked for.
+    // Never reads ahead past `end`.
     RingWindow(const Ring &ring, Sequence end) : ring_(ring), end_(end) {}
 
     // What stands from `position` on; until the next call. REQUIRES: as Ring::read(). ERRORS: io.

@@ -85,9 +85,9 @@ class Transaction {
     Result<Sequence> commit();
 
     void abort(); // releases everything
-    // The same; then waits for the unit that caused Errc::retry, and for others who had to start
-    // again: two that took each other's units would do so again, this one has nobody but newcomers
-    // to fear.
+    // The same; then waits for the unit that caused Errc::retry. Transactions that run again do so
+    // one at a time (Journal::retry_mutex()): two that took each other's units would go on doing
+    // so.
     void await_retry();
 
     Journal &journal() { return journal_; }

@@ -43,7 +43,7 @@ struct KeepUnitBuffer {
 };
 using UnitBuffer = std::unique_ptr<UnitBytes, KeepUnitBuffer>;
 UnitBuffer make_unit_buffer();
-void drop_unit_buffers() noexcept; // frees what the calling thread keeps, for who counts
+void drop_unit_buffers() noexcept; // frees what the calling thread keeps; for tests that count
 
 class Units {
   public:

@@ -6,7 +6,7 @@
 // cached with its inode, for every creation asks for it.
 #pragma once
 
-#include "volume/impl.h"
+#include "volume/engine.h"
 
 namespace daxpin::volume {
 

@@ -17,9 +17,9 @@ class AttributeEdits {
     void restart() { count_ = 0; }
 
     Attributes &of(CachedInode &inode);
-    // Whose last name goes becomes unfinished work, and who gets a first one is none any more. That
-    // comes last, as in a removal: two that take leaves in opposite order would have to start
-    // again.
+    // An inode whose link count falls to 0 is added to the table of unfinished work; one that gets
+    // its first link is taken off it. That comes last, so that all transactions take the leaves of
+    // inodes before that table's.
     Result<void> store(inode::InodeTable &table, inode::UnfinishedTable &unfinished,
                        alloc::Transaction &tx) const;
     void publish() const;

@@ -100,41 +100,54 @@ Result<void> check_flags(const CachedInode &inode, std::uint32_t flags,
 } // namespace
 
 Result<Attributes> Volume::attributes(InodeNumber number) {
-    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
     const SharedLock lock(inode->mutex);
+    return inode->attributes;
+}
+
+Result<Attributes> Volume::attributes_for_kernel(InodeNumber number) {
+    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
+    {
+        const SharedLock lock(inode->mutex);
+        if (!inode->size_in_kernel)
+            return inode->attributes;
+    }
+    const ExclusiveLock lock(inode->mutex);
+    inode->size_in_kernel.reset();
     return inode->attributes;
 }
 
 Result<Attributes> Volume::set_attributes(const Caller &caller, InodeNumber number,
                                           const AttributeChange &change, Handle handle) {
-    DAXPIN_TRY_ASSIGN(const auto guard, impl_->begin_change());
-    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    DAXPIN_TRY_ASSIGN(const auto guard, engine_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
     const ExclusiveLock lock(inode->mutex);
     DAXPIN_TRY(check_frozen(inode->attributes, change));
     if (change.size)
-        DAXPIN_TRY(check_new_size(*impl_, *inode, *change.size));
+        DAXPIN_TRY(check_new_size(*engine_, *inode, *change.size));
     if (change.size || takes_privileges(*inode, change))
-        DAXPIN_TRY(drop_capabilities(*impl_, *inode));
-    const Attributes changed = changed_attributes(*impl_, caller, *inode, change);
+        DAXPIN_TRY(drop_capabilities(*engine_, *inode));
+    const Attributes changed = changed_attributes(*engine_, caller, *inode, change);
     // A mode that comes with a size takes privileges away, so it may well come first.
     if (change.mode || !change.size)
-        DAXPIN_TRY(store(*impl_, *inode, changed));
+        DAXPIN_TRY(store(*engine_, *inode, changed));
     if (change.size)
-        DAXPIN_TRY(impl_->change_size(*inode, changed, *change.size, handle));
+        DAXPIN_TRY(engine_->change_size(*inode, changed, *change.size, handle));
+    inode->size_in_kernel.reset();
     return inode->attributes;
 }
 
 Result<void> Volume::set_flags(const Caller &, InodeNumber number, std::uint32_t flags,
                                std::optional<std::uint64_t> align_hint) {
-    DAXPIN_TRY_ASSIGN(const auto guard, impl_->begin_change());
-    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    DAXPIN_TRY_ASSIGN(const auto guard, engine_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
     DAXPIN_TRY(check_flags(*inode, flags, align_hint));
     const ExclusiveLock lock(inode->mutex);
     Attributes changed = inode->attributes;
     changed.flags = (flags & settable_flags) | (changed.flags & ~settable_flags);
     changed.align_hint = align_hint.value_or(changed.align_hint);
-    impl_->touch(changed, touch_ctime);
-    return store(*impl_, *inode, changed);
+    engine_->touch(changed, touch_ctime);
+    return store(*engine_, *inode, changed);
 }
 
 } // namespace daxpin::volume

@@ -2,7 +2,7 @@
 //
 // Unfinished work: truncations and removals (removals.h) go on in steps of bounded size, also those
 // that an earlier mount left behind.
-#include "volume/impl.h"
+#include "volume/engine.h"
 
 #include <algorithm>
 

@@ -128,7 +128,7 @@ void BadBlockList::load() {
     for (unsigned i = 0; i < engine_.devices.count(); ++i)
         for (const auto &range : engine_.devices.at(i).known_bad())
             for (std::uint64_t at = range.offset / block_size;
-                 at < (range.offset + range.length + block_size - 1) / block_size &&
+                 at < round_up(range.offset + range.length, block_size) / block_size &&
                  engine_.devices.contains({MediaBlock::at(i, at), {1}});
                  ++at) {
                 device::BadBlock found;

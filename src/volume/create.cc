@@ -2,6 +2,7 @@
 //
 // Operations that make an inode or give one a further name.
 #include "volume/access_lists.h"
+#include "volume/file_data.h"
 #include "volume/names.h"
 
 #include <limits>
@@ -173,8 +174,8 @@ Result<InodeRef> make(Engine &engine, const Caller &caller, InodeNumber parent,
 
 Result<Attributes> Volume::make_node(const Caller &caller, InodeNumber parent,
                                      std::string_view name, const NewNode &node) {
-    DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
-    DAXPIN_TRY_ASSIGN(const auto inode, make(*impl_, caller, parent, name, node));
+    DAXPIN_TRY_ASSIGN(const auto change, engine_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, make(*engine_, caller, parent, name, node));
     const SharedLock lock(inode->mutex);
     return inode->attributes;
 }
@@ -184,9 +185,10 @@ Result<Volume::Created> Volume::create(const Caller &caller, InodeNumber parent,
                                        const OpenRequest &request) {
     if (!S_ISREG(node.mode))
         return Errc::invalid;
-    DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto change, engine_->begin_change());
     OpenReply reply;
-    DAXPIN_TRY_ASSIGN(const auto inode, make(*impl_, caller, parent, name, node, &request, &reply));
+    DAXPIN_TRY_ASSIGN(const auto inode,
+                      make(*engine_, caller, parent, name, node, &request, &reply));
     const SharedLock lock(inode->mutex);
     return Created{inode->attributes, reply};
 }
@@ -195,28 +197,28 @@ Result<Volume::Created> Volume::create_unnamed(const Caller &caller, InodeNumber
                                                const NewNode &node, const OpenRequest &request) {
     if (!S_ISREG(node.mode))
         return Errc::invalid;
-    DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
-    DAXPIN_TRY_ASSIGN(const auto directory, impl_->get_directory(parent));
+    DAXPIN_TRY_ASSIGN(const auto change, engine_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto directory, engine_->get_directory(parent));
     Attributes made;
     Inherited inherited;
     {
         const ExclusiveLock lock(directory->mutex);
         DAXPIN_TRY(check_may_add(*directory));
-        DAXPIN_TRY_ASSIGN(inherited, inherit(*impl_, *directory, node.mode, caller.umask));
+        DAXPIN_TRY_ASSIGN(inherited, inherit(*engine_, *directory, node.mode, caller.umask));
         DAXPIN_TRY_ASSIGN(
-            made, new_attributes(*impl_, caller, directory->attributes, node, inherited.mode));
+            made, new_attributes(*engine_, caller, directory->attributes, node, inherited.mode));
     }
     made.link_count = 0;
     // In use before it is on media, or a background step might take it for an orphan.
-    const auto inode = impl_->cache->insert(made);
-    Opening opening(*impl_, inode, request);
-    DAXPIN_TRY(impl_->transact([&](Transaction &tx) -> Result<void> {
-        DAXPIN_TRY(inherited.store(*impl_, tx, made.number));
-        DAXPIN_TRY(impl_->table->store(tx, made));
-        return impl_->unfinished->put(
+    const auto inode = engine_->cache->insert(made);
+    Opening opening(*engine_, inode, request);
+    DAXPIN_TRY(engine_->transact([&](Transaction &tx) -> Result<void> {
+        DAXPIN_TRY(inherited.store(*engine_, tx, made.number));
+        DAXPIN_TRY(engine_->table->store(tx, made));
+        return engine_->unfinished->put(
             tx, {made.number, made.generation, format::UnfinishedKind::remove, FileBlock{0}});
     }));
-    impl_->cache->add_lookup(inode);
+    engine_->cache->add_lookup(inode);
     const ExclusiveLock lock(inode->mutex);
     inode->linkable = true;
     return Created{inode->attributes, opening.keep()};
@@ -225,9 +227,9 @@ Result<Volume::Created> Volume::create_unnamed(const Caller &caller, InodeNumber
 Result<Attributes> Volume::link(const Caller &, InodeNumber number, InodeNumber parent,
                                 std::string_view name) {
     DAXPIN_TRY(check_new_name(name));
-    DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
-    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
-    DAXPIN_TRY_ASSIGN(const auto directory, impl_->get_directory(parent));
+    DAXPIN_TRY_ASSIGN(const auto change, engine_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
+    DAXPIN_TRY_ASSIGN(const auto directory, engine_->get_directory(parent));
     if (inode->type == S_IFDIR)
         return Errc::not_permitted;
     const InodeLocks locks{inode.get(), directory.get()};
@@ -238,18 +240,23 @@ Result<Attributes> Volume::link(const Caller &, InodeNumber number, InodeNumber 
         return Errc::not_found;
     if (inode->attributes.link_count == link_count_max)
         return Errc::too_many_links;
+    // What is left of a truncation has no entry to remember it by, only that of the removal.
+    if (inode->attributes.link_count == 0 && inode->type == S_IFREG) {
+        DAXPIN_TRY(engine_->pins(*inode));
+        DAXPIN_TRY(finish_truncate(*engine_, *inode));
+    }
     AttributeEdits edits;
-    DAXPIN_TRY(impl_->transact([&](Transaction &tx) -> Result<void> {
+    DAXPIN_TRY(engine_->transact([&](Transaction &tx) -> Result<void> {
         edits.restart();
         Attributes &linked = edits.of(*inode);
         ++linked.link_count;
-        impl_->touch(linked, touch_ctime);
-        DAXPIN_TRY(add_entry(*impl_, tx, edits, *directory, name, linked));
-        return edits.store(*impl_->table, *impl_->unfinished, tx);
+        engine_->touch(linked, touch_ctime);
+        DAXPIN_TRY(add_entry(*engine_, tx, edits, *directory, name, linked));
+        return edits.store(*engine_->table, *engine_->unfinished, tx);
     }));
     edits.publish();
     inode->linkable = false;
-    impl_->cache->add_lookup(inode);
+    engine_->cache->add_lookup(inode);
     return inode->attributes;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What is done when metadata is found damaged: mount option errors=, daxpinfs(8).
-#include "volume/impl.h"
+#include "volume/engine.h"
 
 namespace daxpin::volume {
 
@@ -32,11 +32,11 @@ DamageReport Engine::damage() const {
 }
 
 void Volume::note_failure(const Error &error) {
-    impl_->note_failure(error);
+    engine_->note_failure(error);
 }
 
 DamageReport Volume::damage() const {
-    return impl_->damage();
+    return engine_->damage();
 }
 
 } // namespace daxpin::volume

@@ -269,7 +269,7 @@ Result<void> zero(Engine &engine, CachedInode &inode, const Request &request, bo
 
 Result<void> Volume::fallocate(InodeNumber number, Handle handle, FallocateMode mode,
                                std::uint64_t offset, std::uint64_t length) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     if (length == 0)

@@ -99,7 +99,7 @@ Result<std::uint64_t> Volume::copy_range(InodeNumber from_number, Handle from_ha
                                          std::uint64_t from_offset, InodeNumber to_number,
                                          Handle to_handle, std::uint64_t to_offset,
                                          std::uint64_t length) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
     DAXPIN_TRY_ASSIGN(const InodeRef from, engine.get_regular(from_number));
     DAXPIN_TRY_ASSIGN(const InodeRef to, engine.get_regular(to_number));

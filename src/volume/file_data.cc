@@ -112,7 +112,7 @@ std::uint64_t hinted_align(const Engine &engine, const Attributes &attributes) {
     std::uint64_t hint = std::max<std::uint64_t>(attributes.align_hint, block_size);
     if (attributes.flags & format::inode_flag_dax)
         hint = std::max(hint, engine.mapping_unit);
-    // Of a piece that no transaction can take there is nothing to be had.
+    // A hint larger than one transaction can allocate is ignored.
     return hint / block_size <= growth_limit(engine).blocks ? hint : block_size;
 }
 

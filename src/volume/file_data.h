@@ -8,7 +8,7 @@
 // durable: Transaction::units().stores_data() sees to that before the record.
 #pragma once
 
-#include "volume/impl.h"
+#include "volume/engine.h"
 
 namespace daxpin::volume {
 
@@ -78,6 +78,10 @@ Result<Extent> allocate_hole(Engine &engine, CachedInode &inode, Transaction &tx
 // outside as unwritten; and counts it in attributes.block_count.
 Result<void> insert_run(Engine &engine, Transaction &tx, Attributes &attributes, const Extent &run,
                         FileBlock first, FileBlock end, bool unwritten);
+
+// What policy says to a write; its offset becomes the one it goes to.
+// REQUIRES: inode locked exclusively.
+Result<void> check_planned(Engine &engine, CachedInode &inode, PlannedWrite &write);
 
 // Writes `data` at `offset`, which policy has allowed. Atomic in steps; the number of bytes is
 // less than asked only if a step failed behind others that are done.

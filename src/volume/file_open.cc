@@ -11,9 +11,13 @@
 namespace daxpin::volume {
 namespace {
 
-// While the map is frozen or handed out, or soon will be, the kernel must not cache.
-bool opens_direct(const CachedInode &inode) {
-    return inode.direct_opens > 0 || !inode.leases.empty() || !inode.pins || !inode.pins->empty();
+// While the map is frozen or handed out, or soon will be, the kernel must not cache. Nor may it
+// where +a allows no change of what is there: what is stored through a mapping it would not ask.
+bool opens_direct(const CachedInode &inode, const OpenRequest &request) {
+    const bool appends_only =
+        request.write && (inode.attributes.flags & format::inode_flag_append) != 0;
+    return request.direct || appends_only || inode.direct_opens > 0 || !inode.leases.empty() ||
+           !inode.pins || !inode.pins->empty();
 }
 
 Result<void> truncate_at_open(Engine &engine, const Caller &caller, CachedInode &inode,
@@ -43,7 +47,7 @@ Result<OpenReply> open_locked(Engine &engine, const Caller &caller, const InodeR
 OpenReply Engine::add_handle(const InodeRef &inode, const OpenRequest &request) {
     // Pins that cannot be read count as pins.
     const bool known = pins(*inode).has_value();
-    const bool direct = request.direct || !known || opens_direct(*inode);
+    const bool direct = !known || opens_direct(*inode, request);
     const bool keep_cache = !direct && !inode->drop_cache;
     if (!direct)
         inode->drop_cache = false;
@@ -54,7 +58,7 @@ OpenReply Engine::add_handle(const InodeRef &inode, const OpenRequest &request) 
 
 Result<OpenReply> Volume::open_file(const Caller &caller, InodeNumber number,
                                     const OpenRequest &request) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     alloc::Grace::Guard change;
     if (request.write || request.truncate) {
         DAXPIN_TRY_ASSIGN(change, engine.begin_change());
@@ -105,25 +109,8 @@ bool may_be_cached(CachedInode &directory) {
 
 } // namespace
 
-void Volume::drop_pages_passed_by(InodeNumber number, Handle handle) {
-    const auto inode = impl_->get_regular(number);
-    if (!inode)
-        return;
-    {
-        const ExclusiveLock lock((*inode)->mutex);
-        const auto &handles = (*inode)->handles;
-        const auto own = handles.find(handle);
-        if (own == handles.end() || !own->second.direct)
-            return;
-        (*inode)->drop_cache = true; // of who opens it next; those who have it open are told now
-        if (std::ranges::all_of(handles, [](const auto &one) { return one.second.direct; }))
-            return;
-    }
-    impl_->tell_data_changed(number);
-}
-
 void Volume::release(InodeNumber number, Handle handle) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     const bool leased = release_file(engine, number, handle);
     {
         const MutexLock lock(engine.release_mutex);
@@ -137,7 +124,7 @@ void Volume::release(InodeNumber number, Handle handle) {
 }
 
 Result<void> Volume::open_directory(InodeNumber number) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const InodeRef directory, engine.get_directory(number));
     if (may_be_cached(*directory))
         access_file_unexpectedly(engine, *directory);
@@ -148,7 +135,7 @@ Result<void> Volume::open_directory(InodeNumber number) {
 
 // The opens of a directory are all alike: any of them is the one that ends.
 void Volume::release_directory(InodeNumber number) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     if (const auto directory = engine.get_directory(number)) {
         ClosedFile closed; // dies after the lock
         const ExclusiveLock lock((*directory)->mutex);

@@ -94,7 +94,7 @@ void access_file_unexpectedly(Engine &engine, CachedInode &inode) {
 
 Result<ReadReply> Volume::read(InodeNumber number, Handle handle, std::uint64_t offset,
                                std::uint64_t length, bool noatime) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     if (!noatime)
         access_file(engine, *inode);
@@ -111,8 +111,15 @@ Result<ReadReply> Volume::read(InodeNumber number, Handle handle, std::uint64_t 
     return reply;
 }
 
+Result<bool> Volume::may_be_dirty(InodeNumber number) {
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine_->get(number));
+    const SharedLock lock(inode->mutex);
+    return std::ranges::any_of(
+        inode->handles, [](const auto &one) { return one.second.write && !one.second.direct; });
+}
+
 Result<std::uint64_t> Volume::seek(InodeNumber number, std::uint64_t offset, bool hole) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     const SharedLock lock(inode->mutex);
     const std::uint64_t size = inode->attributes.size;

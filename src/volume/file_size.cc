@@ -25,7 +25,8 @@ Result<FileBlock> join_unfinished(Engine &engine, CachedInode &inode, FileBlock 
     DAXPIN_TRY_ASSIGN(const auto work, engine.unfinished->find(nullptr, inode.number));
     if (work && work->kind == format::UnfinishedKind::truncate)
         return std::min(from, work->from);
-    // Of a file without a name everything beyond its end is to go, and the end only sinks here.
+    // In a file without a name everything beyond the end is to be freed anyway, and the end only
+    // moves down here.
     inode.truncating = work.has_value();
     return from;
 }
@@ -71,9 +72,9 @@ Result<bool> Engine::truncate_step(CachedInode &inode, const inode::Unfinished &
                               StepLimit limit = step_limit();
                               DAXPIN_TRY_ASSIGN(more, free_blocks_step(tx, attributes, work.from,
                                                                        limit, freeing));
+                              DAXPIN_TRY(table->store(tx, attributes));
                               if (!more && has_entry_of_its_own(attributes))
                                   DAXPIN_TRY(unfinished->erase(tx, inode.number));
-                              DAXPIN_TRY(table->store(tx, attributes));
                               return attributes;
                           },
                           alloc::Purpose::release));
@@ -102,12 +103,12 @@ Result<void> shrink(Engine &engine, CachedInode &inode, Attributes changed,
                                                                               limit, freeing));
                               const inode::Unfinished work{inode.number, attributes.generation,
                                                            format::UnfinishedKind::truncate, from};
+                              DAXPIN_TRY(engine.table->store(tx, attributes));
                               const bool entry = has_entry_of_its_own(attributes);
                               if (more && entry)
                                   DAXPIN_TRY(engine.unfinished->put(tx, work));
                               else if (inode.truncating && entry)
                                   DAXPIN_TRY(engine.unfinished->erase(tx, inode.number));
-                              DAXPIN_TRY(engine.table->store(tx, attributes));
                               return attributes;
                           },
                           alloc::Purpose::release));

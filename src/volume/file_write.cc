@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace daxpin::volume {
 namespace {
@@ -230,20 +231,70 @@ Result<std::uint64_t> write_locked(Engine &engine, CachedInode &inode, std::uint
     return done;
 }
 
+namespace {
+
+// Where the write goes, and whether +a allows that. REQUIRES: inode locked.
+std::pair<std::uint64_t, bool> place(const CachedInode &inode, const PlannedWrite &write) {
+    const std::uint64_t size = inode.attributes.size;
+    const OpenFile *file = find_handle(inode, write.handle);
+    switch (write.mode) {
+    case WriteMode::handle:
+        if (file != nullptr && file->append)
+            return {size, true};
+        return {write.offset, false};
+    case WriteMode::append:
+        if (inode.size_in_kernel == write.offset) // EXTEND has moved the end since
+            return {size, true};
+        return {write.offset, write.offset >= size};
+    case WriteMode::page_cache: // made dirty when it was allowed
+        return {write.offset, true};
+    case WriteMode::offset:
+        break;
+    }
+    return {write.offset, false};
+}
+
+// Whether somebody may read stale pages after the write, now; and later, if the kernel keeps them.
+// REQUIRES: inode locked exclusively.
+bool passes_pages_by(const Engine &engine, CachedInode &inode, const PlannedWrite &write) {
+    const OpenFile *own = find_handle(inode, write.handle);
+    if (own == nullptr || !own->direct || write.mode == WriteMode::page_cache)
+        return false;
+    inode.drop_cache = inode.drop_cache || engine.kernel_keeps_stale_pages.load();
+    return std::ranges::any_of(inode.handles, [](const auto &one) { return !one.second.direct; });
+}
+
+} // namespace
+
+Result<void> check_planned(Engine &engine, CachedInode &inode, PlannedWrite &write) {
+    DAXPIN_TRY(check_writer(inode, write.handle));
+    const auto [offset, appends] = place(inode, write);
+    write.offset = offset;
+    DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(inode));
+    return immutable::check_write(state, offset, write.length, appends);
+}
+
 Result<std::uint64_t> Volume::write(InodeNumber number, Handle handle, std::uint64_t offset,
-                                    std::span<const std::byte> data, std::optional<bool> append) {
-    Engine &engine = *impl_;
+                                    std::span<const std::byte> data, WriteMode mode) {
+    Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
-    const ExclusiveLock lock(inode->mutex);
-    DAXPIN_TRY(check_writer(*inode, handle));
-    const OpenFile *file = find_handle(*inode, handle);
-    const bool at_end = append.value_or(file != nullptr && file->append);
-    if (at_end)
-        offset = inode->attributes.size;
-    DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(*inode));
-    DAXPIN_TRY(immutable::check_write(state, offset, data.size(), at_end));
-    return write_locked(engine, *inode, offset, data);
+    PlannedWrite write{handle, offset, data.size(), mode};
+    std::uint64_t written = 0;
+    bool stale_pages = false;
+    {
+        const ExclusiveLock lock(inode->mutex);
+        DAXPIN_TRY(check_planned(engine, *inode, write));
+        DAXPIN_TRY_ASSIGN(written, write_locked(engine, *inode, write.offset, data));
+        stale_pages = passes_pages_by(engine, *inode, write);
+    }
+    if (stale_pages)
+        engine.tell_data_changed(number);
+    return written;
+}
+
+void Volume::note_stale_pages() {
+    engine_->kernel_keeps_stale_pages.store(true);
 }
 
 } // namespace daxpin::volume

@@ -82,16 +82,18 @@ struct CachedInode {
     std::optional<bool> has_capabilities; // file capabilities; nothing: nobody has looked
     bool linkable = false;                // created without a name; link() may give it one
 
-    // --- the files half ---
+    // --- regular files: how they are opened, truncations, PREPARE ---
     unsigned direct_opens = 0; // PINs and LEASEs on their way: new opens are direct
     bool drop_cache = false;   // the next open must not keep the kernel's pages
+    // What the kernel takes for the size since EXTEND has changed it, until it asks.
+    std::optional<std::uint64_t> size_in_kernel;
     // There may be an unfinished truncate of this inode; true until somebody looked.
     bool truncating = true;
     unsigned preparing = 0;         // PREPAREs on their way; progress is the latest one's
     std::uint64_t prepare_done = 0; // bytes
     std::uint64_t prepare_total = 0;
 
-    // Of a chain of orphans, so that becoming one cannot fail.
+    // The next in a chain of orphans: a list that allocates could fail.
     std::unique_ptr<CachedInode> next_orphan;
 
   private:

@@ -3,7 +3,7 @@
 // What the end of a lease or pin means for the file and the kernel's caches of it.
 #pragma once
 
-#include "volume/impl.h"
+#include "volume/engine.h"
 
 namespace daxpin::volume {
 

@@ -86,18 +86,18 @@ Result<bool> show_dots(Engine &engine, CachedInode &directory, std::uint64_t aft
 
 Result<void> Volume::list(InodeNumber number, std::uint64_t after, bool attributes,
                           const EntryVisitor &visit) {
-    DAXPIN_TRY_ASSIGN(const auto directory, impl_->get_directory(number));
+    DAXPIN_TRY_ASSIGN(const auto directory, engine_->get_directory(number));
     if (after == 0)
-        access_file(*impl_, *directory);
-    DAXPIN_TRY_ASSIGN(const bool go_on, show_dots(*impl_, *directory, after, attributes, visit));
+        access_file(*engine_, *directory);
+    DAXPIN_TRY_ASSIGN(const bool go_on, show_dots(*engine_, *directory, after, attributes, visit));
     if (!go_on)
         return {};
     for (;;) {
-        DAXPIN_TRY_ASSIGN(const auto batch, read_batch(*impl_, *directory, after, attributes));
+        DAXPIN_TRY_ASSIGN(const auto batch, read_batch(*engine_, *directory, after, attributes));
         for (const Found &found : batch) {
             if (found.damage)
-                impl_->note_failure(*found.damage);
-            if (!show(*impl_, found, visit))
+                engine_->note_failure(*found.damage);
+            if (!show(*engine_, found, visit))
                 return {};
             after = found.cookie;
         }

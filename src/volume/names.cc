@@ -3,6 +3,8 @@
 // Looking names up; the checks that every change of a name shares.
 #include "volume/names.h"
 
+#include "volume/file_data.h"
+
 #include <sys/stat.h>
 
 namespace daxpin::volume {
@@ -96,7 +98,7 @@ void drop_link(Engine &engine, AttributeEdits &edits, CachedInode &child) {
 
 Result<Attributes> Volume::lookup(InodeNumber parent, std::string_view name) {
     DAXPIN_TRY(check_name(name));
-    DAXPIN_TRY_ASSIGN(auto directory, impl_->get_directory(parent));
+    DAXPIN_TRY_ASSIGN(auto directory, engine_->get_directory(parent));
     InodeRef child;
     if (name == ".") {
         child = directory.share();
@@ -106,34 +108,35 @@ Result<Attributes> Volume::lookup(InodeNumber parent, std::string_view name) {
             const SharedLock lock(directory->mutex);
             above = directory->attributes.parent;
         }
-        DAXPIN_TRY_ASSIGN(child, impl_->get(above));
+        DAXPIN_TRY_ASSIGN(child, engine_->get(above));
     } else {
-        DAXPIN_TRY_ASSIGN(auto found, find_child(*impl_, *directory, name));
+        DAXPIN_TRY_ASSIGN(auto found, find_child(*engine_, *directory, name));
         child = std::move(found.child);
     }
     const SharedLock lock(child->mutex);
-    impl_->cache->add_lookup(child);
+    engine_->cache->add_lookup(child);
     return child->attributes;
 }
 
 void Volume::forget(InodeNumber inode, std::uint64_t count) {
-    impl_->cache->forget(inode, count);
-    impl_->removals.reap();
+    engine_->cache->forget(inode, count);
+    engine_->removals.reap();
 }
 
 Result<std::string> Volume::read_link(InodeNumber number) {
-    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
     if (inode->type != S_IFLNK)
         return Errc::invalid;
+    access_file(*engine_, *inode);
     btree::Item item;
     // The target never changes, so the lock only keeps removal away.
     const SharedLock lock(inode->mutex);
     DAXPIN_TRY_ASSIGN(
         const bool found,
-        impl_->tree->find(nullptr, btree::Key::of(number, format::ItemType::symlink), item));
+        engine_->tree->find(nullptr, btree::Key::of(number, format::ItemType::symlink), item));
     if (!found)
         return Errc::corrupt;
-    DAXPIN_TRY_ASSIGN(const auto target, inode::decode_blob(impl_->devices, item.value()));
+    DAXPIN_TRY_ASSIGN(const auto target, inode::decode_blob(engine_->devices, item.value()));
     return std::string(reinterpret_cast<const char *>(target.data()), target.size());
 }
 

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "volume/attribute_edits.h"
-#include "volume/impl.h"
+#include "volume/engine.h"
 
 namespace daxpin::volume {
 

@@ -59,7 +59,7 @@ Result<void> append_extents(Engine &engine, InodeNumber number, BlockRange range
 
 Result<Volume::ExtentsReply> Volume::extents(InodeNumber number, Handle handle, std::uint64_t from,
                                              std::uint64_t generation, std::size_t limit) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     if (!engine.options.dax)
         return Errc::unsupported;
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
@@ -78,14 +78,14 @@ Result<Volume::ExtentsReply> Volume::extents(InodeNumber number, Handle handle, 
     return reply;
 }
 
-Result<std::vector<ExtentInfo>> Volume::show_extents(InodeNumber number) {
-    Engine &engine = *impl_;
+Result<std::vector<ExtentInfo>> Volume::show_extents(InodeNumber number, std::size_t limit) {
+    Engine &engine = *engine_;
     if (!engine.options.dax)
         return Errc::unsupported;
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     const SharedLock lock(inode->mutex);
     DAXPIN_TRY_ASSIGN(const auto extents,
-                      engine.extents(number).range(nullptr, {0}, {~std::uint64_t{0}}));
+                      engine.extents(number).range(nullptr, {0}, {~std::uint64_t{0}}, limit));
     std::vector<ExtentInfo> shown;
     shown.reserve(extents.size());
     for (const Extent &extent : extents)
@@ -93,28 +93,54 @@ Result<std::vector<ExtentInfo>> Volume::show_extents(InodeNumber number) {
     return shown;
 }
 
-Result<void> Volume::sync_range(InodeNumber number, immutable::ByteRange range) {
-    Engine &engine = *impl_;
-    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
-    const SharedLock lock(inode->mutex);
+namespace {
+
+// Others get at the file after so many bytes, or extents.
+constexpr std::uint64_t sync_bytes_at_once = std::uint64_t{32} << 20;
+constexpr std::size_t sync_extents_at_once = 64;
+
+// Flushes a beginning of bytes [from, end) of the file. Returns where to go on; `end` when all is
+// done.
+Result<std::uint64_t> flush_some(Engine &engine, CachedInode &inode, std::uint64_t from,
+                                 std::uint64_t end) {
+    const SharedLock lock(inode.mutex);
     // A mapper may store up to the end of the last mapping unit.
-    const std::uint64_t owned_end =
-        immutable::end_of(inode->attributes.size, engine.mapping_unit).bytes();
+    const FileBlock owned_end = immutable::end_of(inode.attributes.size, engine.mapping_unit);
+    const std::uint64_t to = std::min(end, owned_end.bytes());
+    if (from >= to)
+        return end;
+    const FileBlock first = block_at(from);
+    DAXPIN_TRY_ASSIGN(const auto extents, engine.extents(inode.number)
+                                              .range(nullptr, first, immutable::end_of(to) - first,
+                                                     sync_extents_at_once));
+    std::uint64_t left = sync_bytes_at_once;
+    for (const Extent &extent : extents) {
+        const std::uint64_t begin = std::max(from, extent.first.bytes());
+        const std::uint64_t count = std::min(left, std::min(to, extent.end().bytes()) - begin);
+        // On a device opened read-only nobody can have stored.
+        if (!engine.devices.at(extent.start.device()).info().read_only)
+            engine.devices.flush(extent.start, begin - extent.first.bytes(), count);
+        from = begin + count;
+        left -= count;
+        if (left == 0)
+            return from;
+    }
+    return extents.size() == sync_extents_at_once ? from : end;
+}
+
+} // namespace
+
+Result<void> Volume::sync_range(const Caller &caller, InodeNumber number,
+                                immutable::ByteRange range) {
+    Engine &engine = *engine_;
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     if (range.offset + range.length < range.offset)
         return Errc::invalid;
-    const std::uint64_t end =
-        range.whole() ? owned_end : std::min(owned_end, range.offset + range.length);
-    if (range.offset >= end)
-        return {};
-    const FileBlock first = block_at(range.offset);
-    DAXPIN_TRY_ASSIGN(const auto extents,
-                      engine.extents(number).range(nullptr, first, immutable::end_of(end) - first));
-    for (const Extent &extent : extents) {
-        if (engine.devices.at(extent.start.device()).info().read_only)
-            continue; // nobody can have stored
-        const std::uint64_t from = std::max(range.offset, extent.first.bytes());
-        const std::uint64_t to = std::min(end, extent.end().bytes());
-        engine.devices.flush(extent.start, from - extent.first.bytes(), to - from);
+    const std::uint64_t end = range.whole() ? ~std::uint64_t{0} : range.offset + range.length;
+    for (std::uint64_t at = range.offset; at < end;) {
+        if (caller.has_given_up && caller.has_given_up())
+            return Errc::interrupted;
+        DAXPIN_TRY_ASSIGN(at, flush_some(engine, *inode, at, end));
     }
     // On a volume that became read-only, too: those who map may store on.
     auto drained = engine.devices.drain();

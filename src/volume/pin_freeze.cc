@@ -151,6 +151,11 @@ Result<void> prepare(Engine &engine, CachedInode &inode, const Freeze &request) 
         if (!wanted)
             return {};
         range = *wanted;
+        // +i lets nobody fill or move anything: what is there must do.
+        if ((inode.attributes.flags & format::inode_flag_immutable) != 0) {
+            DAXPIN_TRY_ASSIGN(const bool fits, fits_mapping(engine, inode, range, request.align));
+            return fits ? Result<void>{} : Errc::not_permitted;
+        }
         DAXPIN_TRY(finish_truncate(engine, inode));
         DAXPIN_TRY_ASSIGN(reservation, reserve_for(engine, inode, range, request.align));
         progress.emplace(inode, range.count.bytes());

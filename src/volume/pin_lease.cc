@@ -122,7 +122,7 @@ void allow_caching(CachedInode &inode) {
 Result<Volume::LeaseReply> Volume::lease(const Caller &caller, InodeNumber number,
                                          immutable::ByteRange range, bool write, bool prepare,
                                          Handle handle) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     if (!engine.options.dax)
         return Errc::unsupported;
     DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
@@ -143,7 +143,7 @@ Result<Volume::LeaseReply> Volume::lease(const Caller &caller, InodeNumber numbe
 }
 
 Result<void> Volume::release_lease(InodeNumber number, Handle handle, immutable::LeaseId id) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
     {
         const ExclusiveLock lock(inode->mutex);
@@ -163,7 +163,7 @@ Result<void> Volume::release_lease(InodeNumber number, Handle handle, immutable:
 }
 
 Result<bool> Volume::is_write_lease(InodeNumber number, Handle handle, immutable::LeaseId id) {
-    DAXPIN_TRY_ASSIGN(const InodeRef inode, impl_->get(number));
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine_->get(number));
     const SharedLock lock(inode->mutex);
     const auto *lease = inode->leases.find(handle, id);
     if (lease == nullptr)

@@ -68,12 +68,14 @@ class UnitPreparation {
     Engine &engine_;
     CachedInode &inode_;
     alloc::Reservation &reservation_;
+    Freeing freeing_{engine_}; // nobody leases what moves
 };
 
 // One transaction that changes the map and nothing a reader can see.
 template <typename Body> Result<void> UnitPreparation::step(Body &&body) {
     DAXPIN_TRY_ASSIGN(const auto changed, engine_.transact(
                                               [&](Transaction &tx) -> Result<Attributes> {
+                                                  freeing_.restart();
                                                   tx.units().stores_data();
                                                   Attributes attributes = inode_.attributes;
                                                   DAXPIN_TRY(body(tx, attributes));
@@ -81,6 +83,7 @@ template <typename Body> Result<void> UnitPreparation::step(Body &&body) {
                                                   return attributes;
                                               },
                                               alloc::Purpose::ordinary, &reservation_));
+    freeing_.committed();
     inode_.attributes = changed;
     return {};
 }
@@ -185,9 +188,8 @@ Result<void> UnitPreparation::move(Transaction &tx, Attributes &attributes, Bloc
     }
     DAXPIN_TRY(zero(at, unit.end().bytes()));
     DAXPIN_TRY_ASSIGN(const auto removed, map.remove(tx, unit.first, unit.count));
-    Freeing freeing(engine_); // nobody leases what moves
     for (const Extent &gone : removed.extents)
-        DAXPIN_TRY(freeing.free(tx, attributes, gone));
+        DAXPIN_TRY(freeing_.free(tx, attributes, gone));
     return insert_run(engine_, tx, attributes, fresh, unit.first, unit.end(), false);
 }
 

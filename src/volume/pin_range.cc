@@ -81,9 +81,14 @@ Result<std::optional<BlockRange>> PinOperation::check() {
     DAXPIN_TRY_ASSIGN(const auto range,
                       immutable::check_pin_request(state, asker, request_.range, request_.align));
     DAXPIN_TRY_ASSIGN(const auto *pins, engine_.pins(inode_));
-    if (covers(*pins, range) && (state.pinned_whole || !whole_wanted()))
-        return std::optional<BlockRange>{};
-    return std::optional{range};
+    if (!covers(*pins, range) || (whole_wanted() && !state.pinned_whole))
+        return std::optional{range};
+    // What is pinned fits the mapping unit, but perhaps not what is asked now.
+    const std::uint64_t align = mapping_align(engine_, request_.align);
+    DAXPIN_TRY_ASSIGN(const bool fits, align == mapping_align(engine_, 0)
+                                           ? Result<bool>(true)
+                                           : fits_mapping(engine_, inode_, range, align));
+    return fits ? std::nullopt : std::optional{range};
 }
 
 Result<void> PinOperation::grant(BlockRange range) {
@@ -162,8 +167,12 @@ Result<void> ExtendOperation::grant(BlockRange range) {
     Attributes changed = inode_.attributes;
     changed.size = new_size_;
     engine_.touch(changed, touch_mtime | touch_ctime);
-    return commit_pins(engine_, inode_, changed,
-                       [&](Transaction &tx, auto &table) { return table.add(tx, range); });
+    const std::uint64_t old_size = inode_.attributes.size;
+    DAXPIN_TRY(commit_pins(engine_, inode_, changed,
+                           [&](Transaction &tx, auto &table) { return table.add(tx, range); }));
+    if (!inode_.size_in_kernel)
+        inode_.size_in_kernel = old_size;
+    return {};
 }
 
 } // namespace
@@ -183,7 +192,7 @@ Result<immutable::PinCaller> pin_caller(const Engine &engine, const Caller &call
 }
 
 Result<void> Volume::pin(const Caller &caller, InodeNumber number, const PinRequest &request) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
     PinOperation operation(engine, *inode, caller, request);
@@ -203,7 +212,7 @@ Result<void> Volume::pin(const Caller &caller, InodeNumber number, const PinRequ
 
 Result<void> Volume::unpin(const Caller &caller, InodeNumber number, immutable::ByteRange range,
                            Handle handle) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
     bool changed = false;
@@ -218,7 +227,7 @@ Result<void> Volume::unpin(const Caller &caller, InodeNumber number, immutable::
 
 Result<void> Volume::extend(const Caller &caller, InodeNumber number, std::uint64_t new_size,
                             Handle handle) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const auto change, engine.begin_change());
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
     ExtendOperation operation(engine, *inode, caller, new_size, handle);
@@ -237,7 +246,7 @@ Result<void> Volume::extend(const Caller &caller, InodeNumber number, std::uint6
 }
 
 Result<PinStatus> Volume::pin_status(InodeNumber number) {
-    Engine &engine = *impl_;
+    Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get(number));
     const ExclusiveLock lock(inode->mutex);
     DAXPIN_TRY_ASSIGN(const auto *pins, engine.pins(*inode));

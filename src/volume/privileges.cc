@@ -21,22 +21,15 @@ bool has_nothing_to_lose(const CachedInode &inode) {
            (!has_set_id(inode.attributes) && inode.has_capabilities == false);
 }
 
-// What write() will ask: a write that is refused leaves everything as it was.
-Result<void> check_planned(Engine &engine, CachedInode &inode, const PlannedWrite &write) {
-    DAXPIN_TRY(check_writer(inode, write.handle));
-    const std::uint64_t offset = write.append ? inode.attributes.size : write.offset;
-    DAXPIN_TRY_ASSIGN(const auto state, engine.file_state(inode));
-    return immutable::check_write(state, offset, write.length, write.append);
-}
-
 // Returns whether the mode changed.
 Result<bool> drop_locked(Engine &engine, const Caller &caller, const InodeRef &inode,
-                         const std::function<bool()> &keeps_set_id, const PlannedWrite *write) {
+                         const std::function<bool()> &keeps_set_id,
+                         std::optional<PlannedWrite> write) {
     DAXPIN_TRY_ASSIGN(const auto guard, engine.begin_change());
     const ExclusiveLock lock(inode->mutex);
     if (has_nothing_to_lose(*inode))
         return false;
-    if (write != nullptr)
+    if (write) // one that is refused leaves everything as it was
         DAXPIN_TRY(check_planned(engine, *inode, *write));
     DAXPIN_TRY(drop_capabilities(engine, *inode));
     if (!has_set_id(inode->attributes) || keeps_set_id())
@@ -77,17 +70,17 @@ Result<void> drop_capabilities(Engine &engine, CachedInode &inode) {
 
 Result<void> Volume::drop_privileges(const Caller &caller, InodeNumber number,
                                      const std::function<bool()> &keeps_set_id,
-                                     const PlannedWrite *write) {
-    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+                                     const std::optional<PlannedWrite> &write) {
+    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
     {
         const SharedLock lock(inode->mutex);
         if (has_nothing_to_lose(*inode))
             return {};
     }
     DAXPIN_TRY_ASSIGN(const bool mode_changed,
-                      drop_locked(*impl_, caller, inode, keeps_set_id, write));
+                      drop_locked(*engine_, caller, inode, keeps_set_id, write));
     if (mode_changed)
-        impl_->tell_attributes_changed(number);
+        engine_->tell_attributes_changed(number);
     return {};
 }
 

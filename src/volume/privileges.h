@@ -5,7 +5,7 @@
 // much.
 #pragma once
 
-#include "volume/impl.h"
+#include "volume/engine.h"
 
 namespace daxpin::volume {
 

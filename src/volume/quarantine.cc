@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "volume/quarantine.h"
 
-#include "volume/impl.h"
+#include "volume/engine.h"
 
 #include <algorithm>
 #include <new>
@@ -110,8 +110,7 @@ Result<void> Freeing::free(Transaction &tx, Attributes &attributes, const Extent
     const auto before = engine_.quarantine.mapped_before(attributes, all);
     if (!leased && !before)
         return give_back(engine_, tx, all);
-    if (before)
-        engine_.quarantine.note_unproven();
+    unproven_ = unproven_ || before.has_value();
     auto mapped = before.value_or(MediaRun{});
     if (leased)
         mapped = hull(mapped, {extent.start + (leased->first - extent.first), leased->count});
@@ -125,7 +124,14 @@ Result<void> Freeing::free(Transaction &tx, Attributes &attributes, const Extent
         tx, {mapped, engine_.boot_id, attributes.number, attributes.generation});
 }
 
+void Freeing::restart() {
+    kept_.clear();
+    unproven_ = false;
+}
+
 void Freeing::committed() {
+    if (unproven_) // not before: a proof that comes first does not see what was not committed
+        engine_.quarantine.note_unproven();
     try {
         for (const auto &[run, range] : kept_)
             for (const std::uint32_t uid : inode_->leases.keep(run, range))
@@ -133,7 +139,7 @@ void Freeing::committed() {
     } catch (const std::bad_alloc &) {
         engine_.quarantine.note_unproven(); // the end of these leases will tell nobody
     }
-    kept_.clear();
+    restart();
 }
 
 // ---- out of quarantine --------------------------------------------------------------------------
@@ -266,8 +272,7 @@ Result<void> Quarantine::sweep() {
     return judged;
 }
 
-Result<bool> Quarantine::step() {
-    const MutexLock lock(step_mutex_);
+Result<bool> Quarantine::locked_step() {
     DAXPIN_TRY_ASSIGN(const auto change, engine_.begin_change());
     if (sweep_again_.exchange(false))
         sweep_from_ = MediaBlock{};
@@ -277,19 +282,106 @@ Result<bool> Quarantine::step() {
     return more || sweep_from_.has_value();
 }
 
+Result<bool> Quarantine::step() {
+    const MutexLock lock(step_mutex_);
+    try {
+        return locked_step();
+    } catch (const std::bad_alloc &) {
+        note_unproven(); // what was taken off the queue waits for the next proof
+        return Errc::out_of_memory;
+    }
+}
+
 void Quarantine::return_given_up() {
     {
         const MutexLock lock(returns_mutex_);
         if (returns_.empty())
             return;
     }
-    try {
-        const auto returned = step();
-        if (!returned)
-            engine_.note_failure(returned.error());
-    } catch (const std::bad_alloc &) {
-        note_unproven(); // a lease has ended, and that cannot fail
+    const auto returned = step();
+    if (!returned && returned.code() != Errc::out_of_memory) // that a lease ends cannot fail
+        engine_.note_failure(returned.error());
+}
+
+// ---- for people --------------------------------------------------------------------------------
+
+namespace {
+
+// Calls visit(entry) for the whole quarantine.
+template <typename Visit>
+Result<void> for_each_entry(const immutable::QuarantineTable &table, Visit visit) {
+    constexpr std::size_t batch = 256;
+    for (MediaBlock from{};;) {
+        DAXPIN_TRY_ASSIGN(const auto entries, table.list(from, batch));
+        for (const Quarantined &entry : entries)
+            visit(entry);
+        if (entries.size() < batch)
+            return {};
+        from = entries.back().run.start + BlockCount{1};
     }
+}
+
+} // namespace
+
+Result<QuarantinePage> Quarantine::show(MediaBlock from, std::size_t limit) {
+    DAXPIN_TRY_ASSIGN(const auto entries, engine_.quarantine_table->list(from, limit));
+    std::map<std::pair<InodeNumber, std::uint64_t>, QuarantineInfo> files;
+    for (const Quarantined &entry : entries) {
+        auto &info = files[{entry.inode, entry.generation}];
+        info.inode = entry.inode;
+        info.generation = entry.generation;
+        info.bytes += entry.run.count.bytes();
+        bool kept = false;
+        if (engine_.cache->in_use(entry.inode))
+            if (const auto inode = engine_.get(entry.inode)) {
+                const SharedLock lock((*inode)->mutex);
+                kept = (*inode)->leases.keeps(entry.run.start);
+            }
+        info.lost = info.lost || !kept;
+    }
+    QuarantinePage page;
+    for (const auto &[key, info] : files)
+        page.files.push_back(info);
+    if (entries.size() == limit)
+        page.next = entries.back().run.start + BlockCount{1};
+    return page;
+}
+
+Result<void> Quarantine::forget_leases(InodeNumber number) {
+    if (number.value == format::root_inode) {
+        prove_absence({});
+        return {};
+    }
+    DAXPIN_TRY_ASSIGN(const InodeRef inode, engine_.get_regular(number));
+    // Nothing that is listed returns meanwhile, and comes again as another entry.
+    const MutexLock step(step_mutex_);
+    DAXPIN_TRY_ASSIGN(const auto change, engine_.begin_change());
+    std::uint64_t generation = 0;
+    {
+        const ExclusiveLock lock(inode->mutex);
+        if (!inode->leases.empty())
+            return Errc::busy;
+        generation = inode->attributes.generation;
+        note_leased_here(number); // what it frees from now on is nobody's
+    }
+    std::vector<MediaRun> runs;
+    DAXPIN_TRY(for_each_entry(*engine_.quarantine_table, [&](const Quarantined &entry) {
+        if (entry.inode == number && entry.generation == generation)
+            runs.push_back(entry.run);
+    }));
+    // Somebody may have taken a lease since, and what was freed under it was listed, too.
+    const SharedLock lock(inode->mutex);
+    std::erase_if(runs, [&](const MediaRun &run) { return inode->leases.keeps(run.start); });
+    queue_returns(runs);
+    return {};
+}
+
+Result<void> Volume::forget_leases(InodeNumber inode) {
+    return engine_->quarantine.forget_leases(inode);
+}
+
+Result<QuarantinePage> Volume::quarantine(MediaBlock from, std::size_t limit) {
+    return engine_->quarantine.show(from, limit);
 }
 
 } // namespace daxpin::volume

@@ -8,6 +8,7 @@
 
 #include "alloc/transaction.h"
 #include "base/sync.h"
+#include "extent_map/extent_map.h"
 #include "immutable/quarantine_table.h"
 #include "inode/inode_table.h"
 #include "volume/inode_cache.h"
@@ -70,6 +71,7 @@ class Quarantine {
     std::vector<Return> take_returns();
     Result<void> return_run(Transaction &tx, const Return &what);
     Result<bool> return_some() REQUIRES(step_mutex_);
+    Result<bool> locked_step() REQUIRES(step_mutex_);
 
     Engine &engine_;
     Mutex step_mutex_; // one step at a time
@@ -95,17 +97,18 @@ class Freeing {
     explicit Freeing(Engine &engine, CachedInode *inode = nullptr)
         : engine_(engine), inode_(inode) {}
 
-    void restart() { kept_.clear(); } // at the beginning of the transaction's body
+    void restart(); // at the beginning of the transaction's body
     // Takes the blocks off attributes.block_count, too; listed bad blocks go over to their list.
     Result<void> free(alloc::Transaction &tx, inode::Attributes &attributes,
                       const extent_map::Extent &extent);
-    // After the commit: the leases know what they keep.
+    // After the commit: the leases know what they keep, and whoever looks for proof finds the rest.
     void committed();
 
   private:
     Engine &engine_;
     CachedInode *inode_;
     std::vector<std::pair<MediaRun, immutable::BlockRange>> kept_;
+    bool unproven_ = false; // something may be under a lease of an earlier daemon
 };
 
 } // namespace daxpin::volume

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "volume/removals.h"
 
-#include "volume/impl.h"
+#include "volume/engine.h"
 
 #include <algorithm>
 #include <new>
@@ -64,11 +64,16 @@ class Removals::Claims {
     std::vector<InodeNumber> owned_;
 };
 
+struct Removals::Taken {
+    std::vector<InodeNumber> inodes;
+    Freeing freeing; // of all of them: nobody has one open
+};
+
 // Takes a part of the orphan away in `tx`. True if something is left of it.
-Result<bool> Removals::remove_part(Transaction &tx, inode::Attributes orphan, StepLimit &limit) {
+Result<bool> Removals::remove_part(Transaction &tx, inode::Attributes orphan, StepLimit &limit,
+                                   Freeing &freeing) {
     bool more = false;
     if (orphan.is_regular()) {
-        Freeing freeing(engine_);
         DAXPIN_TRY_ASSIGN(more, engine_.free_blocks_step(tx, orphan, FileBlock{0}, limit, freeing));
     }
     auto set = engine_.xattrs(orphan.number);
@@ -89,18 +94,17 @@ Result<void> Removals::remove_inode(Transaction &tx, const inode::Attributes &or
         const auto key = btree::Key::of(orphan.number, format::ItemType::symlink);
         btree::Item item;
         DAXPIN_TRY_ASSIGN(const bool found, engine_.tree->find(&tx, key, item));
-        if (!found)
-            return Errc::corrupt;
-        DAXPIN_TRY(inode::free_blob(tx, item.value()));
-        DAXPIN_TRY(engine_.tree->erase(tx, key));
+        if (found) { // fsck has taken away what was damaged
+            DAXPIN_TRY(inode::free_blob(tx, item.value()));
+            DAXPIN_TRY(engine_.tree->erase(tx, key));
+        }
     }
     return engine_.table->erase(tx, orphan.number);
 }
 
 // Takes inodes away in `tx`, in order, as many and as much as goes in.
 Result<Removals::Step> Removals::remove_some(Transaction &tx, std::span<const InodeNumber> numbers,
-                                             const Claims &claims,
-                                             std::vector<InodeNumber> &removed) {
+                                             const Claims &claims, Taken &taken) {
     StepLimit limit = engine_.step_limit();
     for (std::size_t i = 0; i < numbers.size(); ++i) {
         const InodeNumber number = numbers[i];
@@ -114,10 +118,10 @@ Result<Removals::Step> Removals::remove_some(Transaction &tx, std::span<const In
         DAXPIN_TRY(orphan);
         if (orphan->link_count != 0)
             return Error{Errc::corrupt, "an inode that is to be removed has names"};
-        DAXPIN_TRY_ASSIGN(const bool more, remove_part(tx, *orphan, limit));
+        DAXPIN_TRY_ASSIGN(const bool more, remove_part(tx, *orphan, limit, taken.freeing));
         if (more)
             return Step{i, true};
-        removed.push_back(number);
+        taken.inodes.push_back(number);
     }
     return Step{numbers.size(), false};
 }
@@ -126,25 +130,27 @@ Result<Removals::Step> Removals::step(std::span<const InodeNumber> numbers) {
     DAXPIN_TRY_ASSIGN(const auto change, engine_.begin_change());
     Running running(*this);
     const Claims claims(*this, numbers);
-    std::vector<InodeNumber> removed;
+    Taken taken{{}, Freeing(engine_)};
     // Not Engine::transact(): that would wait for this thread, too.
-    auto taken = alloc::transact(
+    auto done = alloc::transact(
         *engine_.allocator, alloc::Purpose::release, [&](Transaction &tx) -> Result<Step> {
-            removed.clear();
-            DAXPIN_TRY_ASSIGN(const Step done, remove_some(tx, numbers, claims, removed));
+            taken.inodes.clear();
+            taken.freeing.restart();
+            DAXPIN_TRY_ASSIGN(const Step step, remove_some(tx, numbers, claims, taken));
             // Behind all inodes, as AttributeEdits::store() does.
-            for (const InodeNumber number : removed)
+            for (const InodeNumber number : taken.inodes)
                 DAXPIN_TRY(engine_.unfinished->erase(tx, number));
-            return done;
+            return step;
         });
-    if (!taken || taken->begun)
+    if (!done || done->begun)
         any_left_.store(true);
-    DAXPIN_TRY(taken);
-    taken->any = taken->begun || !removed.empty();
-    if (taken->any)
+    DAXPIN_TRY(done);
+    taken.freeing.committed();
+    done->any = done->begun || !taken.inodes.empty();
+    if (done->any)
         running.note_freed();
-    engine_.quarantine.forget_leased_here(removed);
-    return taken;
+    engine_.quarantine.forget_leased_here(taken.inodes);
+    return done;
 }
 
 bool Removals::remove_left() {
@@ -185,7 +191,7 @@ Result<bool> Removals::go_on(InodeNumber number) {
     return taken.begun;
 }
 
-// Of those of which a transaction takes no more than a part the rest is posted.
+// If one transaction cannot free a whole file, the rest is left to background_step().
 Result<void> Removals::remove_all(std::span<const InodeNumber> numbers) {
     while (!numbers.empty()) {
         DAXPIN_TRY_ASSIGN(const Step taken, step(numbers));

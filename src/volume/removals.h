@@ -20,6 +20,7 @@
 namespace daxpin::volume {
 
 class Engine;
+class Freeing;
 struct StepLimit;
 
 class Removals {
@@ -39,7 +40,8 @@ class Removals {
     // Grows with each removal that has freed something.
     std::uint64_t done() const { return done_.load(); }
     // True if files were freed since done() was `seen`, by this thread or by another one, which is
-    // waited for. Inode locks may be held, but no lock below them, and not by who frees files.
+    // waited for. Inode locks may be held, but no lock below them, and not by a thread that is
+    // itself freeing files.
     bool make_space(std::uint64_t seen);
 
   private:
@@ -53,10 +55,13 @@ class Removals {
         bool any = false; // something was taken away
     };
     Result<Step> step(std::span<const InodeNumber> numbers);
+    // What a transaction takes away: inodes, and blocks.
+    struct Taken;
     Result<Step> remove_some(Transaction &tx, std::span<const InodeNumber> numbers,
-                             const Claims &claims, std::vector<InodeNumber> &removed);
+                             const Claims &claims, Taken &taken);
     Result<void> remove_all(std::span<const InodeNumber> numbers);
-    Result<bool> remove_part(Transaction &tx, inode::Attributes orphan, StepLimit &limit);
+    Result<bool> remove_part(Transaction &tx, inode::Attributes orphan, StepLimit &limit,
+                             Freeing &freeing);
     Result<void> remove_inode(Transaction &tx, const inode::Attributes &orphan);
     bool remove_left();
     Result<bool> take_listed();

@@ -66,8 +66,8 @@ Result<void> remove(Engine &engine, InodeNumber parent, std::string_view name,
 Result<void> Volume::unlink(const Caller &, InodeNumber parent, std::string_view name) {
     if (name == "." || name == "..")
         return Errc::is_directory;
-    auto result = remove(*impl_, parent, name, false);
-    impl_->removals.reap();
+    auto result = remove(*engine_, parent, name, false);
+    engine_->removals.reap();
     return result;
 }
 
@@ -76,8 +76,8 @@ Result<void> Volume::remove_directory(const Caller &, InodeNumber parent, std::s
         return Errc::invalid;
     if (name == "..")
         return Errc::not_empty;
-    auto result = remove(*impl_, parent, name, true);
-    impl_->removals.reap();
+    auto result = remove(*engine_, parent, name, true);
+    engine_->removals.reap();
     return result;
 }
 

@@ -301,17 +301,17 @@ Result<void> Volume::rename(const Caller &caller, InodeNumber from, std::string_
     DAXPIN_TRY(check_rename_name(to_name));
     Rename::Moved moved;
     {
-        DAXPIN_TRY_ASSIGN(const auto change, impl_->begin_change());
-        DAXPIN_TRY_ASSIGN(auto from_directory, impl_->get_directory(from));
-        DAXPIN_TRY_ASSIGN(auto to_directory, impl_->get_directory(to));
+        DAXPIN_TRY_ASSIGN(const auto change, engine_->begin_change());
+        DAXPIN_TRY_ASSIGN(auto from_directory, engine_->get_directory(from));
+        DAXPIN_TRY_ASSIGN(auto to_directory, engine_->get_directory(to));
         Rename rename{
             caller, std::move(from_directory), from_name, std::move(to_directory), to_name, mode};
-        DAXPIN_TRY(run(*impl_, rename));
+        DAXPIN_TRY(run(*engine_, rename));
         moved = rename.moved_directories();
     }
-    impl_->removals.reap();
+    engine_->removals.reap();
     for (std::size_t i = 0; i < moved.count; ++i) // a listing that is kept has the old ".."
-        impl_->tell_data_changed(moved.numbers[i]);
+        engine_->tell_data_changed(moved.numbers[i]);
     return {};
 }
 

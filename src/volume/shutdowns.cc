@@ -2,7 +2,7 @@
 //
 // Unsafe shutdowns: power losses at which the platform did not flush what was on its way to the
 // medium, though drain() had promised it. The device counts them; the volume remembers its count.
-#include "volume/impl.h"
+#include "volume/engine.h"
 
 #include <fmt/format.h>
 

@@ -94,12 +94,20 @@ struct OpenRequest {
     bool kill_privileges = false;
 };
 
+// Where a write goes.
+enum class WriteMode {
+    handle,    // at the end if the file was opened for appending, else at the offset
+    offset,    // at the offset
+    append,    // at the offset, which somebody who knew the size has taken for the end (O_APPEND)
+    page_cache // at the offset, through whichever handle: what a mapping had made dirty
+};
+
 // A write(2) that is about to come.
 struct PlannedWrite {
     Handle handle = 0;
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
-    bool append = false;
+    WriteMode mode = WriteMode::handle;
 };
 
 struct OpenReply {

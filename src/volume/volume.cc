@@ -3,8 +3,8 @@
 // Opening and closing a volume, remounting, statistics.
 #include "base/uuid.h"
 #include "device/label.h"
+#include "volume/engine.h"
 #include "volume/geometry.h"
-#include "volume/impl.h"
 
 #include <algorithm>
 #include <new>
@@ -155,12 +155,12 @@ Result<void> Engine::set_read_only(bool only_reading) {
         return {};
     }
     removals.reap_all();
-    if (read_only_.exchange(true))
-        return {};
+    // Damage makes a volume read-only at once: what is under way then is waited for here, too.
+    const bool already = read_only_.exchange(true);
     const auto ticket = changes_.ticket();
     for (unsigned round = 0; !changes_.passed(ticket); ++round)
         spin_wait(round);
-    return journal->failed() ? Result<void>{} : journal->checkpoint();
+    return already || journal->failed() ? Result<void>{} : journal->checkpoint();
 }
 
 Result<InodeRef> Engine::get_directory(InodeNumber number) {
@@ -227,88 +227,88 @@ void Engine::tell_attributes_changed(InodeNumber number) {
         told->invalidate_attributes(number);
 }
 
-Volume::Volume(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Volume::Volume(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
 Result<std::unique_ptr<Volume>> Volume::open(device::DeviceTable devices, Env &env,
                                              const Options &options) {
-    auto impl = std::make_unique<Impl>(std::move(devices), env, options);
-    if (auto started = impl->start(); !started)
+    auto engine = std::make_unique<Engine>(std::move(devices), env, options);
+    if (auto started = engine->start(); !started)
         return with_remedy(std::move(started).error());
-    return std::unique_ptr<Volume>(new Volume(std::move(impl)));
+    return std::unique_ptr<Volume>(new Volume(std::move(engine)));
 }
 
 // What fails here is found again by the next mount's recovery.
 Volume::~Volume() {
-    if (impl_->is_read_only())
+    if (engine_->is_read_only())
         return;
     try {
-        impl_->removals.reap_all();
-        static_cast<void>(impl_->journal->checkpoint().has_value());
+        engine_->removals.reap_all();
+        static_cast<void>(engine_->journal->checkpoint().has_value());
     } catch (const std::bad_alloc &) {
         return;
     }
 }
 
 const format::Superblock &Volume::superblock() const {
-    return impl_->superblock;
+    return engine_->superblock;
 }
 device::DeviceTable &Volume::devices() {
-    return impl_->devices;
+    return engine_->devices;
 }
 std::uint64_t Volume::records_replayed() const {
-    return impl_->journal->report().records_replayed;
+    return engine_->journal->report().records_replayed;
 }
 std::uint64_t Volume::mount_id() const {
-    return impl_->mount_id;
+    return engine_->mount_id;
 }
 void Volume::set_observer(CacheObserver *observer) {
-    impl_->observer.store(observer);
+    engine_->observer.store(observer);
 }
 bool Volume::read_only() const {
-    return impl_->is_read_only();
+    return engine_->is_read_only();
 }
 bool Volume::failed() const {
-    return impl_->journal->failed();
+    return engine_->journal->failed();
 }
 Result<void> Volume::set_read_only(bool read_only) {
-    return impl_->set_read_only(read_only);
+    return engine_->set_read_only(read_only);
 }
 std::vector<BadBlockInfo> Volume::bad_blocks(bool owners) {
-    return impl_->bad_blocks.show(owners);
+    return engine_->bad_blocks.show(owners);
 }
 std::vector<std::string> Volume::take_media_reports() {
-    auto &bad = impl_->devices.bad_blocks();
+    auto &bad = engine_->devices.bad_blocks();
     return bad.has_reports() ? bad.take_reports() : std::vector<std::string>();
 }
 bool Volume::awaits_proof() const {
-    return impl_->quarantine.awaits_proof();
+    return engine_->quarantine.awaits_proof();
 }
 void Volume::prove_absence(std::vector<MediaRun> mapped) {
-    impl_->quarantine.prove_absence(std::move(mapped));
+    engine_->quarantine.prove_absence(std::move(mapped));
 }
 void Volume::note_lost_pages() {
-    impl_->bad_blocks.note_lost_pages();
+    engine_->bad_blocks.note_lost_pages();
 }
 Result<bool> Volume::background_step() {
-    return impl_->background_step();
+    return engine_->background_step();
 }
 
 Result<bool> Volume::prezero_step() {
-    return impl_->prezero_step();
+    return engine_->prezero_step();
 }
 std::uint64_t Volume::prezeroed_bytes() const {
-    return impl_->allocator->prezeroed().bytes();
+    return engine_->allocator->prezeroed().bytes();
 }
 
 Result<void> Volume::checkpoint() {
-    if (impl_->is_read_only())
+    if (engine_->is_read_only())
         return {};
-    return impl_->journal->checkpoint();
+    return engine_->journal->checkpoint();
 }
 
 Result<Statistics> Volume::statistics() {
-    impl_->removals.reap_all();
-    const alloc::Space space = impl_->allocator->space();
+    engine_->removals.reap_all();
+    const alloc::Space space = engine_->allocator->space();
     return Statistics{space.total_blocks, space.free_blocks, space.available_blocks};
 }
 

@@ -17,6 +17,8 @@
 
 namespace daxpin::volume {
 
+class Engine;
+
 class Volume {
   public:
     // Recovers the journal and opens. ERRORS: as read_superblock() and Journal::open().
@@ -63,8 +65,8 @@ class Volume {
     // Whether it would help to know what programs map: blocks are kept that may be under leases
     // of an earlier daemon of this boot.
     bool awaits_proof() const;
-    // Of all devices no program but this one maps anything now but `mapped`, and blocks of leases
-    // granted since this volume was opened.
+    // Tells which runs of the devices other processes map now, apart from what leases granted since
+    // the volume was opened cover. Blocks in quarantine outside of them may be used again.
     void prove_absence(std::vector<MediaRun> mapped);
     // The same of one file, by somebody who knows; of the root directory: of all, removed ones
     // included. ERRORS: busy while the file is leased.
@@ -106,6 +108,8 @@ class Volume {
 
     // --- attributes ---
     Result<Attributes> attributes(InodeNumber inode);
+    // The same for the kernel, which then knows the size again if EXTEND has changed it.
+    Result<Attributes> attributes_for_kernel(InodeNumber inode);
     Result<Attributes> set_attributes(const Caller &caller, InodeNumber inode,
                                       const AttributeChange &change, Handle handle = 0);
     Result<inode::Bytes> get_xattr(const Caller &caller, InodeNumber inode, std::string_view name);
@@ -122,30 +126,31 @@ class Volume {
     // its error is returned.
     Result<void> drop_privileges(const Caller &caller, InodeNumber inode,
                                  const std::function<bool()> &keeps_set_id,
-                                 const PlannedWrite *write = nullptr);
+                                 const std::optional<PlannedWrite> &write = std::nullopt);
     Result<Statistics> statistics();
 
     // --- files ---
     Result<OpenReply> open_file(const Caller &caller, InodeNumber inode,
                                 const OpenRequest &request);
-    // A write by this handle, if it is direct, passed by the pages that the kernel keeps of the
-    // file: they are stale. For kernels that do not drop them by themselves.
-    void drop_pages_passed_by(InodeNumber inode, Handle handle);
     void release(InodeNumber inode, Handle handle); // ends its leases
     Result<void> open_directory(InodeNumber inode); // pins it in memory; atime
     void release_directory(InodeNumber inode);
     // `noatime`: what O_NOATIME is now, not when the file was opened.
     Result<ReadReply> read(InodeNumber inode, Handle handle, std::uint64_t offset,
                            std::uint64_t length, bool noatime = false);
-    // Durable when it returns. Appending ignores offset: as the file was opened, or as `append`
-    // says (O_APPEND may come and go, and a dirty page goes to its place through any handle).
-    // Returns the bytes written.
+    // Durable when it returns. Returns the bytes written. Who reads the file through the kernel's
+    // page cache, which a direct write passes by, is told to forget what is there.
     Result<std::uint64_t> write(InodeNumber inode, Handle handle, std::uint64_t offset,
                                 std::span<const std::byte> data,
-                                std::optional<bool> append = std::nullopt);
+                                WriteMode mode = WriteMode::handle);
+    // The kernel leaves pages in its cache that a direct write has passed by (before Linux 6.6).
+    void note_stale_pages();
     Result<void> fallocate(InodeNumber inode, Handle handle, FallocateMode mode,
                            std::uint64_t offset, std::uint64_t length);
     Result<std::uint64_t> seek(InodeNumber inode, std::uint64_t offset, bool hole);
+    // Whether the kernel may have dirty pages of the file: somebody who may write to it has it open
+    // through the page cache, perhaps in a mapping.
+    Result<bool> may_be_dirty(InodeNumber inode);
     Result<std::uint64_t> copy_range(InodeNumber from, Handle from_handle,
                                      std::uint64_t from_offset, InodeNumber to, Handle to_handle,
                                      std::uint64_t to_offset, std::uint64_t length);
@@ -166,8 +171,8 @@ class Volume {
     Result<void> release_lease(InodeNumber inode, Handle handle, immutable::LeaseId id);
     // Whether a lease of the open file is one for writing. ERRORS: invalid: there is none.
     Result<bool> is_write_lease(InodeNumber inode, Handle handle, immutable::LeaseId id);
-    // Asks all leases of the file back: for who may act for the owner. Holders are not told here;
-    // see asked_back(). ERRORS: not_permitted, is_directory, invalid.
+    // Asks all leases of the file back; the caller must be its owner or have CAP_FOWNER. Holders
+    // are not told here; see asked_back(). ERRORS: not_permitted, is_directory, invalid.
     Result<void> ask_leases_back(const Caller &caller, InodeNumber inode);
     bool asked_back(InodeNumber inode); // and some such lease lives
     // Extents of the leased file from byte `from` on, at most `limit`; generation 0 = any.
@@ -178,15 +183,16 @@ class Volume {
     };
     Result<ExtentsReply> extents(InodeNumber inode, Handle handle, std::uint64_t from,
                                  std::uint64_t generation, std::size_t limit);
-    // The same without a lease, for people to look at (user.daxpin.extents). ERRORS: unsupported
-    // (dax=off).
-    Result<std::vector<ExtentInfo>> show_extents(InodeNumber inode);
-    Result<void> sync_range(InodeNumber inode, immutable::ByteRange range);
+    // The first `limit` of them without a lease, for people to look at (user.daxpin.extents).
+    // ERRORS: unsupported (dax=off).
+    Result<std::vector<ExtentInfo>> show_extents(InodeNumber inode,
+                                                 std::size_t limit = ~std::size_t{0});
+    // ERRORS: interrupted if the caller gives up.
+    Result<void> sync_range(const Caller &caller, InodeNumber inode, immutable::ByteRange range);
 
   private:
-    class Impl;
-    explicit Volume(std::unique_ptr<Impl> impl);
-    std::unique_ptr<Impl> impl_;
+    explicit Volume(std::unique_ptr<Engine> engine);
+    std::unique_ptr<Engine> engine_;
 };
 
 } // namespace daxpin::volume

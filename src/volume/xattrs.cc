@@ -58,9 +58,9 @@ Result<inode::Bytes> Volume::get_xattr(const Caller &, InodeNumber number, std::
     if (name.starts_with(own_prefix))
         return Errc::no_attribute;
     DAXPIN_TRY(check_name(name));
-    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
     const SharedLock lock(inode->mutex);
-    return impl_->xattrs(number).get(nullptr, name);
+    return engine_->xattrs(number).get(nullptr, name);
 }
 
 Result<void> Volume::set_xattr(const Caller &caller, InodeNumber number, std::string_view name,
@@ -68,16 +68,16 @@ Result<void> Volume::set_xattr(const Caller &caller, InodeNumber number, std::st
     if (name.starts_with(own_prefix))
         return Errc::invalid;
     DAXPIN_TRY(check_name(name));
-    DAXPIN_TRY_ASSIGN(const auto guard, impl_->begin_change());
-    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    DAXPIN_TRY_ASSIGN(const auto guard, engine_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
     const ExclusiveLock lock(inode->mutex);
     DAXPIN_TRY(check_frozen(inode->attributes));
     if (is_access_list(name))
-        return set_list(*impl_, *inode, caller, name, value);
+        return set_list(*engine_, *inode, caller, name, value);
     if (name == capability_name)
         inode->has_capabilities.reset();
     return change_xattrs(
-        *impl_, *inode, alloc::Purpose::ordinary,
+        *engine_, *inode, alloc::Purpose::ordinary,
         [&](Transaction &tx, inode::XattrSet &set) { return set.set(tx, name, value, mode); });
 }
 
@@ -85,21 +85,21 @@ Result<void> Volume::remove_xattr(const Caller &, InodeNumber number, std::strin
     if (name.starts_with(own_prefix))
         return Errc::no_attribute;
     DAXPIN_TRY(check_name(name));
-    DAXPIN_TRY_ASSIGN(const auto guard, impl_->begin_change());
-    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    DAXPIN_TRY_ASSIGN(const auto guard, engine_->begin_change());
+    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
     const ExclusiveLock lock(inode->mutex);
     DAXPIN_TRY(check_frozen(inode->attributes));
     if (is_access_list(name))
-        return remove_list(*impl_, *inode, name);
+        return remove_list(*engine_, *inode, name);
     return change_xattrs(
-        *impl_, *inode, alloc::Purpose::release,
+        *engine_, *inode, alloc::Purpose::release,
         [&](Transaction &tx, inode::XattrSet &set) { return set.remove(tx, name); });
 }
 
 Result<std::vector<std::string>> Volume::list_xattrs(InodeNumber number) {
-    DAXPIN_TRY_ASSIGN(const auto inode, impl_->get(number));
+    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
     const SharedLock lock(inode->mutex);
-    return impl_->xattrs(number).names();
+    return engine_->xattrs(number).names();
 }
 
 } // namespace daxpin::volume

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """O_APPEND: every write goes to the end, whoever else writes."""
 
+import errno
 import fcntl
 import os
 
 from .framework.at_rules import opened
-from .framework.checks import changes, check, equal
+from .framework.checks import Skip, changes, check, equal
 from .framework.files import make, read, write
 from .framework.registry import case
 
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+RWF_NOAPPEND = 0x20
 
 
 def records_by(number, count, size):
@@ -106,6 +108,19 @@ def set_later():
         os.write(descriptor, b"tail")
         fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
         os.pwrite(descriptor, b"H", 0)
+    equal(read("file"), b"Headtail", "contents")
+
+
+@case("append/RWF_NOAPPEND-writes-at-the-offset/regular")
+def no_append():
+    write("file", b"head")
+    with opened("file", FLAGS) as descriptor:
+        try:
+            os.pwritev(descriptor, [b"H"], 0, RWF_NOAPPEND)
+        except OSError as error:
+            equal(error.errno, errno.EOPNOTSUPP, "errno")
+            raise Skip("this kernel has no RWF_NOAPPEND (Linux 6.9)") from error
+        os.write(descriptor, b"tail")
     equal(read("file"), b"Headtail", "contents")
 
 

@@ -2,6 +2,7 @@
 """lseek, with SEEK_DATA and SEEK_HOLE."""
 
 import errno
+import mmap
 import os
 
 from .framework.at_rules import opened
@@ -131,6 +132,20 @@ def covers(name):
     for offset in islands:
         check(any(start <= offset and offset + 65536 <= end for start, end in found),
               f"data at {offset} is not in {found}")
+
+
+@case("lseek/SEEK_DATA-sees-stores-of-a-mapping/regular")
+def stored():
+    """Dirty pages count, though nobody has written them back yet."""
+    make("regular", "file")
+    with opened("file", os.O_RDWR) as descriptor:
+        os.ftruncate(descriptor, 8 * MIB)
+        with mmap.mmap(descriptor, 8 * MIB) as memory:
+            memory[4 * MIB] = 0x78
+            with opened("file", os.O_RDONLY) as other:
+                found = regions(other, 8 * MIB)
+            check(any(start <= 4 * MIB < end for start, end in found), f"data only in {found}")
+            equal(memory[4 * MIB], 0x78, "byte in the mapping")
 
 
 @case("lseek/holes-are-found-{name}/regular", name=tuple(LAYOUTS))

@@ -15,12 +15,13 @@ from ordinary_user import run_as_ordinary_user
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Programs and cases (by the beginnings of their names) that may be skipped: what we do not
-# have, what is too large to reach, and what kernels before 6.1 do not pass on.
+# have, what is too large to reach, and what older kernels do not pass on (6.1, 6.9).
 MAY_BE_SKIPPED = (
     "fallocate/EINVAL-collapse-unaligned/", "fallocate/EINVAL-insert-unaligned/",
     "fallocate/collapse-takes-out/", "fallocate/insert-pushes-apart/",
     "ftruncate/EFBIG-beyond-largest/", "truncate/EFBIG-beyond-largest/",
-    "link/EMLINK/", "setxattr/ENOSPC-spares-the-others/", "utimensat/year-2400/", "tmpfile/")
+    "link/EMLINK/", "setxattr/ENOSPC-spares-the-others/", "utimensat/year-2400/", "tmpfile/",
+    "append/RWF_NOAPPEND-writes-at-the-offset/")
 # What an ordinary user is refused, by the beginnings of the reasons that cases give.
 USER_REASONS = ("needs root", "may not make a char device", "may not make a block device")
 OPTIONS = ("suid", "dev", "allow_other")  # what most filesystems allow by themselves

@@ -3,14 +3,19 @@
 """chattr and lsattr through the mount: what +i, +a, +d and +x mean."""
 
 import errno
+import fcntl
 import mmap
 import os
+import struct
 import sys
 
 from asking import USER
 from harness import case, expect, expect_equal, expect_errno, require_program, require_root, \
     run, run_command
 from syscalls import as_user
+
+FS_IOC_SETFLAGS = 0x40086602
+FS_IMMUTABLE_FL, FS_APPEND_FL = 0x10, 0x20
 
 
 def letters(path):
@@ -83,6 +88,54 @@ def append_only(_, folder):
     finally:
         run_command("chattr", "-a", path)
     expect_equal(path.read_bytes(), b"12")
+
+
+@case("+i and +a: what was stored through a mapping before is kept")
+def stored_before(_, folder):
+    require_root("CAP_LINUX_IMMUTABLE")
+    for letter, flag in (("i", FS_IMMUTABLE_FL), ("a", FS_APPEND_FL)):
+        path = folder / letter
+        path.write_bytes(bytes(8192))
+        with open(path, "r+b") as file, mmap.mmap(file.fileno(), 8192) as memory:
+            try:
+                # At once, or the kernel has written the page back by itself.
+                memory[5000] = 0x78
+                fcntl.ioctl(file, FS_IOC_SETFLAGS, struct.pack("i", flag))
+                expect_equal(read_direct(path)[5000], 0x78, f"byte on the medium after +{letter}")
+            finally:
+                run_command("chattr", "-" + letter, path)
+
+
+def read_direct(path):
+    """Past the page cache."""
+    data = mmap.mmap(-1, 8192)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    try:
+        os.preadv(fd, [data], 0)
+    finally:
+        os.close(fd)
+    return data
+
+
+@case("+a: no shared mapping for writing, which could change what is there")
+def append_only_mapping(_, folder):
+    require_root("CAP_LINUX_IMMUTABLE")
+    path = folder / "log"
+    path.write_bytes(bytes(4096))
+    run_command("chattr", "+a", path)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_APPEND)
+        try:
+            with expect_errno(errno.ENODEV):
+                mmap.mmap(fd, 4096)
+            os.write(fd, b"tail")
+        finally:
+            os.close(fd)
+        with open(path, "rb") as reader, mmap.mmap(reader.fileno(), 0,
+                                                   prot=mmap.PROT_READ) as memory:
+            expect_equal(memory[4096:], b"tail", "what a reader maps")
+    finally:
+        run_command("chattr", "-a", path)
 
 
 @case("+a: who appends takes set-id bits away, in cached and in direct mode")

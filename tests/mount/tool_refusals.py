@@ -115,6 +115,22 @@ def wrong_lines(volume, folder):
         daxpin("unpin", path)
 
 
+@case("pins --restore: neither a symbolic link nor a path out of the mount is followed")
+def strange_paths(volume, folder):
+    victim = folder / "victim"
+    victim.write_bytes(b"x" * 8192)
+    (folder / "link").symlink_to("victim")
+    (folder / "way").symlink_to(".")
+    below = folder.relative_to(volume.mountpoint)
+    for path in (f"{below}/link", f"{below}/way/victim", victim, f"../{volume.mountpoint.name}/"
+                 f"{below}/victim"):
+        said = daxpin("pins", "--restore", volume.mountpoint, status=1, input=f"whole {path}\n")
+        expect("symbolic link or out of the mount" in said, said)
+        expect_equal(os.getxattr(victim, "user.daxpin.pin"), b"0", f"pin after {path}")
+    daxpin("pins", "--restore", volume.mountpoint, input=f"whole {below}/victim\n")
+    daxpin("unpin", victim)
+
+
 @case("pin and unpin: --offset without --length is no range")
 def offset_alone(_, folder):
     path = folder / "file"

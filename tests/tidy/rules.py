@@ -21,11 +21,10 @@ LIBRARY_FOLDERS = {
     "fuse": ("src/fusefs/",),
     "libpmem2": ("src/device/", "src/client/", "bench/"),
     "catch2": ("tests/support/catch.h",),
-    "spdlog": ("src/fusefs/", "src/tools/"),
     "CLI": ("src/fusefs/", "src/tools/", "examples/", "bench/", "tests/"),
     "nlohmann": ("src/fusefs/", "src/tools/", "bench/", "tests/"),
 }
-HEAVY = ("spdlog", "CLI", "nlohmann")  # never in a header: each costs seconds per includer
+HEAVY = ("CLI", "nlohmann")  # never in a header: each costs seconds per includer
 
 
 def line_of(text, position):

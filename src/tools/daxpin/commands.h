@@ -20,6 +20,7 @@ struct RangeOptions {
     bool quiet = false;
 };
 Result<void> pin(const std::string &path, const RangeOptions &options);
+Result<void> pin(const std::string &path, int fd, const RangeOptions &options); // an open file
 Result<void> unpin(const std::string &path, const RangeOptions &options);
 
 Result<void> status(const std::string &path, bool json);

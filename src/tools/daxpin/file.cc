@@ -4,9 +4,12 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 namespace daxpin::tool {
 
@@ -19,7 +22,8 @@ const char *remedy(int number, unsigned long command) {
     case EBUSY:
         return " (it is open elsewhere in cached mode, or leased: close it there)";
     case EPERM:
-        return " (only the owner may, or root, unless the mount's option pin= says otherwise; lsattr "
+        return " (only the owner may, or root, unless the mount's option pin= says otherwise; "
+               "lsattr "
                "shows flags that forbid it)";
     case EINVAL:
         return command == DAXPIN_IOC_PIN || command == DAXPIN_IOC_UNPIN
@@ -35,7 +39,7 @@ Error plain_failure(const std::string &path) {
     return {from_errno(number), path + ": " + std::strerror(number)};
 }
 
-// Of the ioctl `command`, or of something else (0).
+// An error of the ioctl `command`, or of something else (0).
 Error failure(const std::string &path, unsigned long command = 0) {
     const int number = errno;
     return {from_errno(number), path + ": " + std::strerror(number) + remedy(number, command)};
@@ -60,6 +64,28 @@ Result<UniqueFd> open_file(const std::string &path, bool write) {
         fd = UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd)
         return plain_failure(path);
+    return fd;
+}
+
+Result<UniqueFd> open_below(int root, const std::string &path, const std::string &shown) {
+    open_how how{};
+    how.flags = O_PATH | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+    const UniqueFd found(
+        static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
+    if (!found && (errno == ELOOP || errno == EXDEV))
+        return Error{Errc::invalid, shown + ": leads through a symbolic link or out of the mount"};
+    if (!found)
+        return plain_failure(shown);
+    struct stat status;
+    if (fstat(found.get(), &status) != 0)
+        return plain_failure(shown);
+    if (!S_ISREG(status.st_mode))
+        return Error{Errc::invalid, shown + ": not a regular file"};
+    const std::string again = "/proc/self/fd/" + std::to_string(found.get());
+    UniqueFd fd(open(again.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
+    if (!fd)
+        return plain_failure(shown);
     return fd;
 }
 

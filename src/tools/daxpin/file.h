@@ -17,6 +17,11 @@ namespace daxpin::tool {
 // Opens with O_DIRECT, so that the descriptor does not stand in the way of its own pin.
 Result<UniqueFd> open_file(const std::string &path, bool write);
 
+// Opens the regular file at `path` below the folder `root` for pinning it. No symbolic link is
+// followed, and nothing outside of the folder's mount is reached: the path may be of a list that
+// somebody else had a hand in. `shown` is for messages.
+Result<UniqueFd> open_below(int root, const std::string &path, const std::string &shown);
+
 // ERRORS: with "PATH: ..." and, where there is one, what to do about it.
 Result<void> request(const std::string &path, int fd, unsigned long command, void *argument);
 

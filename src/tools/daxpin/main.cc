@@ -18,7 +18,7 @@ using namespace daxpin;
 
 enum ExitStatus { ok = 0, failed = 1, usage = 2 };
 
-// Of hint --align, as the volume takes them; bytes.
+// What the volume takes as hint --align; bytes.
 constexpr std::uint64_t align_min = 4096;
 constexpr std::uint64_t align_max = std::uint64_t{1} << 30;
 

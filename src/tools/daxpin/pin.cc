@@ -36,16 +36,20 @@ void explain(const std::vector<daxpin_device> &devices) {
 Result<void> pin(const std::string &path, const RangeOptions &options) {
     DAXPIN_TRY_ASSIGN(const auto fd, open_file(path, true));
     DAXPIN_TRY_ASSIGN(const auto devices, devices_of(path));
-    auto range = to_range(options);
-    range.align = options.align;
-    range.flags = options.prepare ? DAXPIN_PREPARE : 0;
     {
         const PrepareProgress progress(path, options.prepare && !options.quiet && isatty(2) == 1);
-        DAXPIN_TRY(request(path, fd.get(), DAXPIN_IOC_PIN, &range));
+        DAXPIN_TRY(pin(path, fd.get(), options));
     }
     if (!options.quiet)
         explain(devices);
     return {};
+}
+
+Result<void> pin(const std::string &path, int fd, const RangeOptions &options) {
+    auto range = to_range(options);
+    range.align = options.align;
+    range.flags = options.prepare ? DAXPIN_PREPARE : 0;
+    return request(path, fd, DAXPIN_IOC_PIN, &range);
 }
 
 Result<void> unpin(const std::string &path, const RangeOptions &options) {

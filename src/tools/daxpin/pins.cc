@@ -179,11 +179,14 @@ Result<std::pair<std::string, RangeOptions>> parse_line(const std::string &line)
     return std::pair(std::move(*path), options);
 }
 
-Result<void> restore_line(const std::string &mount_point, const std::string &line) {
+Result<void> restore_line(int root, const std::string &mount_point, const std::string &line) {
     const auto parsed = parse_line(line);
     if (!parsed)
         return Error{Errc::invalid, "not a line of 'daxpin pins --list': " + line};
-    return pin((fs::path(mount_point) / parsed->first).string(), parsed->second);
+    const auto &[path, options] = *parsed;
+    const std::string shown = (fs::path(mount_point) / path).string();
+    DAXPIN_TRY_ASSIGN(const auto fd, open_below(root, path, shown));
+    return pin(shown, fd.get(), options);
 }
 
 } // namespace
@@ -215,11 +218,12 @@ Result<void> list_pins(const std::string &mount_point, bool as_json) {
 
 Result<void> restore_pins(const std::string &mount_point) {
     DAXPIN_TRY(devices_of(mount_point));
+    DAXPIN_TRY_ASSIGN(const auto root, open_file(mount_point, false));
     unsigned failures = 0;
     for (std::string line; std::getline(std::cin, line);) {
         if (line.empty())
             continue;
-        if (const auto restored = restore_line(mount_point, line); !restored) {
+        if (const auto restored = restore_line(root.get(), mount_point, line); !restored) {
             std::fprintf(stderr, "daxpin: %s\n", describe(restored.error()).c_str());
             ++failures;
         }

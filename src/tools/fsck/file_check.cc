@@ -57,7 +57,7 @@ void InodeCheck::extent(const reader::Item &item) {
         written_.push_back({first, end});
 }
 
-// Of two extents that overlap the one that begins first keeps the blocks.
+// If two extents overlap, the one that begins first keeps the blocks.
 void InodeCheck::cut_overlap(const reader::Key &key, const format::ExtentItem &extent) {
     const std::uint64_t first = key.offset();
     if (first >= extent_end_)

@@ -12,7 +12,7 @@
 namespace daxpin::fsck {
 namespace {
 
-// Of an inode that was made for items that had lost theirs; no other has it.
+// The generation of inodes that were made for items that had lost theirs; no other has it.
 constexpr std::uint64_t generation_unknown = 0;
 
 std::string inode_name(std::uint64_t number) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "alloc/transaction.h"
+#include "base/checksum.h"
 #include "support/catch.h"
 #include "support/engine_fixture.h"
 #include "support/scheduler.h"
@@ -8,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <future>
 #include <random>
 #include <set>
@@ -128,6 +130,25 @@ TEST_CASE("allocator: a bitmap of a wrong checksum is not used, though its count
     const auto taken = engine.transact(
         [&](auto &tx) -> Result<MediaRun> { return tx.allocate_data({.count = {1}}); });
     CHECK(taken.code() == Errc::no_space); // the only one there is
+}
+
+TEST_CASE("allocator: a bitmap that frees blocks beyond the device's end is not used", "[alloc]") {
+    test::EngineFixture engine;
+    const auto &entry = engine.superblock().devices[0];
+    auto chunk = engine.media().bytes().subspan(entry.bitmap_start * block_size, block_size);
+    const auto bits = chunk.subspan(format::bitmap_header_bytes);
+    const std::uint64_t beyond = entry.block_count;
+    bits[beyond / 8] &= ~(std::byte{1} << (beyond % 8));
+    format::BitmapHeader header;
+    std::memcpy(&header, chunk.data(), sizeof header);
+    header.free_count = header.free_count + 1;
+    std::memcpy(chunk.data(), &header, sizeof header);
+    const le32 crc = crc32c(chunk.subspan(sizeof crc));
+    std::memcpy(chunk.data(), &crc, sizeof crc);
+    engine.reopen();
+    const auto taken = engine.transact(
+        [&](auto &tx) -> Result<MediaRun> { return tx.allocate_data({.count = {1}}); });
+    CHECK(taken.code() == Errc::corrupt);
 }
 
 TEST_CASE("allocator: the reserve is for deleting alone", "[alloc]") {

@@ -181,6 +181,19 @@ TEST_CASE("policy: truncation to the same size is allowed", "[immutable]") {
     CHECK(check_size_change(partly_pinned_file(10'000), {range(0, 3)}, nobody, 10'000));
 }
 
+TEST_CASE("policy: a range as a pin shows it may be pinned again, beyond the end of file",
+          "[immutable]") {
+    FileState file = file_of(8192);
+    file.mapping_unit = unit_2m;
+    const auto pinned = pin(file, owner, {0, 4096});
+    REQUIRE(pinned);
+    CHECK(*pinned == range(0, 512));
+    const auto again = pin(file, owner, {pinned->first.bytes(), pinned->count.bytes()});
+    REQUIRE(again);
+    CHECK(*again == *pinned);
+    CHECK(fails(pin(file, owner, {0, unit_2m + 4096}), Errc::invalid));
+}
+
 TEST_CASE("policy: appending beyond a partial pin and inside its last block is allowed",
           "[immutable]") {
     const FileState file = partly_pinned_file(10'000);

@@ -3,7 +3,7 @@
 // What damaged metadata leads to: mount option errors=.
 #include "helpers.h"
 #include "tools/fsck/check.h"
-#include "volume/impl.h"
+#include "volume/engine.h"
 
 #include <cstring>
 #include <set>
@@ -185,4 +185,33 @@ TEST_CASE("damage: metadata that cannot be read is damaged", "[volume]") {
     test.fixture.media().poison(test.place, 1);
     CHECK(test.meet_damage() == Errc::corrupt);
     CHECK(test.first.find("media error") != std::string::npos);
+}
+
+TEST_CASE("removal: a symbolic link goes though fsck has taken its damaged target", "[volume]") {
+    VolumeFixture fixture;
+    const std::string target(2000, 'x'); // in a block of its own
+    auto link = node(S_IFLNK | 0777);
+    link.target = target;
+    const auto number = must(fixture->make_node(root_caller(), root_dir, "link", link)).number;
+    unlink(fixture.volume(), root_dir, "link");
+    fixture.unmount();
+    {
+        volume::Engine engine(open_table(fixture.all_media()), fixture.env(), {});
+        must(engine.start());
+        const auto guard = must(engine.begin_change());
+        const auto key = btree::Key::of(number, format::ItemType::symlink);
+        must(engine.transact([&](alloc::Transaction &tx) -> Result<void> {
+            btree::Item item;
+            if (!must(engine.tree->find(&tx, key, item)))
+                return Errc::not_found;
+            DAXPIN_TRY(inode::free_blob(tx, item.value()));
+            return engine.tree->erase(tx, key);
+        }));
+        must(engine.journal->checkpoint());
+    }
+    must(fixture.mount());
+    finish_background(fixture.volume());
+    CHECK(fixture->damage().count == 0);
+    CHECK(fails(fixture->attributes(number), Errc::stale));
+    CHECK(fsck::check(open_table(fixture.all_media())).errors == 0);
 }

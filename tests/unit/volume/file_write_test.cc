@@ -97,6 +97,51 @@ TEST_CASE("write: an append handle writes at the end, wherever it is told to", "
     volume.release(file, handle);
 }
 
+TEST_CASE("write: what the kernel has placed at the end stays in its order", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    auto request = for_writing(true);
+    request.append = true;
+    const auto handle = open_handle(volume, file, request);
+    const auto write = [&](std::uint64_t offset, std::uint8_t byte) {
+        return volume.write(file, handle, offset, filled(block_size, byte),
+                            volume::WriteMode::append);
+    };
+    must(write(block_size, 2)); // the second piece of one write comes first
+    must(write(0, 1));
+    CHECK(stat_of(volume, file).size == 2 * block_size);
+    CHECK(read_at(volume, file, 0, block_size) == filled(block_size, 1));
+    CHECK(read_at(volume, file, block_size, block_size) == filled(block_size, 2));
+    must(volume.set_flags(root_caller(), file, format::inode_flag_append, {}));
+    CHECK(fails(write(0, 3), Errc::not_permitted)); // RWF_NOAPPEND
+    must(write(2 * block_size, 3));
+    volume.release(file, handle);
+}
+
+TEST_CASE("write: appends go to the end that EXTEND has moved, until the kernel knows it",
+          "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    write_at(volume, file, 0, filled(block_size, 1));
+    const auto handle = open_handle(volume, file, for_writing(true));
+    must(volume.pin(root_caller(), file, {}));
+    must(volume.extend(root_caller(), file, 2 * block_size, handle));
+    must(volume.extend(root_caller(), file, 3 * block_size, handle));
+    must(volume.unpin(root_caller(), file, {}, handle));
+    const auto append_at = [&](std::uint64_t offset) {
+        must(volume.write(file, handle, offset, filled(block_size, 2), volume::WriteMode::append));
+        return stat_of(volume, file).size;
+    };
+    CHECK(append_at(block_size) == 4 * block_size);
+    CHECK(all_zero(read_at(volume, file, block_size, 2 * block_size)));
+    CHECK(must(volume.attributes_for_kernel(file)).size == 4 * block_size);
+    CHECK(append_at(block_size) == 4 * block_size); // RWF_NOAPPEND
+    CHECK(read_at(volume, file, block_size, block_size) == filled(block_size, 2));
+    volume.release(file, handle);
+}
+
 TEST_CASE("write: only a handle open for writing writes", "[volume][files]") {
     VolumeFixture fixture;
     auto &volume = fixture.volume();
@@ -301,6 +346,16 @@ TEST_CASE("read: atime follows relatime", "[volume][files]") {
     CHECK(stat_of(volume, file).atime_ns > first.atime_ns);
 }
 
+TEST_CASE("read: reading a symbolic link updates its atime", "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    auto link = node(S_IFLNK | 0777);
+    link.target = "file";
+    const auto made = must(volume.make_node(root_caller(), root_dir, "link", link));
+    CHECK(must(volume.read_link(made.number)) == "file");
+    CHECK(stat_of(volume, made.number).atime_ns > made.atime_ns);
+}
+
 TEST_CASE("read: O_NOATIME spares atime, at open too", "[volume][files]") {
     VolumeFixture fixture;
     auto &volume = fixture.volume();
@@ -380,19 +435,31 @@ TEST_CASE("direct writes: pages that the kernel keeps are dropped, now or at the
     Recorder recorder;
     volume.set_observer(&recorder);
     const auto cached = open_handle(volume, file, for_reading());
-    volume.drop_pages_passed_by(file, cached);
+    const auto writer = open_handle(volume, file, for_writing());
+    must(volume.write(file, writer, 0, filled(1, 1), volume::WriteMode::offset));
     CHECK(recorder.data == 0);
     const auto direct = open_handle(volume, file, for_writing(true));
-    volume.drop_pages_passed_by(file, direct);
+    const auto write = [&](volume::WriteMode mode) {
+        must(volume.write(file, direct, 0, filled(1, 1), mode));
+    };
+    write(volume::WriteMode::offset);
     CHECK(recorder.data == 1);
+    write(volume::WriteMode::append);
+    CHECK(recorder.data == 2);
+    write(volume::WriteMode::page_cache); // the kernel waits for its reply to invalidate
+    CHECK(recorder.data == 2);
     volume.release(file, cached);
-    volume.drop_pages_passed_by(file, direct);
-    CHECK(recorder.data == 1);
+    volume.release(file, writer);
     const auto keeps_cache = [&] {
         const auto open = must(volume.open_file(root_caller(), file, for_reading()));
         volume.release(file, open.handle);
         return open.keep_cache;
     };
+    write(volume::WriteMode::offset);
+    CHECK(recorder.data == 2);
+    CHECK(keeps_cache());
+    volume.note_stale_pages();
+    write(volume::WriteMode::offset);
     CHECK_FALSE(keeps_cache());
     CHECK(keeps_cache());
     volume.release(file, direct);

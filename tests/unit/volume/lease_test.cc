@@ -34,6 +34,16 @@ class LeaseFixture {
     volume::Handle handle() const { return handle_; }
     volume::Handle reader() const { return reader_; }
 
+    // The inode leaves memory and comes back.
+    void reopen() {
+        volume().release(file_, handle_);
+        volume().release(file_, reader_);
+        volume().forget(file_, 1);
+        static_cast<void>(must(volume().lookup(root_dir, "f")));
+        handle_ = open_handle(volume(), file_, for_writing(true));
+        reader_ = open_handle(volume(), file_, for_reading(true));
+    }
+
     void write(std::uint64_t offset, std::size_t length, unsigned value = 0x41) {
         write_at(volume(), file_, offset, filled(length, value));
     }
@@ -98,6 +108,41 @@ TEST_CASE("lease: no +a, no +i without a pin, for writing", "[volume][leases]") 
         CHECK(fails(f.lease(true), Errc::not_permitted));
         must(f.lease(false));
     }
+}
+
+TEST_CASE("lease: PREPARE fills nothing of a +i file, but takes what needs no filling",
+          "[volume][leases]") {
+    LeaseFixture f;
+    must(set_size(f.volume(), f.file(), 16 * block_size)); // the second half is a hole
+    must(f.volume().pin(root_caller(), f.file(), {{0, block_size}, 0, false, 0}));
+    must(f.volume().set_flags(root_caller(), f.file(), format::inode_flag_immutable, {}));
+    const auto before = stat_of(f.volume(), f.file()).block_count;
+    const auto prepared = [&](ByteRange range) {
+        return f.volume().lease(root_caller(), f.file(), range, true, true, f.handle());
+    };
+    CHECK(fails(prepared({0, 16 * block_size}), Errc::not_permitted));
+    CHECK(stat_of(f.volume(), f.file()).block_count == before);
+    must(prepared({0, 8 * block_size}));
+}
+
+TEST_CASE("lease: a generation does not come again, with a lease or without one",
+          "[volume][leases]") {
+    LeaseFixture f;
+    std::set<std::uint64_t> seen;
+    const auto take = [&] {
+        const auto lease = must(f.lease(false));
+        for (const auto old : seen)
+            CHECK(fails(f.volume().extents(f.file(), f.reader(), 0, old, 10), Errc::stale));
+        must(f.volume().extents(f.file(), f.reader(), 0, lease.generation, 10));
+        CHECK(seen.insert(lease.generation).second);
+        must(f.volume().release_lease(f.file(), f.reader(), lease.id));
+    };
+    take();
+    must(set_size(f.volume(), f.file(), 0)); // nobody looks
+    f.write(0, block_size);
+    take();
+    f.reopen();
+    take();
 }
 
 TEST_CASE("lease: EROFS on a read-only mount, EOPNOTSUPP with dax=off", "[volume][leases]") {
@@ -400,13 +445,28 @@ TEST_CASE("sync: ranges of any shape are written back", "[volume][leases]") {
     LeaseFixture f;
     MappedStores stores(f);
     CHECK(stores.durable_of(0, whole) == Counts{0, whole / 64});
-    must(f.volume().sync_range(f.file(), {std::uint64_t{1} << 40, 5000}));
+    must(f.volume().sync_range(root_caller(), f.file(), {std::uint64_t{1} << 40, 5000}));
     CHECK(stores.durable_of(0, whole)[0] == 0);
-    must(f.volume().sync_range(f.file(), {17, 5000}));
+    must(f.volume().sync_range(root_caller(), f.file(), {17, 5000}));
     CHECK(stores.durable_of(17, 5017) == Counts{79, 79});
-    must(f.volume().sync_range(f.file(), {}));
+    must(f.volume().sync_range(root_caller(), f.file(), {}));
     CHECK(stores.durable_of(0, whole) == Counts{whole / 64, whole / 64});
-    CHECK(fails(f.volume().sync_range(f.file(), {5, ~std::uint64_t{0}}), Errc::invalid));
+    CHECK(fails(f.volume().sync_range(root_caller(), f.file(), {5, ~std::uint64_t{0}}),
+                Errc::invalid));
+}
+
+TEST_CASE("sync: many extents are written back; who gives up is let go", "[volume][leases]") {
+    constexpr std::uint64_t count = 150;
+    LeaseFixture f;
+    for (std::uint64_t i = 4; i < count; ++i)
+        f.write(2 * i * block_size, block_size); // with holes between them
+    MappedStores stores(f);
+    volume::Caller impatient = root_caller();
+    impatient.has_given_up = [] { return true; };
+    CHECK(fails(f.volume().sync_range(impatient, f.file(), {}), Errc::interrupted));
+    must(f.volume().sync_range(root_caller(), f.file(), {}));
+    const auto durable = stores.durable_of(0, 2 * count * block_size);
+    CHECK(durable == Counts{(count + 4) * 64, (count + 4) * 64});
 }
 
 TEST_CASE("lease: asked back by the owner or root, it seals for a while", "[volume][leases]") {

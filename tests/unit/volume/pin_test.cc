@@ -537,10 +537,10 @@ TEST_CASE("sync: whoever maps may store on though the volume takes no changes", 
     PinFixture f;
     f.write(0, 4096);
     must(f.volume().set_read_only(true));
-    must(f.volume().sync_range(f.file(), {}));
+    must(f.volume().sync_range(root_caller(), f.file(), {}));
     f.fixture().media().fail_drains_from(1);
-    CHECK(fails(f.volume().sync_range(f.file(), {}), Errc::io));
-    CHECK(fails(f.volume().sync_range(f.file(), {}), Errc::io));
+    CHECK(fails(f.volume().sync_range(root_caller(), f.file(), {}), Errc::io));
+    CHECK(fails(f.volume().sync_range(root_caller(), f.file(), {}), Errc::io));
 }
 
 TEST_CASE("sync: there is nothing to do on a device that is open for reading", "[volume][pins]") {
@@ -551,7 +551,7 @@ TEST_CASE("sync: there is nothing to do on a device that is open for reading", "
     devices.push_back(f.fixture().media().open(true));
     const auto volume = must(volume::Volume::open(device::DeviceTable(std::move(devices)),
                                                   f.fixture().env(), {.read_only = true}));
-    must(volume->sync_range(f.file(), {}));
+    must(volume->sync_range(root_caller(), f.file(), {}));
 }
 
 TEST_CASE("pin: one whose caller gives up ends between two pieces, and leaves size and pin",
@@ -575,4 +575,22 @@ TEST_CASE("pin: one whose caller gives up ends between two pieces, and leaves si
                 Errc::interrupted));
     CHECK(stat_of(f.volume(), f.file()).size == std::uint64_t{12} << 20);
     check_and_remount(f.fixture());
+}
+
+TEST_CASE("pin: a larger alignment than the pinned file has is refused, not passed over",
+          "[volume][pins]") {
+    PinFixture f;
+    make_file(f.volume(), root_dir, "spacer");
+    for (std::uint64_t i = 0; i < 32; ++i) { // apart on media
+        f.write(i * block_size, block_size);
+        write_at(f.volume(), must(peek(f.volume(), root_dir, "spacer")).number, i * block_size,
+                 filled(block_size, 1));
+    }
+    must(f.pin());
+    CHECK(fails(f.pin({}, false, big_unit), Errc::invalid));
+    CHECK(fails(f.pin({}, true, big_unit), Errc::pinned));
+    must(f.pin());
+    must(f.unpin());
+    must(f.pin({}, true, big_unit));
+    must(f.pin({}, false, big_unit)); // it has it now
 }

@@ -207,14 +207,15 @@ TEST_CASE("privileges: a write that will be refused leaves them", "[volume]") {
     const auto handle = open_handle(volume, file, for_writing(true));
     const auto drop_for = [&](const volume::PlannedWrite &write) {
         return volume.drop_privileges(
-            user_caller(7), file, [] { return false; }, &write);
+            user_caller(7), file, [] { return false; }, write);
     };
-    CHECK(fails(drop_for({handle, 0, 1, true}), Errc::pinned)); // to the end
-    CHECK(fails(drop_for({handle, block_size, 1, false}), Errc::pinned));
-    CHECK(fails(drop_for({handle + 1, 0, 1, false}), Errc::bad_handle));
+    using volume::WriteMode;
+    CHECK(fails(drop_for({handle, block_size, 1, WriteMode::append}), Errc::pinned));
+    CHECK(fails(drop_for({handle, block_size, 1, WriteMode::offset}), Errc::pinned));
+    CHECK(fails(drop_for({handle + 1, 0, 1, WriteMode::offset}), Errc::bad_handle));
     CHECK(stat_of(volume, file).mode == (S_IFREG | 06755));
     CHECK(has_capabilities(volume, file));
-    must(drop_for({handle, 0, 1, false}));
+    must(drop_for({handle, 0, 1, WriteMode::offset}));
     CHECK(stat_of(volume, file).mode == (S_IFREG | 0755));
     CHECK_FALSE(has_capabilities(volume, file));
     volume.release(file, handle);

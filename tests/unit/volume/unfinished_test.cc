@@ -265,6 +265,26 @@ TEST_CASE("unnamed: a file without a name goes unless it is given one", "[volume
     CHECK(fsck_findings(fixture) == "");
 }
 
+TEST_CASE("unnamed: what a truncation has left is freed before the file gets a name", "[volume]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const auto before = free_blocks(volume);
+    volume::OpenRequest request;
+    request.write = true;
+    const auto file =
+        must(volume.create_unnamed(root_caller(), root_dir, node(S_IFREG | 0600), request));
+    const InodeNumber number = file.attributes.number;
+    write_scattered(volume, file, 200);
+    must(volume.set_attributes(root_caller(), number, {.size = 0}));
+    REQUIRE(stat_of(volume, number).block_count > 0); // not in one step
+    must(volume.link(root_caller(), number, root_dir, "file"));
+    finish_background(volume);
+    CHECK(stat_of(volume, number).block_count == 0);
+    volume.release(number, file.open.handle);
+    CHECK(free_blocks(volume) + 2 >= before); // but for what the names take
+    CHECK(fsck_findings(fixture) == "");
+}
+
 TEST_CASE("space: what another thread is freeing is waited for", "[volume]") {
     const auto delay = std::chrono::milliseconds(GENERATE(2, 5, 10, 15, 20, 30, 40, 60));
     VolumeFixture fixture;

@@ -2,7 +2,7 @@
 //
 // Engine: what all operations of a volume share: the layers below, the inode cache, helpers.
 // Private to volume/. Volume's member functions are spread over the folder's files by subject
-// and work on `*impl_`, which is an Engine.
+// and work on its Engine.
 //
 //   volume.cc       open, close, read-only, statistics     names.cc, create.cc, remove.cc,
 //   background.cc   checkpoints, unfinished work            rename.cc, list.cc   names
@@ -155,7 +155,7 @@ class Engine {
                                        std::size_t limit);
     immutable::LeaseAccounts lease_accounts{options.lease_limits};
 
-    // ---- the files half; contracts for the other one ----
+    // ---- size changes ----
 
     // Changes the size of a regular file and stores `changed`, which holds all other attributes
     // as they shall be (times included), in the same transaction; inode.attributes is the new
@@ -184,8 +184,9 @@ class Engine {
     CondVar released;
     std::unordered_map<std::uint32_t, unsigned> waits GUARDED_BY(release_mutex); // by user
 
-    // ---- shared by both halves ----
+    // ---- observers and orders ----
     std::atomic<CacheObserver *> observer{nullptr};
+    std::atomic<bool> kernel_keeps_stale_pages{false};
     std::atomic<Handle> next_handle{1};
     Mutex rename_mutex; // of renames that move a directory; before all inodes
 
@@ -215,11 +216,6 @@ class Engine {
     std::optional<InodeNumber> next_leased(InodeNumber from);
     mutable Mutex leased_mutex_; // a leaf
     std::set<InodeNumber> leased_now_ GUARDED_BY(leased_mutex_);
-};
-
-class Volume::Impl final : public Engine {
-  public:
-    using Engine::Engine;
 };
 
 } // namespace daxpin::volume
