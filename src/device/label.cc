@@ -189,6 +189,15 @@ Result<void> set_magic(Device &device, std::uint64_t offset, std::uint64_t magic
     return {};
 }
 
+// A bad block takes zeros only as a whole.
+Result<void> wipe_magic(Device &device, std::uint64_t block, unsigned offset) {
+    auto wiped = set_magic(device, block * block_size + offset, 0);
+    if (wiped || wiped.code() != Errc::io)
+        return wiped;
+    constexpr std::array<std::byte, block_size> zeros{};
+    return device.rewrite(block * block_size, zeros);
+}
+
 // Rewrites the copy that is not valid from the one that is.
 template <typename T> Result<bool> restore_one(Device &device, const Copy<T> &first,
                                                const Copy<T> &second, std::uint64_t second_block,
@@ -264,7 +273,7 @@ Result<void> wipe_labels(Device &device) {
     if (const auto labels = read_label_copies(device); labels.second_block < block_count(device))
         blocks[2] = labels.second_block;
     for (const std::uint64_t block : blocks)
-        DAXPIN_TRY(set_magic(device, block * block_size, 0));
+        DAXPIN_TRY(wipe_magic(device, block, 0));
     return device.drain();
 }
 

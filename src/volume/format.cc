@@ -8,6 +8,7 @@
 #include "journal/journal.h"
 
 #include <algorithm>
+#include <array>
 #include <sys/stat.h>
 
 namespace daxpin::volume {
@@ -120,6 +121,23 @@ std::vector<MediaRun> fixed_blocks(const format::Superblock &superblock) {
     return runs;
 }
 
+// What stands at a fixed place cannot go round a bad block, which takes new bytes only as a whole.
+Result<void> make_readable(const device::DeviceTable &devices, const std::vector<MediaRun> &runs) {
+    constexpr std::array<std::byte, block_size> zeros{};
+    std::array<std::byte, block_size> bytes;
+    for (const MediaRun &run : runs)
+        for (BlockCount i{0}; i.value < run.count.value; ++i.value) {
+            const MediaBlock block = run.start + i;
+            const auto &device = devices.at(block.device());
+            if (device.read(block.block() * block_size, bytes) || devices.rewrite(block, zeros))
+                continue;
+            return Error{Errc::io,
+                         device.info().path + ": block " + std::to_string(block.block()) +
+                             ", which the volume needs, can neither be read nor written anew"};
+        }
+    return {};
+}
+
 inode::Attributes root_attributes(const FormatOptions &options, Env &env) {
     inode::Attributes root;
     root.number = {format::root_inode};
@@ -190,6 +208,7 @@ Result<format::Superblock> format_volume(device::DeviceTable &devices, const For
     report(options, 0);
     for (unsigned i = 0; i < devices.count(); ++i)
         DAXPIN_TRY(device::wipe_labels(devices.at(i)));
+    DAXPIN_TRY(make_readable(devices, fixed_blocks(superblock)));
     DAXPIN_TRY(journal::Journal::format(devices, journal::geometry_of(superblock), env,
                                         options.journal_start));
     report(options, 0.1);

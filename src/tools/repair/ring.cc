@@ -106,16 +106,18 @@ class HomeWriter {
     std::map<std::uint64_t, std::vector<std::size_t>> by_unit_;
 };
 
-// A part that cannot be read may be readable once it is written.
-void clear_unreadable(device::DeviceTable &devices, const format::Superblock &superblock) {
+// A recovery reads the whole ring, and a bad block takes new bytes only as a whole.
+Result<void> clear_unreadable(device::DeviceTable &devices, const format::Superblock &superblock) {
+    constexpr UnitBytes zeros{};
     UnitBytes bytes;
     for (std::uint64_t i = 0; i < superblock.ring_blocks; ++i) {
         const auto block = MediaBlock::at(0, superblock.ring_start + i);
-        if (!devices.read(block, 0, bytes))
-            static_cast<void>(
-                devices.set(block, 0, std::byte{0}, block_size, device::StoreKind::nontemporal)
-                    .has_value());
+        if (devices.read(block, 0, bytes))
+            continue;
+        DAXPIN_TRY(devices.rewrite(block, zeros));
+        devices.bad_blocks().erase_unless_listed(block);
     }
+    return {};
 }
 
 } // namespace
@@ -141,10 +143,9 @@ Result<void> write_records_home(device::DeviceTable &devices, const format::Supe
         if (state.tail >= format::tail_limit)
             state.tail = 0; // of a forged cell; no record is of the new epoch
     }
-    clear_unreadable(devices, superblock);
-    DAXPIN_TRY(devices.metadata().drain());
     env.random(state.epoch);
-    return journal::write_tail_cell_copies(devices, geometry, state);
+    DAXPIN_TRY(journal::write_tail_cell_copies(devices, geometry, state));
+    return clear_unreadable(devices, superblock); // nothing in the ring is needed any more
 }
 
 } // namespace daxpin::repair

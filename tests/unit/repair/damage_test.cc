@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // One kind of damage at a time: both levels of repair, and what they leave alone.
-#include "support/test_env.h"
+#include "btree/tree.h"
 #include "unit/repair/harness.h"
-#include "volume/volume.h"
 
 #include <algorithm>
 #include <functional>
@@ -50,13 +49,6 @@ template <typename Change> auto entry(const char *name, Change change) {
     return [=](Image &image) {
         image.change<DirentItem>(image.name_key(root, ItemType::dirent, name), change);
     };
-}
-
-void expect_mountable(const MediaList &media) {
-    TestEnv env;
-    auto volume = volume::Volume::open(open_table(media), env, {});
-    INFO((volume ? "" : describe(volume.error())));
-    CHECK(volume.has_value());
 }
 
 // ---- without space ----

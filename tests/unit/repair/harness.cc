@@ -4,6 +4,7 @@
 #include "device/label.h"
 #include "support/test_env.h"
 #include "tools/reader/tree_walk.h"
+#include "volume/volume.h"
 
 namespace daxpin::test {
 namespace {
@@ -88,6 +89,13 @@ MediaList clones(const MediaList &media) {
     for (const auto &one : media)
         copies.push_back(one->clone());
     return copies;
+}
+
+void expect_mountable(const MediaList &media) {
+    TestEnv env;
+    auto volume = volume::Volume::open(open_table(media), env, {});
+    INFO((volume ? "" : describe(volume.error())));
+    CHECK(volume.has_value());
 }
 
 std::string text_of(const repair::Outcome &outcome) {

@@ -25,6 +25,7 @@ std::set<std::uint64_t> differing(const Content &a, const Content &b);
 fsck::Report check(const MediaList &media);
 repair::Outcome repair_media(const MediaList &media, repair::Level level = repair::Level::all);
 MediaList clones(const MediaList &media);
+void expect_mountable(const MediaList &media);
 
 // Findings before and after, actions, failures: for a failed test.
 std::string text_of(const repair::Outcome &outcome);

@@ -51,6 +51,35 @@ TEST_CASE("format: what cannot be is refused with a reason", "[volume]") {
     CHECK(format_on(4U << 20, options).has_value());
 }
 
+TEST_CASE("format: a bad block at a fixed place is made good", "[volume]") {
+    TestEnv env;
+    const auto media = SimMedia::create({.size = volume::device_bytes_min()});
+    media->heal_on_rewrite(true);
+    const std::uint64_t last = volume::device_bytes_min() / block_size - 1;
+    const auto format = [&] {
+        auto devices = open_table({media});
+        return must(volume::format_volume(devices, {}, env)).root;
+    };
+    const std::uint64_t root = format();
+    for (std::uint64_t block = 0; block <= last; block = block == root ? last : block + 1) {
+        CAPTURE(block);
+        media->poison(block * block_size, block_size);
+        CHECK(format() == root);
+        CHECK(media->poison().length == 0);
+        CHECK(volume::Volume::open(open_table({media}), env, {}).has_value());
+    }
+}
+
+TEST_CASE("format: a block that stays bad is named", "[volume]") {
+    TestEnv env;
+    const auto media = SimMedia::create({.size = volume::device_bytes_min()});
+    media->poison(20 * block_size, block_size);
+    auto devices = open_table({media});
+    const auto made = volume::format_volume(devices, {}, env);
+    CHECK(fails(made, Errc::io));
+    CHECK(made.error().text.find("block 20,") != std::string::npos);
+}
+
 TEST_CASE("format: the root directory belongs to whom the options say", "[volume]") {
     TestEnv env;
     const auto media = SimMedia::create();
