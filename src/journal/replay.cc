@@ -102,9 +102,13 @@ class Replay::Builder {
             devices_.prefetch(stretch.unit(), 0, block_size);
     }
 
+    // Records hold what differs from the home, and no unit that is new: without the home there is
+    // nothing to lay them over.
     Result<void> build_unit(std::span<const Stretch> of_unit) {
         const MediaBlock unit = of_unit.front().unit();
-        DAXPIN_TRY(devices_.read(unit, 0, bytes_));
+        if (!devices_.read(unit, 0, bytes_))
+            return damaged("metadata block " + std::to_string(unit.block()) +
+                           ", which it changes, cannot be read");
         lines_ = 0;
         for (const Stretch &stretch : of_unit)
             DAXPIN_TRY(lay_over(stretch));

@@ -246,6 +246,8 @@ class TreeCheck : public reader::TreeVisitor {
     void claim_bad_block(const reader::Key &key, format::BadBlockItem item) {
         const MediaBlock block{key.offset()};
         const bool owned = pass_.owners.claim({block, {1}}).count != 0;
+        if (!owned)
+            pass_.listed.insert(block.value);
         if (!owned || (item.flags & format::bad_block_flag_unowned) == 0)
             return;
         pass_.findings.error(Subject::bad_block,
@@ -272,19 +274,25 @@ void check_tree(Pass &pass, Graph &graph) {
     tree.finish();
 }
 
-// A record may also name a unit that was freed since: a recovery refuses one that would be left
-// with a wrong checksum, freed or not.
+// A record may also name a unit that was freed since: a recovery refuses one that cannot be read or
+// would be left with a wrong checksum, freed or not.
 void check_freed_units(Pass &pass) {
     std::uint64_t last = 0; // block 0 is a label
     for (const auto &patch : pass.view.patches()) {
         const MediaBlock block{patch.block};
+        const bool seen = std::exchange(last, patch.block) == patch.block;
+        if (seen || (pass.owners.holds(block) && !pass.listed.contains(patch.block)))
+            continue; // what has an owner is checked with it
         reader::UnitBytes unit;
-        if (std::exchange(last, patch.block) == patch.block || !pass.view.read(block, unit))
+        const auto read = pass.view.read(block, unit);
+        if (!read && read.code() == Errc::io)
+            pass.findings.error(Subject::media, "records change block " + to_string(block) +
+                                                    ", which cannot be read");
+        else if (read && !reader::unit_checksum_holds(unit))
+            pass.findings.error(Subject::ring, "records leave a wrong checksum in block " +
+                                                   to_string(block) + ", which is free");
+        else
             continue;
-        if (pass.owners.holds(block) || reader::unit_checksum_holds(unit))
-            continue;
-        pass.findings.error(Subject::ring, "records leave a wrong checksum in block " +
-                                               to_string(block) + ", which is free");
         pass.findings.fix(Stage::ring, Subject::ring, "what the journal holds was written home",
                           FixRing{true});
     }

@@ -20,6 +20,7 @@ struct Pass {
     OwnerMap metadata; // of owners' blocks, those that hold metadata: they keep what is contested
     std::vector<MediaRun> contested;  // with data on one side at least
     std::set<std::uint64_t> unproven; // claimed by blobs that will go: others may have them
+    std::set<std::uint64_t> listed;   // blocks that nobody but the list of bad blocks owns
     HashKey hash_key;
     // A part of the tree was lost: what is not found may have been in it.
     bool incomplete = false;

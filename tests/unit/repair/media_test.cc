@@ -24,6 +24,12 @@ bool is_healed(Image &image, unsigned device = 0) {
     return image.media(device).poison().length == 0;
 }
 
+// The first bytes of a block as they are: a record of them changes nothing.
+Image::Entry same_bytes(Image &image, std::uint64_t block) {
+    const auto bytes = image.block(block).first(24);
+    return {block, 0, {bytes.begin(), bytes.end()}};
+}
+
 void expect_repaired(Image &image, Level level = Level::all) {
     const auto found = image.check();
     INFO(text_of(found));
@@ -33,6 +39,16 @@ void expect_repaired(Image &image, Level level = Level::all) {
     CHECK(outcome.failed.empty());
     CHECK(image.check().clean());
     expect_mountable(image.all_media());
+}
+
+// Of a record that names a bad block the mount says what to do, and fsck does it.
+void expect_told_and_repaired(Image &image) {
+    TestEnv env;
+    const auto opened = volume::Volume::open(open_table(image.all_media()), env, {});
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.code() == Errc::corrupt);
+    CHECK(opened.error().text.find("fsck.daxpinfs") != std::string::npos);
+    expect_repaired(image);
 }
 
 } // namespace
@@ -72,5 +88,58 @@ TEST_CASE("media: a ring that stays bad is said to be, and nothing is lost", "[r
     INFO(text_of(outcome));
     CHECK_FALSE(outcome.failed.empty());
     CHECK(outcome.done.empty());
+    CHECK(content_of(image.all_media()) == wanted);
+}
+
+TEST_CASE("media: a bad unit that records name is told by the mount and mended", "[repair]") {
+    Image image;
+    image.write();
+    SECTION("a bitmap chunk") {
+        const auto wanted = content_of(image.all_media());
+        const std::uint64_t chunk = image.superblock.devices[0].bitmap_start;
+        image.append_record({same_bytes(image, chunk)});
+        spoil(image, chunk);
+        expect_told_and_repaired(image);
+        CHECK(is_healed(image));
+        CHECK(content_of(image.all_media()) == wanted);
+    }
+    SECTION("a leaf") {
+        image.append_record({same_bytes(image, image.nodes[0][1])});
+        spoil(image, image.nodes[0][1]);
+        expect_told_and_repaired(image);
+    }
+    SECTION("the root") {
+        const auto wanted = content_of(image.all_media());
+        image.append_record({same_bytes(image, image.superblock.root)});
+        spoil(image, image.superblock.root);
+        expect_told_and_repaired(image);
+        CHECK(content_of(image.all_media()) == wanted);
+    }
+}
+
+TEST_CASE("media: a bad unit that is nobody's any more, but in the journal", "[repair]") {
+    constexpr std::uint64_t block = Image::blocks - 6;
+    const bool readable = GENERATE(false, true);
+    const bool listed = GENERATE(false, true);
+    CAPTURE(readable, listed);
+    Image image;
+    if (listed) {
+        format::BadBlockItem item{};
+        item.source = 1;
+        item.flags = format::bad_block_flag_unowned;
+        image.items[Image::key(format::bad_block_table, format::ItemType::bad_block, block)] =
+            bytes_of(item);
+        image.set_used(0, block, true);
+    }
+    image.write();
+    const auto wanted = content_of(image.all_media());
+    image.append_record({same_bytes(image, block)});
+    if (!readable)
+        spoil(image, block);
+    const auto found = image.check();
+    CHECK(found.errors == 1);
+    CHECK((readable ? has(found, Subject::ring, "wrong checksum in block 0:250")
+                    : has(found, Subject::media, "change block 0:250, which cannot be read")));
+    expect_told_and_repaired(image);
     CHECK(content_of(image.all_media()) == wanted);
 }
