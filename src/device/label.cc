@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <optional>
 
 namespace daxpin::device {
 namespace {
@@ -198,17 +199,22 @@ Result<void> wipe_magic(Device &device, std::uint64_t block, unsigned offset) {
     return device.rewrite(block * block_size, zeros);
 }
 
-// Rewrites the copy that is not valid from the one that is.
-template <typename T> Result<bool> restore_one(Device &device, const Copy<T> &first,
-                                               const Copy<T> &second, std::uint64_t second_block,
-                                               unsigned offset) {
+// The block of the copy that is not valid where the other one is.
+template <typename T> std::optional<std::uint64_t>
+lost_copy(const Copy<T> &first, const Copy<T> &second, std::uint64_t second_block) {
     const bool first_valid = first.state == State::valid;
     if (first_valid == (second.state == State::valid))
-        return false;
-    const std::uint64_t block = first_valid ? second_block : 0;
-    DAXPIN_TRY(
-        store(device, block * block_size + offset, first_valid ? first.content : second.content));
-    return true;
+        return std::nullopt;
+    return first_valid ? second_block : 0;
+}
+
+Result<void> store_over_bad(Device &device, std::uint64_t block, const DeviceLabel &label,
+                            const Superblock *superblock) {
+    std::array<std::byte, block_size> whole{};
+    std::ranges::copy(bytes_of(label), whole.begin());
+    if (superblock != nullptr)
+        std::ranges::copy(bytes_of(*superblock), whole.begin() + format::superblock_offset);
+    return device.rewrite(block * block_size, whole);
 }
 
 } // namespace
@@ -267,6 +273,17 @@ Result<void> write_labels(Device &device, DeviceLabel label, const Superblock *s
     return {};
 }
 
+Result<void> store_copy(Device &device, std::uint64_t block, Structure which,
+                        const DeviceLabel &label, const Superblock *superblock) {
+    const std::uint64_t offset = block * block_size;
+    auto stored = which == Structure::label
+                      ? store(device, offset, label)
+                      : store(device, offset + format::superblock_offset, *superblock);
+    if (stored || stored.code() != Errc::io)
+        return stored;
+    return store_over_bad(device, block, label, superblock);
+}
+
 Result<void> wipe_labels(Device &device) {
     // Where this device's second copy would be, and where an older volume's is.
     std::array<std::uint64_t, 3> blocks{0, block_count(device) - 1, 0};
@@ -283,16 +300,27 @@ Result<bool> restore_copies(Device &device) {
     if (!label || device.info().read_only || label->block_count > block_count(device))
         return false;
     bool restored = false;
-    if (label->index == 0) {
-        const auto first = read_superblock_at(device, 0, *label);
-        const auto second = read_superblock_at(device, labels.second_block, *label);
-        DAXPIN_TRY_ASSIGN(restored, restore_one(device, first, second, labels.second_block,
-                                                format::superblock_offset));
+    const auto restore = [&](std::optional<std::uint64_t> block, Structure which,
+                             const Superblock *superblock) -> Result<void> {
+        if (block)
+            DAXPIN_TRY(store_copy(device, *block, which, *label, superblock));
+        restored = restored || block;
+        return {};
+    };
+    const std::uint64_t second_block = labels.second_block;
+    const auto lost_label = lost_copy(labels.copies[0], labels.copies[1], second_block);
+    if (label->index != 0) {
+        DAXPIN_TRY(restore(lost_label, Structure::label, nullptr));
+        return restored;
     }
-    DAXPIN_TRY_ASSIGN(
-        const bool label_restored,
-        restore_one(device, labels.copies[0], labels.copies[1], labels.second_block, 0));
-    return restored || label_restored;
+    const auto first = read_superblock_at(device, 0, *label);
+    const auto second = read_superblock_at(device, second_block, *label);
+    const Superblock *const superblock = first.state == State::valid    ? &first.content
+                                         : second.state == State::valid ? &second.content
+                                                                        : nullptr;
+    DAXPIN_TRY(restore(lost_copy(first, second, second_block), Structure::superblock, superblock));
+    DAXPIN_TRY(restore(lost_label, Structure::label, superblock));
+    return restored;
 }
 
 } // namespace daxpin::device

@@ -30,6 +30,14 @@ Result<void> write_labels(Device &device, format::DeviceLabel label,
 // Clears the magic number of both labels, durably: mkfs does so before anything else.
 Result<void> wipe_labels(Device &device);
 
+// Stores the copy of `label` or of `superblock` that stands in `block`, as it is. A bad block takes
+// new bytes only as a whole: it gets both, `superblock` unless that is null. Durable with the next
+// drain. REQUIRES: `block` is on the device; a superblock to be stored is not null.
+// ERRORS: io if the block stays bad.
+enum class Structure { label, superblock };
+Result<void> store_copy(Device &device, std::uint64_t block, Structure which,
+                        const format::DeviceLabel &label, const format::Superblock *superblock);
+
 // Makes a valid copy out of the other one where only one is valid; returns whether there was one
 // to make. Durable with the next drain.
 Result<bool> restore_copies(Device &device);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tools/repair/copies.h"
 
+#include "device/label.h"
 #include "tools/reader/copies.h"
 #include "tools/reader/view.h"
 
@@ -9,32 +10,39 @@
 namespace daxpin::repair {
 namespace {
 
-template <typename T> std::span<const std::byte> bytes_of(const T &object) {
-    return std::as_bytes(std::span<const T, 1>(&object, 1));
-}
+using device::Structure;
 
-template <typename T>
-Result<void> restore(device::Device &device, const reader::Copies<T> &copies, unsigned offset) {
+// Calls store() with the block of each copy that is not as the one that rules.
+template <typename T, typename Store>
+Result<void> restore(device::Device &device, const reader::Copies<T> &copies, Store store) {
     const T *best = copies.best();
     if (best == nullptr)
         return Error{Errc::corrupt, "no copy is left to restore the other one from"};
     for (const auto *copy : {&copies.first, &copies.second})
         if (!copy->valid() || std::memcmp(&copy->value, best, sizeof *best) != 0)
-            DAXPIN_TRY(device.copy(copy->block * block_size + offset, bytes_of(*best),
-                                   device::StoreKind::nontemporal));
+            DAXPIN_TRY(store(copy->block));
     return device.drain();
 }
 
 } // namespace
 
-Result<void> fix_copies(device::DeviceTable &devices, unsigned device) {
-    const auto labels = reader::read_labels(devices.at(device));
-    DAXPIN_TRY(restore(devices.at(device), labels, 0));
-    if (device != 0)
-        return {};
-    const auto superblocks =
-        reader::read_superblocks(devices.metadata(), labels.best()->block_count);
-    return restore(devices.metadata(), superblocks, format::superblock_offset);
+Result<void> fix_copies(device::DeviceTable &devices, const fsck::FixCopies &fix) {
+    auto &device = devices.at(fix.device);
+    const auto labels = reader::read_labels(device);
+    const auto *label = labels.best();
+    if (label == nullptr || label->block_count > device.info().size / block_size)
+        return Error{Errc::corrupt, "no label says where the copies are"};
+    reader::Copies<format::Superblock> superblocks{};
+    if (fix.device == 0)
+        superblocks = reader::read_superblocks(device, label->block_count);
+    const auto store = [&](Structure which) {
+        return [&, which](std::uint64_t block) {
+            return device::store_copy(device, block, which, *label, superblocks.best());
+        };
+    };
+    DAXPIN_TRY(restore(device, labels, store(Structure::label)));
+    return fix.device == 0 ? restore(device, superblocks, store(Structure::superblock))
+                           : Result<void>{};
 }
 
 } // namespace daxpin::repair

@@ -11,7 +11,7 @@
 namespace daxpin::repair {
 
 // Makes the copies of a device's label and superblock equal to the one that rules. ERRORS: io.
-Result<void> fix_copies(device::DeviceTable &devices, unsigned device);
+Result<void> fix_copies(device::DeviceTable &devices, const fsck::FixCopies &fix);
 
 // Writes home what the journal's records say, for a ring that a recovery refuses, and begins a new
 // epoch behind it. A unit gets the newest content whose checksum holds: that of all records that

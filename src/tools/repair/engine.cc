@@ -22,7 +22,15 @@ Result<void> Engine::open_tree() {
     return {};
 }
 
+// A crash behind the rewrite leaves a wrong checksum, which the next repair finds.
 Result<std::byte *> Engine::edit_damaged(journal::Transaction &tx, MediaBlock unit) {
+    constexpr journal::UnitBytes zeros{};
+    journal::UnitBytes bytes;
+    auto &devices = journal_->devices();
+    if (const auto read = devices.read(unit, 0, bytes); !read && read.code() == Errc::io) {
+        DAXPIN_TRY(devices.rewrite(unit, zeros));
+        devices.bad_blocks().erase_unless_listed(unit);
+    }
     journal_->units().set_verified(unit, true); // commit() makes it so
     return tx.edit(unit);
 }

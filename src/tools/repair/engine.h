@@ -29,7 +29,8 @@ class Engine {
     const format::Superblock &superblock() const { return superblock_; }
 
     // A unit to be changed in place, whatever stands there now: what edit() alone refuses if the
-    // checksum does not hold. ERRORS: as edit().
+    // checksum does not hold. What cannot be read is made zeros first. ERRORS: as edit(); io if it
+    // cannot be.
     Result<std::byte *> edit_damaged(journal::Transaction &tx, MediaBlock unit);
 
     template <typename Body> auto transact(Body &&body) {

@@ -118,7 +118,7 @@ class Repairer {
     void fix_all_copies(const fsck::Fixes &fixes) {
         for (const auto &fix : fixes.kept)
             if (fix.safe || options_.level == Level::all)
-                note(fix, fix_copies(devices_, std::get<fsck::FixCopies>(fix.how).device));
+                note(fix, fix_copies(devices_, std::get<fsck::FixCopies>(fix.how)));
     }
 
     Result<void> apply_behind_journal(const fsck::Fixes &fixes) {

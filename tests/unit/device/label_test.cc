@@ -114,13 +114,25 @@ TEST_CASE("label: the loss of either block loses nothing and is repaired", "[lab
     CHECK(volume.is_whole());
 }
 
-TEST_CASE("label: a copy on a poisoned block is passed over", "[label]") {
+TEST_CASE("label: a copy on a poisoned block is passed over, and made anew", "[label]") {
     Labelled volume;
     volume.write();
     const auto block = GENERATE(std::uint64_t{0}, last_block);
     poison(*volume.device, block);
     CHECK(volume.is_whole());
-    CHECK(restore_copies(*volume.device).code() == Errc::io);
+    CHECK(*restore_copies(*volume.device));
+    CHECK_FALSE(*restore_copies(*volume.device));
+    volume.fill(last_block - block, std::byte{0}, block_size); // now the other one
+    CHECK(volume.is_whole());
+}
+
+TEST_CASE("label: a block that stays bad keeps its copy from being made anew", "[label]") {
+    Labelled volume;
+    volume.write();
+    poison(*volume.device, GENERATE(std::uint64_t{0}, last_block));
+    StoppingDevice bad(*volume.device, 0);
+    CHECK(restore_copies(bad).code() == Errc::io);
+    CHECK(volume.is_whole());
 }
 
 TEST_CASE("label: label and superblock may each survive in another block", "[label]") {

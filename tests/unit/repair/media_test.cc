@@ -143,3 +143,38 @@ TEST_CASE("media: a bad unit that is nobody's any more, but in the journal", "[r
     expect_told_and_repaired(image);
     CHECK(content_of(image.all_media()) == wanted);
 }
+
+TEST_CASE("media: a bad bitmap chunk is made anew where it stands", "[repair]") {
+    Image image;
+    image.write();
+    const auto wanted = content_of(image.all_media());
+    spoil(image, image.superblock.devices[0].bitmap_start);
+    expect_repaired(image, Level::safe);
+    CHECK(is_healed(image));
+    CHECK(content_of(image.all_media()) == wanted);
+}
+
+TEST_CASE("media: of a bad root nothing below is lost", "[repair]") {
+    Image image;
+    image.write();
+    const auto wanted = content_of(image.all_media());
+    spoil(image, image.superblock.root);
+    expect_repaired(image);
+    CHECK(is_healed(image));
+    CHECK(content_of(image.all_media()) == wanted);
+}
+
+TEST_CASE("media: copies of label and superblock are made anew in a bad block", "[repair]") {
+    const unsigned device = GENERATE(0u, 1u);
+    const std::uint64_t block = GENERATE(std::uint64_t{0}, Image::blocks - 1);
+    Image image(1);
+    image.write();
+    const auto whole = clones(image.all_media());
+    spoil(image, block, device);
+    expect_repaired(image, Level::safe);
+    CHECK(is_healed(image, device));
+    const std::size_t bytes = device == 0 ? format::superblock_offset + sizeof(format::Superblock)
+                                          : sizeof(format::DeviceLabel);
+    const auto was = whole[device]->bytes().subspan(block * block_size, bytes);
+    CHECK(std::ranges::equal(was, image.block(block, device).first(bytes)));
+}
