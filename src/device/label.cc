@@ -51,25 +51,13 @@ Copy<T> read_copy(const Device &device, std::uint64_t offset, std::uint64_t magi
     return copy;
 }
 
-bool is_sound(const DeviceLabel &label) {
-    const std::uint32_t role = label.role;
-    return label.device_count >= 1 && label.device_count <= format::devices_max &&
-           label.index < label.device_count && role >= 1 && role <= 3 && label.block_count >= 2 &&
-           format::is_mapping_unit(label.mapping_unit);
-}
-
-bool is_sound(const Superblock &superblock) {
-    return superblock.block_bytes == block_size && superblock.device_count >= 1 &&
-           superblock.device_count <= format::devices_max;
-}
-
 std::uint64_t block_count(const Device &device) {
     return device.info().size / block_size;
 }
 
 Copy<DeviceLabel> read_label_at(const Device &device, std::uint64_t block) {
     auto copy = read_copy<DeviceLabel>(device, block * block_size, format::label_magic);
-    if (copy.state == State::valid && !is_sound(copy.content))
+    if (copy.state == State::valid && !is_legal(copy.content))
         copy.state = State::damaged;
     // A label of another size's last block is what an earlier, smaller or larger volume left.
     if (copy.state == State::valid && block != 0 && copy.content.block_count != block + 1)
@@ -106,7 +94,7 @@ Copy<Superblock> read_superblock_at(const Device &device, std::uint64_t block,
                                     const DeviceLabel &label) {
     auto copy = read_copy<Superblock>(device, block * block_size + format::superblock_offset,
                                       format::superblock_magic);
-    if (copy.state == State::valid && !is_sound(copy.content))
+    if (copy.state == State::valid && !is_legal(copy.content))
         copy.state = State::damaged;
     if (copy.state == State::valid &&
         to_uuid(copy.content.volume_uuid) != to_uuid(label.volume_uuid))
@@ -289,9 +277,14 @@ Result<void> wipe_labels(Device &device) {
     std::array<std::uint64_t, 3> blocks{0, block_count(device) - 1, 0};
     if (const auto labels = read_label_copies(device); labels.second_block < block_count(device))
         blocks[2] = labels.second_block;
-    for (const std::uint64_t block : blocks)
-        DAXPIN_TRY(wipe_magic(device, block, 0));
-    return device.drain();
+    // The labels first: without one nobody looks for a superblock. An old superblock would count
+    // beside a new label if mkfs were given the old UUID.
+    for (const unsigned offset : {0U, format::superblock_offset}) {
+        for (const std::uint64_t block : blocks)
+            DAXPIN_TRY(wipe_magic(device, block, offset));
+        DAXPIN_TRY(device.drain());
+    }
+    return {};
 }
 
 Result<bool> restore_copies(Device &device) {

@@ -27,7 +27,8 @@ Result<format::Superblock> read_superblock(const Device &device);
 Result<void> write_labels(Device &device, format::DeviceLabel label,
                           const format::Superblock *superblock);
 
-// Clears the magic number of both labels, durably: mkfs does so before anything else.
+// Clears the magic numbers of both labels, and of what may be superblocks, durably: mkfs does so
+// before anything else.
 Result<void> wipe_labels(Device &device);
 
 // Stores the copy of `label` or of `superblock` that stands in `block`, as it is. A bad block takes

@@ -35,6 +35,13 @@ inline constexpr std::uint64_t label_magic = 0x31424c4e49505844; // "DXPINLB1"
 
 enum class Role : std::uint32_t { metadata = 1, data = 2, both = 3 };
 
+// Of a volume's device: no other combination is legal.
+constexpr Role role_of(unsigned index, unsigned device_count) {
+    if (device_count == 1)
+        return Role::both;
+    return index == 0 ? Role::metadata : Role::data;
+}
+
 // Bytes; no page is larger than 1 GiB.
 constexpr bool is_mapping_unit(std::uint64_t unit) {
     return std::has_single_bit(unit) && unit >= block_size && unit <= std::uint64_t{1} << 30;
@@ -56,6 +63,14 @@ struct DeviceLabel {
     std::byte reserved[112];
 };
 DAXPIN_ON_MEDIA(DeviceLabel, 256);
+
+// Whether a label with a right checksum may count; so for superblocks below.
+inline bool is_legal(const DeviceLabel &label) {
+    return label.device_count >= 1 && label.device_count <= devices_max &&
+           label.index < label.device_count &&
+           label.role == static_cast<std::uint32_t>(role_of(label.index, label.device_count)) &&
+           label.block_count >= 2 && is_mapping_unit(label.mapping_unit);
+}
 
 // ---- Superblock: on device 0 only, `superblock_offset` bytes after each label ---------------
 
@@ -96,6 +111,11 @@ struct Superblock {
     DeviceEntry devices[devices_max];
 };
 DAXPIN_ON_MEDIA(Superblock, 2048);
+
+inline bool is_legal(const Superblock &superblock) {
+    return superblock.block_bytes == block_size && superblock.device_count >= 1 &&
+           superblock.device_count <= devices_max;
+}
 
 // ---- Journal -------------------------------------------------------------------------------
 

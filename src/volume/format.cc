@@ -59,12 +59,6 @@ Uuid random_uuid(Env &env) {
     return uuid;
 }
 
-format::Role role_of(unsigned index, unsigned count) {
-    if (count == 1)
-        return format::Role::both;
-    return index == 0 ? format::Role::metadata : format::Role::data;
-}
-
 void fill_devices(format::Superblock &superblock, const device::DeviceTable &devices,
                   std::uint64_t bitmap_start, Env &env) {
     for (unsigned i = 0; i < devices.count(); ++i) {
@@ -73,7 +67,7 @@ void fill_devices(format::Superblock &superblock, const device::DeviceTable &dev
         std::ranges::copy(random_uuid(env), entry.device_uuid);
         entry.block_count = info.size / block_size;
         entry.mapping_unit = std::max<std::uint64_t>(info.mapping_unit, block_size);
-        entry.role = static_cast<std::uint32_t>(role_of(i, devices.count()));
+        entry.role = static_cast<std::uint32_t>(format::role_of(i, devices.count()));
         entry.group_count = alloc::Allocator::group_count(entry.block_count);
         entry.bitmap_start = bitmap_start;
         bitmap_start += entry.group_count;

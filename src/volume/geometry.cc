@@ -42,6 +42,8 @@ Result<void> check_geometry(const format::Superblock &superblock) {
         if (device.block_count > format::device_blocks_max ||
             device.group_count != groups_of(device.block_count))
             return senseless("size of a bitmap");
+        if (device.role != static_cast<std::uint32_t>(format::role_of(i, superblock.device_count)))
+            return senseless("role of a device");
         regions.push_back({device.bitmap_start, device.group_count});
     }
     std::ranges::sort(regions, {}, &Region::start);

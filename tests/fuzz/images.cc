@@ -166,8 +166,8 @@ class Survey : public reader::TreeVisitor {
 void survey(Image &image) {
     Survey pieces(image);
     const auto devices = test::open_table(image.media);
-    const auto superblocks =
-        reader::read_superblocks(devices.at(0), image.media[0]->options().size / block_size);
+    const auto labels = reader::read_labels(devices.at(0));
+    const auto superblocks = reader::read_superblocks(devices.at(0), labels.best());
     if (superblocks.best() == nullptr)
         fail("survey: no superblock");
     image.superblock = *superblocks.best();

@@ -33,8 +33,8 @@ void dump_device_entries(const Context &context, const format::Superblock &super
 
 Result<void> dump_superblock(const Context &context) {
     const auto &superblock = context.view.superblock();
-    const auto copies =
-        reader::read_superblocks(context.devices.metadata(), superblock.devices[0].block_count);
+    const auto labels = reader::read_labels(context.devices.metadata());
+    const auto copies = reader::read_superblocks(context.devices.metadata(), labels.best());
     Output &out = context.out;
     out.field("first_copy", std::string(to_string(copies.first.state)));
     out.field("second_copy", std::string(to_string(copies.second.state)));

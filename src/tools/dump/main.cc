@@ -142,10 +142,7 @@ Result<void> run(const CommandLine &line) {
     how.remedies.missing_member = "name them with --device PATH";
     DAXPIN_TRY_ASSIGN(const auto devices, device::open_volume_devices(line.options.device, how));
     const auto labels = reader::read_labels(devices.metadata());
-    const auto *label = labels.best();
-    const std::uint64_t blocks =
-        label != nullptr ? label->block_count.get() : devices.metadata().info().size / block_size;
-    const auto superblocks = reader::read_superblocks(devices.metadata(), blocks);
+    const auto superblocks = reader::read_superblocks(devices.metadata(), labels.best());
     const auto *superblock = superblocks.best();
     if (superblock == nullptr)
         return Error{Errc::corrupt, line.options.device + ": no copy of the superblock is valid: "

@@ -34,6 +34,7 @@ using ItemBytes = std::vector<std::byte>;
 
 struct FixCopies { // the better copy rules
     unsigned device;
+    bool of_superblock; // else: of the label
 };
 struct FixRing {
     bool damaged; // else: what a recovery does is enough

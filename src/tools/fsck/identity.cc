@@ -10,7 +10,6 @@ namespace daxpin::fsck {
 namespace {
 
 using format::DeviceLabel;
-using format::Role;
 using format::Superblock;
 using reader::Copies;
 using reader::CopyState;
@@ -29,9 +28,11 @@ template <typename T> void offer_copy(const Copies<T> &copies, bool differ, unsi
     if (newer || copies.best() == nullptr)
         return;
     if (differ)
-        findings.fix(Stage::copies, subject, text, FixCopies{device});
+        findings.fix(Stage::copies, subject, text,
+                     FixCopies{device, subject == Subject::superblock});
     else if (!copies.first.valid() || !copies.second.valid())
-        findings.safe_fix(Stage::copies, subject, text, FixCopies{device});
+        findings.safe_fix(Stage::copies, subject, text,
+                          FixCopies{device, subject == Subject::superblock});
 }
 
 template <typename T>
@@ -50,13 +51,6 @@ void check_copies(const Copies<T> &copies, unsigned device, Subject subject, Fin
     offer_copy(copies, differ, device, subject, findings);
 }
 
-bool is_role(std::uint32_t role, unsigned device) {
-    if (device == 0)
-        return role == static_cast<std::uint32_t>(Role::metadata) ||
-               role == static_cast<std::uint32_t>(Role::both);
-    return role == static_cast<std::uint32_t>(Role::data);
-}
-
 class TableCheck {
   public:
     TableCheck(const device::DeviceTable &devices, const Superblock &superblock, Findings &findings)
@@ -64,7 +58,9 @@ class TableCheck {
 
     bool check(unsigned index, const DeviceLabel *label) {
         const auto &entry = superblock_.devices[index];
-        require(is_role(entry.role, index), index, "impossible role");
+        require(entry.role ==
+                    static_cast<std::uint32_t>(format::role_of(index, superblock_.device_count)),
+                index, "impossible role");
         require(format::is_mapping_unit(entry.mapping_unit), index,
                 "the mapping unit is not a power of two from 4096 to 1 GiB");
         const bool long_enough = entry.block_count > 2 &&
@@ -124,10 +120,7 @@ std::optional<Superblock> check_identity(const device::DeviceTable &devices, Fin
         labels.push_back(reader::read_labels(devices.at(i)));
         check_copies(labels.back(), i, Subject::label, findings);
     }
-    const auto *label = labels[0].best();
-    const std::uint64_t blocks =
-        label != nullptr ? label->block_count.get() : devices.metadata().info().size / block_size;
-    const auto superblocks = reader::read_superblocks(devices.metadata(), blocks);
+    const auto superblocks = reader::read_superblocks(devices.metadata(), labels[0].best());
     check_copies(superblocks, 0, Subject::superblock, findings);
     const auto *superblock = superblocks.best();
     if (superblock == nullptr || !features_known(*superblock, findings))

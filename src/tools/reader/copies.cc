@@ -4,6 +4,7 @@
 #include "base/checksum.h"
 #include "format/sequence.h"
 
+#include <algorithm>
 #include <cstddef>
 
 namespace daxpin::reader {
@@ -40,6 +41,18 @@ template <typename T> Copy<T> load_versioned(const device::Device &device, std::
         copy.state = CopyState::wrong_checksum;
     else if (copy.value.format_version != format::version)
         copy.state = CopyState::other_version;
+    else if (!is_legal(copy.value))
+        copy.state = CopyState::impossible;
+    return copy;
+}
+
+Copy<format::Superblock> load_superblock(const device::Device &device, std::uint64_t block,
+                                         const format::DeviceLabel *label) {
+    auto copy = load_versioned<format::Superblock>(device, block, format::superblock_offset,
+                                                   format::superblock_magic);
+    if (copy.valid() && label != nullptr &&
+        !std::ranges::equal(copy.value.volume_uuid, label->volume_uuid))
+        copy.state = CopyState::other_volume;
     return copy;
 }
 
@@ -72,6 +85,8 @@ const char *to_string(CopyState state) noexcept {
         return "is of another format version";
     case CopyState::impossible:
         return "has impossible fields";
+    case CopyState::other_volume:
+        return "is of another volume";
     }
     return "?";
 }
@@ -81,7 +96,7 @@ Copies<format::DeviceLabel> read_labels(const device::Device &device) {
     labels.first = load_versioned<format::DeviceLabel>(device, 0, 0, format::label_magic);
     const std::uint64_t device_blocks = device.info().size / block_size;
     std::uint64_t last = device_blocks == 0 ? 0 : device_blocks - 1;
-    if (labels.first.valid() && labels.first.value.block_count != 0)
+    if (labels.first.valid())
         last = labels.first.value.block_count - 1;
     if (last < device_blocks)
         labels.second = load_versioned<format::DeviceLabel>(device, last, 0, format::label_magic);
@@ -93,14 +108,13 @@ Copies<format::DeviceLabel> read_labels(const device::Device &device) {
 }
 
 Copies<format::Superblock> read_superblocks(const device::Device &device,
-                                            std::uint64_t block_count) {
+                                            const format::DeviceLabel *label) {
+    const std::uint64_t device_blocks = device.info().size / block_size;
+    const std::uint64_t last = (label != nullptr ? label->block_count.get() : device_blocks) - 1;
     Copies<format::Superblock> superblocks;
-    superblocks.first = load_versioned<format::Superblock>(device, 0, format::superblock_offset,
-                                                           format::superblock_magic);
-    const std::uint64_t last = block_count - 1;
-    if (block_count != 0 && last < device.info().size / block_size)
-        superblocks.second = load_versioned<format::Superblock>(
-            device, last, format::superblock_offset, format::superblock_magic);
+    superblocks.first = load_superblock(device, 0, label);
+    if (last < device_blocks)
+        superblocks.second = load_superblock(device, last, label);
     superblocks.second.block = last;
     return superblocks;
 }

@@ -11,7 +11,15 @@
 
 namespace daxpin::reader {
 
-enum class CopyState { valid, unreadable, wrong_magic, wrong_checksum, other_version, impossible };
+enum class CopyState {
+    valid,
+    unreadable,
+    wrong_magic,
+    wrong_checksum,
+    other_version,
+    impossible,
+    other_volume
+};
 const char *to_string(CopyState state) noexcept;
 
 template <typename T> struct Copy {
@@ -32,9 +40,10 @@ template <typename T> struct Copies {
 // Both labels of a device; without a first one, the second is looked for in the last block.
 Copies<format::DeviceLabel> read_labels(const device::Device &device);
 
-// Both superblocks of device 0, which its label says has `block_count` blocks.
+// Both superblocks of device 0 with this label: it says where they are and of which volume. Null:
+// none is valid, so in the device's first and last block, of any volume.
 Copies<format::Superblock> read_superblocks(const device::Device &device,
-                                            std::uint64_t block_count);
+                                            const format::DeviceLabel *label);
 
 // Both tail cells; which one rules is ruling_cell()'s to say.
 Copies<format::TailCell> read_tail_cells(const device::Device &device,

@@ -34,15 +34,14 @@ Result<void> fix_copies(device::DeviceTable &devices, const fsck::FixCopies &fix
         return Error{Errc::corrupt, "no label says where the copies are"};
     reader::Copies<format::Superblock> superblocks{};
     if (fix.device == 0)
-        superblocks = reader::read_superblocks(device, label->block_count);
+        superblocks = reader::read_superblocks(device, label);
     const auto store = [&](Structure which) {
         return [&, which](std::uint64_t block) {
             return device::store_copy(device, block, which, *label, superblocks.best());
         };
     };
-    DAXPIN_TRY(restore(device, labels, store(Structure::label)));
-    return fix.device == 0 ? restore(device, superblocks, store(Structure::superblock))
-                           : Result<void>{};
+    return fix.of_superblock ? restore(device, superblocks, store(Structure::superblock))
+                             : restore(device, labels, store(Structure::label));
 }
 
 } // namespace daxpin::repair

@@ -10,7 +10,7 @@
 
 namespace daxpin::repair {
 
-// Makes the copies of a device's label and superblock equal to the one that rules. ERRORS: io.
+// Makes the copies of a device's label or superblock equal to the one that rules. ERRORS: io.
 Result<void> fix_copies(device::DeviceTable &devices, const fsck::FixCopies &fix);
 
 // Writes home what the journal's records say, for a ring that a recovery refuses, and begins a new

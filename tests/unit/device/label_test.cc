@@ -324,4 +324,35 @@ TEST_CASE("label: a crash while labels are wiped leaves the volume or none", "[l
     }
 }
 
+TEST_CASE("label: a crash in mkfs with the old UUID leaves no old superblock", "[label]") {
+    for (int budget = 0; budget < 11; ++budget) {
+        CAPTURE(budget);
+        Labelled volume;
+        volume.write();
+        REQUIRE(wipe_labels(*volume.device).has_value());
+        auto superblock = superblock_for(*volume.device);
+        superblock.root = 77;
+        StoppingDevice stopping(*volume.device, budget);
+        static_cast<void>(
+            write_labels(stopping, label_for(*volume.device), &superblock).has_value());
+        const auto found = read_superblock(*volume.device);
+        CHECK((!found || found->root == 77));
+    }
+}
+
+TEST_CASE("label: only the roles that the number of devices allows are legal", "[label]") {
+    Labelled volume;
+    const auto count = GENERATE(1u, 2u);
+    const auto wanted = count == 1 ? format::Role::both : format::Role::metadata;
+    const auto superblock = superblock_for(*volume.device);
+    for (std::uint32_t role = 0; role < 5; ++role) {
+        CAPTURE(count, role);
+        auto label = label_for(*volume.device, 0, count);
+        label.role = role;
+        REQUIRE(write_labels(*volume.device, label, &superblock).has_value());
+        CHECK(read_label(*volume.device).has_value() ==
+              (role == static_cast<std::uint32_t>(wanted)));
+    }
+}
+
 } // namespace daxpin::device

@@ -59,7 +59,7 @@ format::DeviceLabel label_for(const Device &device, unsigned index, unsigned cou
     label.device_uuid[15] = static_cast<std::byte>(index + 1);
     label.index = static_cast<std::uint16_t>(index);
     label.device_count = static_cast<std::uint16_t>(count);
-    label.role = static_cast<std::uint32_t>(format::Role::both);
+    label.role = static_cast<std::uint32_t>(format::role_of(index, count));
     label.block_count = device.info().size / block_size;
     label.mapping_unit = device.info().mapping_unit;
     std::ranges::fill(label.text, 'n');

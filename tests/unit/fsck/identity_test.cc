@@ -20,7 +20,7 @@ template <typename Change> Image changed(Change &&change, unsigned data_devices 
 
 // An image whose labels of one device are changed, both copies, checksums right.
 template <typename Change> Image relabelled(unsigned device, Change &&change) {
-    Image image(1);
+    Image image(2);
     image.write();
     auto label = image.at<format::DeviceLabel>(0, 0, device);
     change(label);
@@ -86,6 +86,24 @@ TEST_CASE("label: a second copy that a volume of another size left is none", "[f
     expect_error(image, Subject::label, "impossible fields");
 }
 
+TEST_CASE("label: a copy with illegal fields is none", "[fsck]") {
+    using Change = void (*)(format::DeviceLabel &);
+    const Change change = GENERATE(
+        as<Change>{}, [](format::DeviceLabel &label) { label.device_count = 17; },
+        [](format::DeviceLabel &label) { label.index = 3; },
+        [](format::DeviceLabel &label) { label.role = 0; },
+        [](format::DeviceLabel &label) { label.role = 3; }, // both, though there are others
+        [](format::DeviceLabel &label) { label.block_count = 1; },
+        [](format::DeviceLabel &label) { label.mapping_unit = 12288; });
+    Image image(2);
+    image.write();
+    auto &label = image.at<format::DeviceLabel>(0);
+    change(label);
+    label.crc = 0;
+    label.crc = crc32c(bytes_of(label));
+    expect_only(image, Subject::label, "impossible fields");
+}
+
 TEST_CASE("label: copies that differ are found", "[fsck]") {
     Image image;
     image.write();
@@ -104,6 +122,17 @@ TEST_CASE("superblock: damage to either copy is found and the other one serves",
     expect_only(image, Subject::superblock, "wrong checksum");
     image.at<format::Superblock>(block, format::superblock_offset).magic = 1;
     expect_only(image, Subject::superblock, "wrong magic");
+}
+
+TEST_CASE("superblock: another volume's copy is none", "[fsck]") {
+    const auto block = GENERATE(std::uint64_t{0}, last);
+    Image image;
+    image.write();
+    image.superblock.volume_uuid[0] ^= std::byte{1};
+    image.superblock.crc = 0;
+    image.superblock.crc = crc32c(bytes_of(image.superblock));
+    image.at<format::Superblock>(block, format::superblock_offset) = image.superblock;
+    expect_only(image, Subject::superblock, "is of another volume");
 }
 
 TEST_CASE("superblock: copies that differ are found", "[fsck]") {
@@ -142,7 +171,7 @@ TEST_CASE("feature: unknown bits stop the check, compatible ones do not", "[fsck
 
 TEST_CASE("superblock: regions must lie on device 0", "[fsck]") {
     auto block_bytes = changed([](auto &s) { s.block_bytes = 512; });
-    expect_error(block_bytes, Subject::superblock, "block size");
+    expect_error(block_bytes, Subject::superblock, "impossible fields");
     auto devices = changed([](auto &s) { s.device_count = 2; });
     expect_error(devices, Subject::superblock, "number of devices");
     auto ring = changed([](auto &s) { s.ring_start = 250; });
@@ -171,10 +200,13 @@ TEST_CASE("device table: a label that tells another story is found", "[fsck]") {
     expect_only(uuid, Subject::device_table, "device UUID");
     auto index = relabelled(1, [](auto &label) { label.index = 2; });
     expect_only(index, Subject::device_table, "another index");
-    auto count = relabelled(0, [](auto &label) { label.device_count = 3; });
+    auto count = relabelled(0, [](auto &label) { label.device_count = 2; });
     expect_only(count, Subject::device_table, "another number of devices");
-    auto role = relabelled(1, [](auto &label) { label.role = 3; });
-    expect_only(role, Subject::device_table, "another role");
+    auto role = relabelled(0, [](auto &label) {
+        label.device_count = 1;
+        label.role = 3;
+    });
+    expect_error(role, Subject::device_table, "another role");
     auto unit = relabelled(1, [](auto &label) { label.mapping_unit = 8192; });
     expect_only(unit, Subject::device_table, "another mapping unit");
     auto size = relabelled(1, [](auto &label) { label.block_count = 255; });
@@ -184,6 +216,10 @@ TEST_CASE("device table: a label that tells another story is found", "[fsck]") {
 TEST_CASE("device table: impossible devices are found", "[fsck]") {
     auto role = changed([](auto &s) { s.devices[1].role = 1; }, 1);
     expect_error(role, Subject::device_table, "impossible role");
+    auto both = changed([](auto &s) { s.devices[0].role = 3; }, 1);
+    expect_error(both, Subject::device_table, "impossible role");
+    auto only = changed([](auto &s) { s.devices[0].role = 1; });
+    expect_error(only, Subject::device_table, "impossible role");
     auto unit = changed([](auto &s) { s.devices[0].mapping_unit = 12288; });
     expect_error(unit, Subject::device_table, "mapping unit is not a power of two");
     auto size = changed(

@@ -194,16 +194,19 @@ TEST_CASE("open: a device table that cannot be is refused, though its checksum i
     VolumeFixture fixture;
     fixture.unmount();
     const auto bytes = fixture.media().bytes();
-    const auto forge = [&](const auto &change) {
+    const auto reseal = [&](std::size_t offset, auto object, const auto &change) {
         for (const std::size_t label : {std::size_t{0}, bytes.size() - block_size}) {
-            format::Superblock superblock;
-            auto *const at = bytes.data() + label + format::superblock_offset;
-            std::memcpy(&superblock, at, sizeof superblock);
-            change(superblock.devices[0]);
-            superblock.crc = 0;
-            superblock.crc = crc32c(std::as_bytes(std::span(&superblock, 1)));
-            std::memcpy(at, &superblock, sizeof superblock);
+            auto *const at = bytes.data() + label + offset;
+            std::memcpy(&object, at, sizeof object);
+            change(object);
+            object.crc = 0;
+            object.crc = crc32c(std::as_bytes(std::span(&object, 1)));
+            std::memcpy(at, &object, sizeof object);
         }
+    };
+    const auto forge = [&](const auto &change) {
+        reseal(format::superblock_offset, format::Superblock{},
+               [&](auto &superblock) { change(superblock.devices[0]); });
     };
     bool is_sound = false;
     SECTION("unchanged it is opened") {
@@ -224,6 +227,13 @@ TEST_CASE("open: a device table that cannot be is refused, though its checksum i
     }
     SECTION("a role that the label has otherwise") {
         forge([](auto &device) { device.role = 1; });
+    }
+    SECTION("a role that the label has, too, but not an only device") {
+        forge([](auto &device) { device.role = 1; });
+        reseal(0, format::DeviceLabel{}, [](auto &label) {
+            label.device_count = 2;
+            label.role = 1;
+        });
     }
     const auto mounted = fixture.mount();
     CHECK(mounted.has_value() == is_sound);
