@@ -35,8 +35,8 @@ template <typename T> void offer_copy(const Copies<T> &copies, bool differ, unsi
                           FixCopies{device, subject == Subject::superblock});
 }
 
-template <typename T>
-void check_copies(const Copies<T> &copies, unsigned device, Subject subject, Findings &findings) {
+template <typename T> void check_copies(const Copies<T> &copies, unsigned device, Subject subject,
+                                        bool may_write, Findings &findings) {
     const std::string name = std::string(to_string(subject)) + " copy of device " +
                              std::to_string(device) + " in block ";
     for (const auto *copy : {&copies.first, &copies.second})
@@ -48,7 +48,8 @@ void check_copies(const Copies<T> &copies, unsigned device, Subject subject, Fin
     if (differ)
         findings.error(subject, std::string("the two ") + to_string(subject) + "s differ (device " +
                                     std::to_string(device) + ")");
-    offer_copy(copies, differ, device, subject, findings);
+    if (may_write)
+        offer_copy(copies, differ, device, subject, findings);
 }
 
 class TableCheck {
@@ -116,14 +117,16 @@ bool features_known(const Superblock &superblock, Findings &findings) {
 
 std::optional<Superblock> check_identity(const device::DeviceTable &devices, Findings &findings) {
     std::vector<Copies<DeviceLabel>> labels;
-    for (unsigned i = 0; i < devices.count(); ++i) {
+    for (unsigned i = 0; i < devices.count(); ++i)
         labels.push_back(reader::read_labels(devices.at(i)));
-        check_copies(labels.back(), i, Subject::label, findings);
-    }
     const auto superblocks = reader::read_superblocks(devices.metadata(), labels[0].best());
-    check_copies(superblocks, 0, Subject::superblock, findings);
     const auto *superblock = superblocks.best();
-    if (superblock == nullptr || !features_known(*superblock, findings))
+    // Without a superblock nobody knows what else is on the volume.
+    const bool may_write = superblock != nullptr && features_known(*superblock, findings);
+    for (unsigned i = 0; i < devices.count(); ++i)
+        check_copies(labels[i], i, Subject::label, may_write, findings);
+    check_copies(superblocks, 0, Subject::superblock, may_write, findings);
+    if (!may_write)
         return std::nullopt;
 
     const auto problems = reader::geometry_problems(*superblock, devices);

@@ -58,3 +58,21 @@ TEST_CASE("repair: putting a label right does not touch superblocks that differ"
     CHECK(second.compat == 1);
     CHECK(has(image.check(), fsck::Subject::superblock, "differ"));
 }
+
+TEST_CASE("repair: what a newer version wrote is left alone", "[repair]") {
+    Image image;
+    const bool readable = GENERATE(false, true);
+    (readable ? image.superblock.ro_compat : image.superblock.incompat) = 4;
+    image.write();
+    const bool damaged = GENERATE(false, true);
+    if (damaged) {
+        image.at<format::DeviceLabel>(Image::blocks - 1).text[3] ^= 1;
+        image.at<format::Superblock>(0, format::superblock_offset).root = 99;
+    }
+    const auto level = GENERATE(Level::safe, Level::all);
+    const auto before = clones(image.all_media());
+    const auto outcome = repair_media(image.all_media(), level);
+    CHECK(has(outcome.after, fsck::Subject::feature, "compatible"));
+    CHECK(outcome.done.empty());
+    CHECK(std::ranges::equal(before[0]->bytes(), image.media().bytes()));
+}

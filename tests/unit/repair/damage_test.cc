@@ -488,17 +488,6 @@ TEST_CASE("repair: of a lost leaf nothing else is lost", "[repair]") {
     }
 }
 
-TEST_CASE("repair: what a newer version wrote is left alone", "[repair]") {
-    Image image;
-    image.superblock.incompat = 4;
-    image.write();
-    const auto before = clones(image.all_media());
-    const auto outcome = repair_media(image.all_media());
-    CHECK(has(outcome.after, fsck::Subject::feature, "incompatible"));
-    CHECK(outcome.done.empty());
-    CHECK(std::ranges::equal(before[0]->bytes(), image.media().bytes()));
-}
-
 namespace {
 
 void quarantine(Image &image, std::uint64_t block, std::uint32_t count, std::uint8_t boot) {
