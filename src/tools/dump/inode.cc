@@ -54,7 +54,7 @@ Result<void> check_there(const Context &context, std::uint64_t number) {
     bool found = false;
     const auto note = [&](const reader::Item &) { found = true; };
     const reader::Key key{number, std::uint64_t{static_cast<unsigned>(ItemType::inode)} << 60};
-    DAXPIN_TRY(walk_items(context.view, key, {key.inode, key.place + 1}, note));
+    DAXPIN_TRY(walk_items(context.view, key, reader::Key{key.inode, key.place + 1}, note));
     if (!found)
         DAXPIN_TRY(walk_inode(context.view, number, note));
     if (!found)
@@ -79,13 +79,15 @@ Result<void> dump_unfinished(const Context &context, std::uint64_t number) {
     const std::uint64_t place =
         std::uint64_t{static_cast<unsigned>(ItemType::unfinished)} << 60 | number;
     const reader::Key key{format::unfinished_table, place};
-    return walk_items(context.view, key, {key.inode, key.place + 1}, [&](const reader::Item &item) {
-        const auto work = load<format::UnfinishedItem>(item.value);
-        const bool remove = work.kind == static_cast<std::uint32_t>(format::UnfinishedKind::remove);
-        context.out.field("unfinished", std::string(remove ? "remove" : "truncate"));
-        if (!remove)
-            context.out.field("unfinished_from_block", work.from_block.get());
-    });
+    return walk_items(
+        context.view, key, reader::Key{key.inode, key.place + 1}, [&](const reader::Item &item) {
+            const auto work = load<format::UnfinishedItem>(item.value);
+            const bool remove =
+                work.kind == static_cast<std::uint32_t>(format::UnfinishedKind::remove);
+            context.out.field("unfinished", std::string(remove ? "remove" : "truncate"));
+            if (!remove)
+                context.out.field("unfinished_from_block", work.from_block.get());
+        });
 }
 
 } // namespace

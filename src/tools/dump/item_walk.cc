@@ -39,7 +39,7 @@ class Visitor : public reader::TreeVisitor {
 
 } // namespace
 
-Result<void> walk_items(const reader::View &view, reader::Key from, reader::Key to,
+Result<void> walk_items(const reader::View &view, reader::Key from, std::optional<reader::Key> to,
                         const ItemVisitor &item, const NodeVisitor &node) {
     Visitor visitor(item, node);
     reader::walk_tree(view, visitor, from, to);
@@ -47,7 +47,7 @@ Result<void> walk_items(const reader::View &view, reader::Key from, reader::Key 
 }
 
 Result<void> walk_inode(const reader::View &view, std::uint64_t number, const ItemVisitor &item) {
-    return walk_items(view, {number, 0}, {number + 1, 0}, item);
+    return walk_items(view, {number, 0}, reader::Key{number + 1, 0}, item);
 }
 
 } // namespace daxpin::dump

@@ -26,8 +26,7 @@ class Owners {
                 "runs", {{"device", 6}, {"block", 15}, {"blocks", 12}, {"use", -8}, {"owner", -1}});
         fixed_regions();
         auto walked = walk_items(
-            context_.view, {}, {~std::uint64_t{0}, ~std::uint64_t{0}},
-            [&](const reader::Item &item) { blocks_of(item); },
+            context_.view, {}, {}, [&](const reader::Item &item) { blocks_of(item); },
             [&](MediaBlock block, const reader::Node &node) {
                 add(block, 1, Use::metadata, "tree node, level " + std::to_string(node.level()));
             });
@@ -148,8 +147,8 @@ Result<void> dump_bad_blocks(const Context &context) {
     context.out.begin_table(
         "bad_blocks",
         {{"device", 6}, {"block", 15}, {"found", -30}, {"source", -8}, {"unowned", -7}});
-    auto walked =
-        walk_items(context.view, first, {first.inode + 1, 0}, [&](const reader::Item &item) {
+    auto walked = walk_items(
+        context.view, first, reader::Key{first.inode + 1, 0}, [&](const reader::Item &item) {
             const auto bad = load<format::BadBlockItem>(item.value);
             const MediaBlock block{item.key.offset()};
             context.out.row({std::uint64_t{block.device()}, block.block(), time_text(bad.found_ns),
@@ -168,8 +167,8 @@ Result<void> dump_quarantine(const Context &context) {
                                            {"inode", 12},
                                            {"generation", -18},
                                            {"boot", -36}});
-    auto walked =
-        walk_items(context.view, first, {first.inode + 1, 0}, [&](const reader::Item &item) {
+    auto walked = walk_items(
+        context.view, first, reader::Key{first.inode + 1, 0}, [&](const reader::Item &item) {
             const auto entry = load<format::QuarantineItem>(item.value);
             const MediaBlock block{item.key.offset()};
             context.out.row({std::uint64_t{block.device()}, block.block(),

@@ -6,8 +6,6 @@
 namespace daxpin::dump {
 namespace {
 
-constexpr reader::Key end_of_keys{~std::uint64_t{0}, ~std::uint64_t{0}};
-
 Result<void> list_nodes(const Context &context) {
     context.out.begin_table("nodes", {{"block", -16},
                                       {"level", 5},
@@ -16,7 +14,7 @@ Result<void> list_nodes(const Context &context) {
                                       {"heap_dead", 9},
                                       {"first_key", -1}});
     auto walked = walk_items(
-        context.view, {}, end_of_keys, [](const reader::Item &) {},
+        context.view, {}, {}, [](const reader::Item &) {},
         [&](MediaBlock block, const reader::Node &node) {
             const auto header = node.header();
             std::string first = "-";
@@ -33,7 +31,7 @@ Result<void> list_nodes(const Context &context) {
 Result<void> list_items(const Context &context) {
     context.out.begin_table(
         "items", {{"inode", 20}, {"type", -10}, {"offset", 20}, {"bytes", 5}, {"value", -1}});
-    auto walked = walk_items(context.view, {}, end_of_keys, [&](const reader::Item &item) {
+    auto walked = walk_items(context.view, {}, {}, [&](const reader::Item &item) {
         context.out.row({item.key.inode, item_type_text(item.key.type()), item.key.offset(),
                          std::uint64_t{item.value.size()}, hex_text(item.value)});
     });

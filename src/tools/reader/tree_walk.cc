@@ -6,7 +6,7 @@ namespace {
 
 class Walker {
   public:
-    Walker(const View &view, TreeVisitor &visitor, Key from, Key to)
+    Walker(const View &view, TreeVisitor &visitor, Key from, std::optional<Key> to)
         : view_(view), visitor_(visitor), from_(from),
           to_(to), place_{MediaBlock::at(0, view.superblock().root), {}, {}, {}, {}} {}
 
@@ -50,7 +50,7 @@ class Walker {
     void visit_items(const Node &leaf, MediaBlock block) {
         for (unsigned i = 0; i < leaf.count(); ++i) {
             const Item item = leaf.item(i);
-            if (item.key >= from_ && item.key < to_)
+            if (item.key >= from_ && is_before_end(item.key))
                 visitor_.item(item, block);
         }
     }
@@ -66,22 +66,24 @@ class Walker {
             place_.low = i == 0 ? here.low : child.key;
             place_.high = i + 1 < node.count() ? std::optional(node.child(i + 1).key) : here.high;
             place_.parents.back().index = i;
-            if (place_.low < to_ && (!place_.high || *place_.high > from_))
+            if (is_before_end(place_.low) && (!place_.high || *place_.high > from_))
                 visit(done + i * share, share);
         }
         place_ = here;
     }
 
+    bool is_before_end(const Key &key) const { return !to_ || key < *to_; }
+
     const View &view_;
     TreeVisitor &visitor_;
     Key from_;
-    Key to_;
+    std::optional<Key> to_;
     NodePlace place_;
 };
 
 } // namespace
 
-void walk_tree(const View &view, TreeVisitor &visitor, Key from, Key to) {
+void walk_tree(const View &view, TreeVisitor &visitor, Key from, std::optional<Key> to) {
     Walker walker(view, visitor, from, to);
     walker.visit(0.0, 1.0);
 }

@@ -37,8 +37,8 @@ class TreeVisitor {
     virtual void broken(const NodePlace &place, bool unreadable, const std::string &what) = 0;
 };
 
-// Visits the nodes that may hold keys of [from, to) and the items that do.
-void walk_tree(const View &view, TreeVisitor &visitor, Key from = {},
-               Key to = {~std::uint64_t{0}, ~std::uint64_t{0}});
+// Visits the nodes that may hold keys of [from, to) and the items that do; without `to` up to the
+// last.
+void walk_tree(const View &view, TreeVisitor &visitor, Key from = {}, std::optional<Key> to = {});
 
 } // namespace daxpin::reader

@@ -260,6 +260,9 @@ TEST_CASE("repair: inodes that are not there", "[repair]") {
     run({"of a link", false, {Image::link}, without(Image::link)});
     run({"of a directory", false, {Image::sub}, without(Image::sub)});
     run({"of the root", false, {root}, without(root)});
+    run({"of the greatest key", false, {~std::uint64_t{0}}, [](Image &i) {
+             i.items[{~std::uint64_t{0}, ~std::uint64_t{0}}] = bytes_of(le64(7));
+         }});
     run({"of an empty directory: its name goes",
          false,
          {Image::deep, Image::sub},
