@@ -280,9 +280,10 @@ void check_freed_units(Pass &pass) {
     std::uint64_t last = 0; // block 0 is a label
     for (const auto &patch : pass.view.patches()) {
         const MediaBlock block{patch.block};
-        const bool seen = std::exchange(last, patch.block) == patch.block;
-        if (seen || (pass.owners.holds(block) && !pass.listed.contains(patch.block)))
-            continue; // what has an owner is checked with it
+        if (std::exchange(last, patch.block) == patch.block || !pass.owners.contains({block, {1}}))
+            continue;
+        if (pass.owners.holds(block) && !pass.listed.contains(patch.block))
+            continue; // checked with its owner
         reader::UnitBytes unit;
         const auto read = pass.view.read(block, unit);
         if (!read && read.code() == Errc::io)

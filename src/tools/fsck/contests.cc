@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace daxpin::fsck {
 namespace {
@@ -124,6 +125,9 @@ class Settlement {
 
     // Leaves the claim what nobody before it has; that is then its own.
     void settle(const Claim &claim) {
+        // A part of one before: an interrupted repair had put it, and this one does so again.
+        if (put_.contains(claim.key))
+            return;
         FixItems fix{{claim.key}, {}};
         std::uint64_t kept = 0;
         std::uint64_t piece = 0; // blocks up to `at` that are free
@@ -138,6 +142,8 @@ class Settlement {
         }
         if (kept == claim.extent.block_count)
             return;
+        for (const auto &[key, item] : fix.put)
+            put_.insert(key);
         const std::uint64_t cut = claim.extent.block_count - kept;
         const std::string what = claim.quarantine
                                      ? " quarantined blocks belong to something else and left it"
@@ -173,6 +179,7 @@ class Settlement {
 
     Pass &pass_;
     Ranges taken_;
+    std::set<Key> put_; // by fixes
 };
 
 } // namespace

@@ -224,6 +224,10 @@ TEST_CASE("ring: a record names only units of the metadata device", "[fsck]") {
         image.append_record({{Image::blocks, 0, bytes_of(le64(1))}});
         expect_only(image, Subject::ring, "not on the metadata device");
     }
+    SECTION("nor far beyond it") {
+        image.append_record({{std::uint64_t{1} << 47, 0, bytes_of(le64(1))}});
+        expect_only(image, Subject::ring, "not on the metadata device");
+    }
     SECTION("not the blocks of a blob") {
         const auto key = image.name_key(Image::file, format::ItemType::xattr, "user.big");
         le64 address;

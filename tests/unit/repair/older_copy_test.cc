@@ -5,6 +5,7 @@
 #include "unit/repair/harness.h"
 
 #include <algorithm>
+#include <sys/stat.h>
 
 using namespace daxpin;
 using namespace daxpin::test;
@@ -82,6 +83,38 @@ TEST_CASE("older copy: a node stays where a blob is said to be", "[repair]") {
     set_last_address(image.block(leaf).subspan(where.offset, where.length), image.nodes[0].back());
     Image::seal_unit(image.block(leaf));
     CHECK(changed_by_repair(image) == std::set<std::uint64_t>{format::root_inode});
+}
+
+// The pieces are put in several steps, the last ones first, and the extent is taken away in the
+// last step.
+TEST_CASE("older copy: a repair that was interrupted while it cut an extent", "[repair]") {
+    constexpr std::uint64_t old = 40, first = 100;
+    constexpr std::uint32_t blocks = 40; // every other one belongs to another file
+    const std::uint32_t put_from = GENERATE(0u, 25u, 41u);
+    Image image;
+    image.put_inode(old, S_IFREG | 0600, 1, 200 * block_size);
+    image.put_entry(format::root_inode, "old", old, S_IFREG);
+    image.change_inode(format::root_inode, [](InodeItem &root) { root.size = root.size + 1; });
+    const std::uint64_t media = image.allocate(0, blocks);
+    image.put_extent(old, first, media, blocks);
+    for (std::uint32_t i = 0; i < blocks; i += 2)
+        image.put_extent(Image::file, first + i, media + i, 1);
+    for (std::uint32_t i = put_from | 1; i < blocks; i += 2)
+        image.put_extent(old, first + i, media + i, 1);
+    image.change_inode(Image::file, [](InodeItem &inode) { inode.ctime_ns = 2'000; });
+    image.change_inode(old, [](InodeItem &inode) { inode.ctime_ns = 1'000; });
+    image.write();
+    CHECK(changed_by_repair(image) == std::set{old});
+    const auto content = content_of(image.all_media());
+    for (std::uint32_t i = 1; i < blocks; i += 2) {
+        INFO("file block " << first + i);
+        const auto found = content.find(Image::key(old, ItemType::extent, first + i));
+        REQUIRE(found != content.end());
+        ExtentItem extent;
+        std::memcpy(&extent, found->second.data(), sizeof extent);
+        CHECK(extent.media_block == media + i);
+        CHECK(extent.block_count == 1);
+    }
 }
 
 TEST_CASE("repair: a unit is lost that records in the journal change", "[repair]") {
