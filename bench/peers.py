@@ -21,8 +21,11 @@ class Missing(Exception):
 
 
 def run(*command, **options):
-    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False, **options)
+    try:
+        done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False, **options)
+    except FileNotFoundError as error:  # the program, or its working directory
+        raise Missing(f"{error.filename}: {error.strerror}") from error
     if done.returncode != 0:
         raise Missing(f"{' '.join(map(str, command))}: {done.stdout.strip()[-300:]}")
     return done.stdout
@@ -124,15 +127,17 @@ def ext4(scratch, _):
 
 
 def fuse2fs(scratch, _):
-    """fuse2fs on a file on tmpfs: one thread, fakeroot, kernel_cache"""
+    """fuse2fs on a file on tmpfs: one thread, fakeroot, kernel_cache, big_writes, timeouts of a day"""
     need("fuse2fs", "fuse2fs")
+    # Its own options come last and would have the kernel forget attributes at once.
+    words = ",".join(["no_default_opts", "fakeroot", "kernel_cache", "use_ino", "big_writes",
+                      "attr_timeout=86400", "entry_timeout=86400", "negative_timeout=86400"])
     return on_image(scratch, "fuse2fs", "e2fsprogs", ["mkfs.ext4", "-q"],
-                    lambda disk, folder: ["fuse2fs", "-s", disk, folder, "-o",
-                                          "fakeroot,kernel_cache"])
+                    lambda disk, folder: ["fuse2fs", "-s", disk, folder, "-o", words])
 
 
 def ntfs_3g(scratch, _):
-    """ntfs-3g on a file on tmpfs: big_writes, noatime"""
+    """ntfs-3g on a file on tmpfs: big_writes, noatime; attr_timeout=0 is built in"""
     return on_image(scratch, "ntfs-3g", "ntfs-3g", ["mkntfs", "-q", "-Q", "-F"],
                     lambda disk, folder: ["ntfs-3g", disk, folder, "-o", "big_writes,noatime"])
 
