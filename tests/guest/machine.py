@@ -166,6 +166,9 @@ class Machine:
             self.release = self.receive(BOOT_SECONDS)["ready"]
         except Died as reason:
             raise NotUp(str(reason)) from None
+        except BaseException:  # nobody has it yet who could end it
+            self.cut()
+            raise
         self.boot_seconds = time.monotonic() - started
 
     def receive(self, seconds):

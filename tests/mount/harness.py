@@ -148,6 +148,19 @@ def mount_line(mountpoint):
     return found
 
 
+def mountpoints_below(folder):
+    """The last that was mounted first."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        found = [line.split()[4] for line in lines]
+    return [path for path in reversed(found) if path.startswith(f"{folder}/")]
+
+
+def detach(mountpoint):
+    command = ["umount", "-l"] if os.geteuid() == 0 else ["fusermount3", "-uz"]
+    subprocess.run([*command, str(mountpoint)], stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, check=False)
+
+
 def wait_until(condition, what, seconds=30.0):
     end = time.monotonic() + seconds
     while not condition():
@@ -186,6 +199,7 @@ class Volume:
     daemon runs in the foreground under this process, so that its pid and its log are known.
     """
     open_count = 0
+    open_ones = []
 
     def __init__(self, size=256 * MIB, separate=False, mkfs_options=(), folder=None,
                  on_files=False):
@@ -195,6 +209,8 @@ class Volume:
         self.mountpoint.mkdir()
         self.log = self.folder / "daemon.log"
         self.process = None
+        self.owner = os.getpid()
+        Volume.open_ones.append(self)
         try:
             taken = [] if on_files else take_devices(separate)
             self.devices = taken or self.make_files(size, separate)
@@ -203,7 +219,7 @@ class Volume:
             force = ["--force"] if self.is_real else []
             run_command(program("mkfs.daxpinfs"), *force, *mkfs_options, *data, self.devices[0])
         except BaseException:
-            shutil.rmtree(self.folder)
+            self.drop()
             raise
         Volume.open_count += self.is_real
 
@@ -270,9 +286,7 @@ class Volume:
         self.detach()
 
     def detach(self):
-        command = ["umount", "-l"] if os.geteuid() == 0 else ["fusermount3", "-uz"]
-        subprocess.run([*command, str(self.mountpoint)], stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL, check=False)
+        detach(self.mountpoint)
 
     def fsck(self, status=0):
         return run_command(program("fsck.daxpinfs"), "-n", *self.devices, status=status,
@@ -289,7 +303,20 @@ class Volume:
     def path(self, *names):
         return self.mountpoint.joinpath(*names)
 
+    def drop(self):
+        """Ends and removes all of it, waiting for nothing and nobody, as often as one likes. The
+        daemon's end is its parent's to wait for."""
+        if self.process is not None:
+            self.process.kill()
+        for mountpoint in mountpoints_below(self.folder):
+            detach(mountpoint)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(ValueError):
+            Volume.open_ones.remove(self)
+
     def close(self):
+        if self not in Volume.open_ones:
+            return
         if self.is_mounted():
             self.detach()
         if self.process is not None:
@@ -300,6 +327,7 @@ class Volume:
                 self.process.wait()
         expect(not self.is_mounted(), f"{self.mountpoint} is still mounted")
         shutil.rmtree(self.folder)
+        Volume.open_ones.remove(self)
         Volume.open_count -= self.is_real
 
     def __enter__(self):
@@ -391,6 +419,14 @@ def run_all(cases, shared, arguments, counts):
         counts[outcome] += 1
 
 
+def end_at_once(*_):
+    """For SIGTERM: a test that is out of time is killed half a second later, which a daemon that
+    hangs does not outlive then, nor what it holds."""
+    for volume in [volume for volume in Volume.open_ones if volume.owner == os.getpid()]:
+        volume.drop()
+    sys.exit(1)
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--separate", action="store_true", help="metadata and data on two devices")
@@ -407,7 +443,7 @@ def run():
     except Skip as reason:
         print(f"skipped: {reason}")
         return SKIPPED_EXIT
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a timeout still cleans up
+    signal.signal(signal.SIGTERM, end_at_once)
     chosen = [entry for entry in CASES if not arguments.only or arguments.only in entry[0]]
     sharing = [entry for entry in chosen if not entry[2]]
     counts = {"passed": 0, "failed": 0, "skipped": 0}

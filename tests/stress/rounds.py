@@ -11,13 +11,15 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "mount"))
 
-from harness import MIB, SKIPPED_EXIT, Skip, Volume, expect, program, require_fuse  # noqa: E402
+from harness import (MIB, SKIPPED_EXIT, Skip, Volume, end_at_once, expect, program,  # noqa: E402
+                     require_fuse)
 
 FINISHED = re.compile(r"^seed (\d+): (\d+) operations$", re.MULTILINE)
 
@@ -119,5 +121,6 @@ def main(documentation, name, words, extra, file=""):
     except Skip as reason:
         print(f"skipped: {reason}")
         return SKIPPED_EXIT
+    signal.signal(signal.SIGTERM, end_at_once)
     rounds.on_volume()
     return rounds.close()
