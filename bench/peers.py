@@ -127,7 +127,7 @@ def ext4(scratch, _):
 
 
 def fuse2fs(scratch, _):
-    """fuse2fs on a file on tmpfs: one thread, fakeroot, kernel_cache, big_writes, timeouts of a day"""
+    """fuse2fs on a file on tmpfs: one thread, kernel_cache, big_writes, timeouts of a day"""
     need("fuse2fs", "fuse2fs")
     # Its own options come last and would have the kernel forget attributes at once.
     words = ",".join(["no_default_opts", "fakeroot", "kernel_cache", "use_ino", "big_writes",
