@@ -22,8 +22,8 @@ namespace daxpin::crash {
 namespace {
 
 constexpr unsigned processes_max = 64;
-constexpr double silence_seconds_max = 60;
 constexpr int poll_milliseconds = 100;
+constexpr unsigned silent_looks_max = 600;
 
 // Shared by parent and workers.
 struct Shared {
@@ -152,7 +152,7 @@ class Crew {
         int pipe = -1;
         std::string received;
         std::uint64_t heartbeat = 0;
-        double heard = 0; // when the heartbeat changed last
+        std::uint64_t heard = 0; // the look at which the heartbeat changed last
     };
     void start(std::size_t index);
     bool attend(std::size_t index);
@@ -171,6 +171,10 @@ class Crew {
     Progress progress_;
     std::vector<Process> workers_;
     std::size_t finished_ = 0;
+    // One for each poll_milliseconds that we waited. No clock: when the machine stood still, or had
+    // no time for us, nor had it any for the workers.
+    std::uint64_t looks_ = 0;
+    double looked_ = 0;
 };
 
 void Crew::start(std::size_t index) {
@@ -189,7 +193,7 @@ void Crew::start(std::size_t index) {
         _exit(0);
     }
     ::close(ends[1]);
-    workers_[index] = {pid, ends[0], {}, 0, progress_.seconds()};
+    workers_[index] = {pid, ends[0], {}, 0, looks_};
 }
 
 void Crew::take(const std::string &line) {
@@ -219,7 +223,7 @@ bool Crew::receive(Process &process) {
 
 std::string describe_end(int status, bool silent) {
     if (silent)
-        return "no progress for " + std::to_string(static_cast<int>(silence_seconds_max)) +
+        return "no progress for " + std::to_string(silent_looks_max * poll_milliseconds / 1000) +
                " seconds";
     if (WIFSIGNALED(status))
         return std::string("the process died: ") + strsignal(WTERMSIG(status));
@@ -245,13 +249,12 @@ void Crew::finish(std::size_t index, int status, bool silent) {
 // Looks after one worker whose pipe may have something; false once it has ended in peace.
 bool Crew::attend(std::size_t index) {
     Process &process = workers_[index];
-    const double now = progress_.seconds();
     const std::uint64_t heartbeat = shared_.workers[index].heartbeat;
     if (heartbeat != process.heartbeat) {
         process.heartbeat = heartbeat;
-        process.heard = now;
+        process.heard = looks_;
     }
-    const bool silent = now - process.heard > silence_seconds_max;
+    const bool silent = looks_ - process.heard > silent_looks_max;
     if (silent)
         ::kill(process.pid, SIGKILL);
     pollfd ready{process.pipe, POLLIN, 0};
@@ -285,6 +288,10 @@ void Crew::wait() {
             pipes.push_back({process.pipe, POLLIN, 0});
     }
     poll(pipes.data(), pipes.size(), poll_milliseconds);
+    if (progress_.seconds() - looked_ >= poll_milliseconds / 1000.0) {
+        looked_ = progress_.seconds();
+        ++looks_;
+    }
     if (interrupted)
         shared_.no_more = shared_.stop = true;
     if (options_.seconds_max > 0 && progress_.seconds() > options_.seconds_max)

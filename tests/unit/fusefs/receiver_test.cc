@@ -8,7 +8,9 @@
 #include <atomic>
 #include <cerrno>
 #include <fcntl.h>
+#include <fstream>
 #include <pthread.h>
+#include <string>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -127,6 +129,32 @@ TEST_CASE("receiver: an error is passed on at once", "[receiver]") {
 
 namespace {
 
+// Where a thread is, as the others see it.
+class Whereabouts {
+  public:
+    ssize_t receive(Receiver &receiver, Pipe &pipe) {
+        thread_ = ::gettid();
+        const ssize_t got = pipe.receive(receiver);
+        thread_ = 0;
+        return got;
+    }
+    // In receive(), for a request or for its turn.
+    bool comes_to_sleep() const {
+        return happens([&] { return thread_ != 0 && state(thread_) == 'S'; }, positive_wait);
+    }
+
+  private:
+    static char state(pid_t thread) {
+        std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+        std::string line;
+        std::getline(file, line);
+        const auto name_end = line.rfind(") ");
+        return name_end == std::string::npos ? '?' : line[name_end + 2];
+    }
+
+    std::atomic<pid_t> thread_ = 0; // 0 outside
+};
+
 // Threads that serve requests of a pipe each until it is closed; a request takes as long as the
 // test wants.
 class Servers {
@@ -134,12 +162,12 @@ class Servers {
     Servers(Receiver &receiver, std::size_t count) : servers_(count) {
         for (Server &server : servers_) {
             server.thread = std::jthread([&] {
-                while (server.pipe.receive(receiver) == 1) {
+                while (server.whereabouts.receive(receiver, server.pipe) == 1) {
                     ++server.received;
                     server.busy.wait(true);
                 }
             });
-            std::this_thread::sleep_for(100ms); // so that they come in order
+            CHECK(server.whereabouts.comes_to_sleep()); // so that they come in order
         }
     }
     ~Servers() {
@@ -159,7 +187,7 @@ class Servers {
     void finish(std::size_t server) {
         servers_[server].busy = false;
         servers_[server].busy.notify_all();
-        std::this_thread::sleep_for(100ms); // by then it has come back
+        CHECK(servers_[server].whereabouts.comes_to_sleep());
     }
     void end(std::size_t server) {
         servers_[server].pipe.in.reset();
@@ -181,6 +209,7 @@ class Servers {
 
     struct Server {
         Pipe pipe;
+        Whereabouts whereabouts;
         std::atomic<unsigned> received = 0;
         std::atomic<bool> busy = false;
         std::jthread thread;
@@ -287,10 +316,11 @@ TEST_CASE("receiver: who is parked can be cancelled, and leaves nobody waiting",
     Servers reader(receiver, 1);
     Pipe pipe;
     ssize_t got = 0;
-    std::thread watcher([&] { pipe.receive(receiver); });
-    std::this_thread::sleep_for(100ms);
-    std::thread parked([&] { got = pipe.receive(receiver); });
-    std::this_thread::sleep_for(100ms);
+    Whereabouts first, second;
+    std::thread watcher([&] { first.receive(receiver, pipe); });
+    CHECK(first.comes_to_sleep());
+    std::thread parked([&] { got = second.receive(receiver, pipe); });
+    CHECK(second.comes_to_sleep());
     if (reader_is_busy)
         reader.send(0, true); // the watcher looks at it meanwhile
     REQUIRE(::pthread_cancel(watcher.native_handle()) == 0);
