@@ -72,10 +72,11 @@ STAGES = (
           options=("-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1",
                    "-Dcpp_args=-g1", "-Dman=false"),
           targets=("src", "examples", "tests/stress/fsx", "tests/stress/fsstress",
-                   "tests/unit/client/unit-client"),
+                   "tests/unit/client/unit-client", "tests/unit/volume/unit-volume-threads"),
           suites=("threads",), environment=SANITIZER_ENVIRONMENT,
           about="clang 14 compiles all of it with -Wthread-safety as an error; threads and "
-                "processes on one mount, the daemon and libdaxpin under ThreadSanitizer"),
+                "processes on one mount, the daemon, the engine and libdaxpin under "
+                "ThreadSanitizer"),
 )
 
 
