@@ -2,8 +2,10 @@
 #include "support/volume_fixture.h"
 
 #include "base/assert.h"
+#include "device/label.h"
 #include "journal/journal.h"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace daxpin::test {
@@ -39,6 +41,25 @@ std::vector<std::shared_ptr<SimMedia>> make_media(const VolumeShape &shape, Env 
         media.push_back(SimMedia::create({shape.data_bytes, shape.domain, shape.mapping_unit}));
     require(format_media(media, shape, env), "format");
     return media;
+}
+
+void fill_free_blocks(const std::vector<std::shared_ptr<SimMedia>> &media) {
+    constexpr std::byte garbage{0xa5};
+    const auto superblock = device::read_superblock(*media[0]->open());
+    DAXPIN_ASSERT(superblock.has_value());
+    for (std::size_t device = 0; device < media.size(); ++device) {
+        const auto bytes = media[device]->bytes();
+        for (std::uint64_t block = 0; block < bytes.size() / block_size; ++block) {
+            const std::uint64_t chunk =
+                superblock->devices[device].bitmap_start + block / format::blocks_per_group;
+            const std::uint64_t bit = block % format::blocks_per_group;
+            const std::byte bits =
+                media[0]->bytes()[chunk * block_size + format::bitmap_header_bytes + bit / 8];
+            if ((bits >> (bit % 8) & std::byte{1}) == std::byte{0})
+                std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(block * block_size),
+                            block_size, garbage);
+        }
+    }
 }
 
 VolumeFixture::VolumeFixture(const VolumeShape &shape, const volume::Options &options)

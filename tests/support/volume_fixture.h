@@ -31,6 +31,10 @@ struct VolumeShape {
 // Makes the media of a volume and formats them.
 std::vector<std::shared_ptr<SimMedia>> make_media(const VolumeShape &shape, Env &env);
 
+// Gives the free blocks of media that are not mounted what those of an aged volume have: bytes that
+// nobody may ever see.
+void fill_free_blocks(const std::vector<std::shared_ptr<SimMedia>> &media);
+
 class VolumeFixture {
   public:
     explicit VolumeFixture(const VolumeShape &shape = {}, const volume::Options &options = {});

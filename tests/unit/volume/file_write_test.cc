@@ -356,6 +356,28 @@ TEST_CASE("read: reading a symbolic link updates its atime", "[volume][files]") 
     CHECK(stat_of(volume, made.number).atime_ns > made.atime_ns);
 }
 
+TEST_CASE("read: an atime that cannot be stored is dropped, at open and when listing too",
+          "[volume][files]") {
+    VolumeFixture fixture;
+    auto &volume = fixture.volume();
+    const InodeNumber file = make_file(volume, root_dir, "f");
+    write_at(volume, file, 0, filled(10, 1));
+    const auto written = stat_of(volume, file);
+    fixture.media().fail_drains_from(1);
+    SECTION("reading") {
+        CHECK((read_at(volume, file, 0, 10) == filled(10, 1)));
+    }
+    SECTION("opening") {
+        volume.release(file, open_handle(volume, file, for_reading()));
+    }
+    SECTION("listing") {
+        must(volume.list(root_dir, 0, false, [](const auto &, const auto *) { return true; }));
+    }
+    CHECK(volume.failed()); // the update was tried
+    CHECK((read_at(volume, file, 0, 10) == filled(10, 1)));
+    CHECK(stat_of(volume, file).atime_ns == written.atime_ns);
+}
+
 TEST_CASE("read: O_NOATIME spares atime, at open too", "[volume][files]") {
     VolumeFixture fixture;
     auto &volume = fixture.volume();

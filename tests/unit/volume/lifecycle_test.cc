@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Formatting, opening, remounting, failing.
-#include "helpers.h"
+#include "file_helpers.h"
+#include "power_cut.h"
 
 #include "base/checksum.h"
 #include "device/label.h"
+
+#include <set>
 
 using namespace daxpin;
 using namespace daxpin::test;
@@ -187,6 +190,89 @@ TEST_CASE("failure: the first answer is EIO, then the volume is read-only", "[vo
     CHECK(volume.read_only());
     CHECK(fails(volume.set_read_only(false), Errc::read_only));
     CHECK(is_there(volume, root_dir, "file"));
+}
+
+namespace {
+
+// The n-th drain from the rename on fails, and all after it; then the power goes. False if there
+// were not as many.
+bool cut_after_failure(device::Domain domain, std::uint64_t n) {
+    VolumeShape shape;
+    shape.device_bytes = 1U << 20;
+    shape.domain = domain;
+    VolumeFixture fixture(shape);
+    make_file(fixture.volume(), root_dir, "old");
+    fixture.unmount();
+    const Data initial(fixture.media().bytes().begin(), fixture.media().bytes().end());
+    TraceRecorder recorder(fixture.all_media());
+    must(fixture.mount());
+    auto &volume = fixture.volume();
+    fixture.media().fail_drains_from(n);
+    const bool renamed =
+        volume.rename(root_caller(), root_dir, "old", root_dir, "new", volume::RenameMode::plain)
+            .has_value();
+    for (int i = 0; i < 2; ++i) {
+        const bool failed = volume.failed();
+        const auto events = recorder.trace().events.size();
+        static_cast<void>(volume.checkpoint().has_value());
+        CHECK((!failed || recorder.trace().events.size() == events)); // nothing is written any more
+    }
+    PowerCut cut(fixture.media().options(), initial, recorder.trace());
+    cut.to_end();
+    for (std::uint64_t seed = 0; seed < 64; ++seed) {
+        CAPTURE(n, renamed, seed);
+        const auto media = cut.state(seed);
+        const auto report = fsck::check(open_table({media}));
+        for (const auto &finding : report.findings)
+            UNSCOPED_INFO(finding.text);
+        REQUIRE(report.errors == 0);
+        TestEnv env;
+        const auto left = must(volume::Volume::open(open_table({media}), env, {}));
+        const auto names = names_in(*left, root_dir);
+        REQUIRE(names.size() == 1);
+        REQUIRE((names[0] == "new" || (names[0] == "old" && !renamed)));
+    }
+    return volume.failed();
+}
+
+} // namespace
+
+TEST_CASE("failure: a power failure after it leaves a whole volume", "[volume]") {
+    const auto domain = GENERATE(device::Domain::cache_line, device::Domain::page);
+    std::uint64_t n = 1;
+    while (cut_after_failure(domain, n))
+        ++n;
+    CHECK(n > 2);
+}
+
+TEST_CASE("open: sixteen devices, as many as there may be, are used and come back", "[volume]") {
+    VolumeShape shape;
+    shape.data_devices = format::devices_max - 1;
+    shape.data_bytes = 1U << 20;
+    VolumeFixture fixture(shape);
+    std::vector<Data> written;
+    std::set<std::uint32_t> used;
+    for (std::size_t length = 256U << 10; length > 0;) {
+        auto &volume = fixture.volume();
+        const auto name = "f" + std::to_string(written.size());
+        const InodeNumber file = make_file(volume, root_dir, name);
+        Data data = filled(length, 1 + unsigned(written.size()));
+        const auto count = volume.write(file, 0, 0, data);
+        if (!count || *count != length) {
+            length = 0;
+            data.resize(count.value_or(0));
+        }
+        for (const auto &extent : must(volume.show_extents(file)))
+            used.insert(extent.device);
+        written.push_back(std::move(data));
+    }
+    CHECK(used.size() == format::devices_max - 1);
+    check_and_remount(fixture);
+    for (std::size_t i = 0; i < written.size(); ++i) {
+        CAPTURE(i);
+        const auto found = must(peek(fixture.volume(), root_dir, "f" + std::to_string(i)));
+        CHECK((read_all(fixture.volume(), found.number) == written[i]));
+    }
 }
 
 TEST_CASE("open: a device table that cannot be is refused, though its checksum is right",
