@@ -164,6 +164,10 @@ Result<std::uint64_t> Executor::run(const Operation &operation) {
         return 0;
     case Op::prezero:
         return prezero();
+    case Op::prove_absence:
+        volume_.prove_absence({});
+        DAXPIN_TRY(volume_.background_step());
+        return 0;
     case Op::lease:
     case Op::release:
         return change_lease(operation, slots_.at(operation.path.substr(1)));

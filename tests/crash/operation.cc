@@ -18,8 +18,8 @@ constexpr const char *op_names[] = {
     "fallocate",   "copy_range",  "chmod",      "chown",      "utimens",  "setxattr",
     "removexattr", "setfacl",     "set_flags",  "open",       "close",    "open(O_TMPFILE)",
     "pin",         "unpin",       "extend",     "lease",      "release",  "mapped stores and sync",
-    "read",        "media error", "checkpoint", "background", "prezero",  "remount",
-    "kill",        "reboot"};
+    "read",        "media error", "checkpoint", "background", "prezero",  "prove_absence",
+    "remount",     "kill",        "reboot"};
 static_assert(std::size(op_names) == static_cast<std::size_t>(Op::reboot) + 1);
 
 } // namespace

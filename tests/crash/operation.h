@@ -52,6 +52,7 @@ enum class Op {
     checkpoint,
     background,
     prezero,
+    prove_absence,
     remount,
     kill,
     reboot
@@ -229,6 +230,11 @@ inline Operation background() {
 // Free space is zeroed, all of it.
 inline Operation prezero() {
     return {.op = Op::prezero, .path = {}};
+}
+// The programs that mapped what was leased from killed daemons are gone, and the daemon has seen
+// it.
+inline Operation prove_absence() {
+    return {.op = Op::prove_absence, .path = {}};
 }
 inline Operation remount() {
     return {.op = Op::remount, .path = {}};

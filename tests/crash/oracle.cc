@@ -158,6 +158,7 @@ Result<void> Oracle::perform(const Operation &operation, std::uint64_t count) {
     case Op::checkpoint:
     case Op::background:
     case Op::prezero:
+    case Op::prove_absence:
         return {};
     default:
         return change(operation);

@@ -2,10 +2,7 @@
 #include "crash/session.h"
 
 #include "crash/forgery.h"
-#include "device/label.h"
 #include "support/volume_fixture.h"
-
-#include <algorithm>
 
 namespace daxpin::crash {
 
@@ -21,28 +18,6 @@ test::VolumeShape shape_of(const Image &image, std::uint64_t seed) {
     return shape;
 }
 
-constexpr std::byte garbage{0xa5};
-
-// What an aged volume has in its free blocks: bytes that nobody may ever see.
-void fill_free_blocks(const MediaList &media) {
-    const auto superblock = device::read_superblock(*media[0]->open());
-    if (!superblock)
-        throw Problem{"superblock: " + daxpin::describe(superblock.error())};
-    for (std::size_t device = 0; device < media.size(); ++device) {
-        const auto bytes = media[device]->bytes();
-        for (std::uint64_t block = 0; block < bytes.size() / block_size; ++block) {
-            const std::uint64_t chunk =
-                superblock->devices[device].bitmap_start + block / format::blocks_per_group;
-            const std::uint64_t bit = block % format::blocks_per_group;
-            const std::byte bits =
-                media[0]->bytes()[chunk * block_size + format::bitmap_header_bytes + bit / 8];
-            if ((bits >> (bit % 8) & std::byte{1}) == std::byte{0})
-                std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(block * block_size),
-                            block_size, garbage);
-        }
-    }
-}
-
 } // namespace
 
 volume::Options mount_options() {
@@ -54,7 +29,7 @@ volume::Options mount_options() {
 Session::Session(const Workload &workload, const Image &image, std::uint64_t seed)
     : workload_(workload), image_(image), seed_(seed), env_(seed),
       media_(test::make_media(shape_of(image, seed), env_)) {
-    fill_free_blocks(media_);
+    test::fill_free_blocks(media_);
     for (const auto &one : media_)
         one->heal_on_rewrite(true);
 }
@@ -83,6 +58,8 @@ Result<std::uint64_t> Session::execute(Operation &operation) {
 void Session::run(Operation operation) {
     if (operation.op == Op::remount || operation.op == Op::kill || operation.op == Op::reboot)
         return restart(operation.op);
+    if (operation.op == Op::prove_absence)
+        lost_.clear(); // who had them is gone before the daemon looks
     const auto outcome = execute(operation);
     if (!image_.is_short_of_space() && !outcome && outcome.code() == Errc::no_space)
         throw Problem{daxpin::crash::describe(operation) + ": no space on a volume with space"};

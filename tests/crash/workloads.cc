@@ -273,6 +273,10 @@ void add_quarantine(std::vector<Workload> &all) {
     all.push_back({"quarantine-kill-unlink", one_file,
                    leased("foo", {unlink("foo"), kill(), background(), background(), create("bar"),
                                   write("bar", 0, 2 * block), reboot(), background()})});
+    all.push_back({"quarantine-proof", one_file,
+                   leased("foo", {truncate("foo", block), kill(), truncate("foo", 0), unlink("foo"),
+                                  background(), prove_absence(), background(), create("bar"),
+                                  write("bar", 0, 2 * block)})});
     // Marked by a daemon that is no more.
     const Steps marked{create("foo"),
                        write("foo", 0, block),

@@ -41,6 +41,7 @@ bool needs_nothing(const Operation &operation, const Dump &before) {
     case Op::checkpoint:
     case Op::background:
     case Op::prezero:
+    case Op::prove_absence:
         return true;
     case Op::truncate: {
         const auto number = before.names.find(operation.path);
