@@ -260,6 +260,43 @@ def unheard(volume):
                 os.truncate(path, 0)
 
 
+MAP_AND_EXEC = """
+import os, sys
+import libdaxpin
+with libdaxpin.mapped(sys.argv[1]) as mapping, libdaxpin.mapped(sys.argv[1]):
+    print("mapped", len(mapping), flush=True)
+    sys.stdin.readline()
+    os.execvp("sleep", ["sleep", "100"])
+"""
+
+
+@case("lease: a program's end by exec ends what libdaxpin took for it, and leaves no descriptor",
+      size=64 * MIB)
+def executed(volume):
+    path = make(volume.path("f"))
+    free = free_blocks(volume)
+    client = subprocess.Popen([sys.executable, "-B", "-c", MAP_AND_EXEC, path],
+                              cwd=pathlib.Path(__file__).resolve().parent,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        expect_equal(client.stdout.readline(), f"mapped {SIZE}\n", "the client's words")
+        expect(not truncates(path), "a file was cut under a lease for writing")
+        client.stdin.write("go on\n")
+        client.stdin.flush()
+        process = pathlib.Path(f"/proc/{client.pid}")
+        wait_until(lambda: (process / "comm").read_text() == "sleep\n", "the other program")
+        wait_until(lambda: truncates(path), "the end of the lease")
+        wait_for_space(volume, free + BLOCKS)
+        ours = tuple(map(str, (volume.mountpoint, *volume.devices)))
+        left = [target for target in map(os.readlink, (process / "fd").iterdir())
+                if target.startswith(ours)]
+        expect_equal(left, [], "descriptors that the other program has")
+        expect(not any(name in (process / "maps").read_text() for name in ours), "it maps them")
+    finally:
+        client.kill()
+        client.communicate()
+
+
 @case("max_leases: EDQUOT for a user, not for root", size=64 * MIB)
 def limited(volume):
     require_root("another user asks")

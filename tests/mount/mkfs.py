@@ -46,6 +46,16 @@ def json_report():
         refused([data], [data, UUID, "2 of 2", "--force"], unchanged=[meta, data])
 
 
+@case("a volume has sixteen devices at most", bare=True)
+def too_many_devices():
+    with scratch() as folder:
+        meta, *data = (make_image(folder / f"{number}.img", 32 * MIB) for number in range(17))
+        words = [word for device in data for word in ("--data", device)]
+        refused([*words, meta], ["16", "devices"], unchanged=[meta, *data])
+        run_command(MKFS, *words[2:], meta)
+        run_command(program("fsck.daxpinfs"), "-n", meta, *data[1:])
+
+
 @case("one line recommends a separate device, and only where there is none", bare=True)
 def recommendation():
     with scratch() as folder:

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the options of a mount promise: read-only, and when the time of the last access moves."""
 
+import collections
 import concurrent.futures
 import errno
 import fcntl
 import os
+import re
 import socket
 import stat
 import sys
@@ -194,6 +196,41 @@ def debug(volume):
     volume.mount("debug")
     volume.path("after").mkdir()
     expect("opcode: MKDIR" in volume.read_log(), volume.read_log())
+
+
+def requests(volume, action):
+    """How often each opcode was sent while action() ran, by the log of -o debug."""
+    begin = volume.log.stat().st_size
+    action()
+    with open(volume.log, encoding="utf-8", errors="replace") as log:
+        log.seek(begin)
+        return collections.Counter(re.findall(r"opcode: (\w+) ", log.read()))
+
+
+@case("what costs nothing sends nothing: fsync, close, stat of a name and of one that is missing",
+      **SMALL)
+def free_calls(volume):
+    volume.unmount()
+    volume.mount("debug")
+    path, missing = volume.path("file"), volume.path("missing")
+    path.write_bytes(b"content")
+
+    def use(times):
+        fd = os.open(path, os.O_RDWR)
+        for _ in range(times):
+            os.fsync(fd)
+            os.stat(path)
+            expect(not missing.exists(), "a missing name is there")
+        os.close(os.dup(fd))
+        os.close(fd)
+
+    first = requests(volume, lambda: use(1))
+    expect(first["OPEN"] == first["FSYNC"] == 1 and first["FLUSH"] <= 1,
+           f"the kernel is told once: {first}")
+    again = requests(volume, lambda: use(50))
+    expect_equal(again.pop("OPEN"), 1, "opens")
+    again.pop("RELEASE", None)
+    expect_equal(dict(again), {}, "other requests")
 
 
 def remount(volume, words, status):

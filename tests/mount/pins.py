@@ -298,6 +298,26 @@ def pins_are_durable(volume):
             pinning.lease(fd, pinning.LEASE_READ)
 
 
+@case("generation: none comes again in a later mount, whose lease knows of no earlier one",
+      size=64 * MIB)
+def generations(volume):
+    path = make_pinned(volume.mountpoint)
+    seen = []
+    for again in (lambda: None, volume.kill, volume.kill, volume.unmount):
+        again()
+        if not volume.is_mounted():
+            volume.mount()
+        with opened(path) as fd:
+            _, generation = pinning.lease(fd, pinning.LEASE_READ)
+            expect_equal(pinning.status(fd).generation, generation, "STATUS's generation")
+            expect(pinning.extents(fd, generation), "no extents")
+            for earlier in seen:
+                with expect_errno(errno.ESTALE):
+                    pinning.extents(fd, earlier)
+            seen.append(generation)
+    expect_equal(len({mount_id for mount_id, _ in seen}), len(seen), "different mounts")
+
+
 @case("pin=off: nobody pins; dax=off: no leases, and pins still hold", size=64 * MIB)
 def mount_options(volume):
     path = make_pinned(volume.mountpoint)

@@ -4,6 +4,8 @@
 
 import errno
 import os
+import pathlib
+import re
 import signal
 import sys
 import threading
@@ -11,8 +13,8 @@ import time
 
 import pinning
 from files import make_file, opened
-from harness import (MIB, case, expect, expect_equal, expect_errno, expect_same, mount_line, program,
-                     run, run_command, snapshot, wait_until)
+from harness import (MIB, Skip, case, expect, expect_equal, expect_errno, expect_same, mount_line,
+                     program, run, run_command, snapshot, wait_until)
 
 
 @case("kill -9: an idle mount comes back as it was, many times", size=128 * MIB)
@@ -114,6 +116,47 @@ def daemon_of(volume):
         if os.fsencode(volume.mountpoint) in words and words[0].endswith(b"daxpinfs"):
             return int(pid)
     return None
+
+
+def may_be_spared():
+    """Whether a process may ask here that the out-of-memory killer passes by."""
+    adjustment = pathlib.Path("/proc/self/oom_score_adj")
+    before = adjustment.read_text()
+    try:
+        adjustment.write_text("-1000")
+        adjustment.write_text(before)
+    except OSError:
+        return False
+    return True
+
+
+def flags_of_mappings(pid, path):
+    """VmFlags of each mapping of that file."""
+    found, is_ours = [], False
+    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            is_ours = line.endswith(f" {path}")
+        elif is_ours and line.startswith("VmFlags:"):
+            found.append(line.split()[1:])
+    return found
+
+
+@case("the daemon keeps no folder busy, and the device out of core files", size=64 * MIB)
+def harmless(volume):
+    process = pathlib.Path(f"/proc/{volume.process.pid}")
+    expect_equal(os.readlink(process / "cwd"), "/", "the daemon's working directory")
+    mappings = flags_of_mappings(volume.process.pid, volume.devices[0])
+    expect(mappings, "the device is not mapped")
+    for flags in mappings:
+        expect("dd" in flags, f"a core file would hold the device: {flags}")
+
+
+@case("the out-of-memory killer passes the daemon by", size=64 * MIB)
+def spared(volume):
+    if not may_be_spared():
+        raise Skip("oom_score_adj cannot be lowered here")
+    score = pathlib.Path(f"/proc/{volume.process.pid}/oom_score_adj").read_text()
+    expect_equal(score, "-1000\n", "oom_score_adj")
 
 
 @case("a second mount of a device in use is refused and names the holder's pid", size=64 * MIB)
