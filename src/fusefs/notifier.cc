@@ -42,7 +42,31 @@ void Notifier::remember(const Invalidation &invalidation) {
         found.push_back(invalidation);
 }
 
+Notifier::Queue &Notifier::queue_for(const Deferred &deferred) {
+    if (deferred.writes_back())
+        return write_backs_;
+    return std::ranges::any_of(deferred.invalidations, &Invalidation::data) ? pages_ : attributes_;
+}
+
 void Notifier::push(std::unique_ptr<Deferred> deferred) noexcept {
+    Queue &queue = queue_for(*deferred);
+    queue.push(std::move(deferred));
+}
+
+void Notifier::start() {
+    attributes_.start();
+    pages_.start();
+    write_backs_.start();
+}
+
+// What was written back runs a request's handler, which may push to the others.
+void Notifier::stop() {
+    write_backs_.stop();
+    pages_.stop();
+    attributes_.stop();
+}
+
+void Notifier::Queue::push(std::unique_ptr<Deferred> deferred) noexcept {
     {
         const MutexLock lock(mutex_);
         Deferred *const added = deferred.get();
@@ -52,7 +76,7 @@ void Notifier::push(std::unique_ptr<Deferred> deferred) noexcept {
     changed_.notify_one();
 }
 
-std::unique_ptr<Deferred> Notifier::pop() {
+std::unique_ptr<Deferred> Notifier::Queue::pop() {
     const MutexLock lock(mutex_);
     while (!first_ && !stopping_)
         changed_.wait(mutex_);
@@ -64,11 +88,11 @@ std::unique_ptr<Deferred> Notifier::pop() {
     return popped;
 }
 
-void Notifier::start() {
+void Notifier::Queue::start() {
     thread_ = start_thread("notifier", [this] { serve(); });
 }
 
-void Notifier::stop() {
+void Notifier::Queue::stop() {
     if (!thread_.joinable())
         return;
     {
@@ -79,7 +103,7 @@ void Notifier::stop() {
     thread_.join();
 }
 
-void Notifier::serve() {
+void Notifier::Queue::serve() {
     while (const auto deferred = pop()) {
         for (const Invalidation &invalidation : deferred->invalidations)
             tell_(invalidation);

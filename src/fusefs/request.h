@@ -179,7 +179,7 @@ template <typename Handler> void dispatch(fuse_req_t raw, Handler &&handler) {
 }
 
 // The same once the kernel has written back what is dirty of the inode's pages. That happens on
-// the notifier's thread, when the request's memory is gone: the handler owns what it needs.
+// a thread of the notifier's, when the request's memory is gone: the handler owns what it needs.
 template <typename Handler>
 void dispatch_written_back(fuse_req_t raw, InodeNumber inode, Handler handler) {
     class Later final : public Deferred {
@@ -187,6 +187,7 @@ void dispatch_written_back(fuse_req_t raw, InodeNumber inode, Handler handler) {
         Later(fuse_req_t request, InodeNumber of, Handler to_run)
             : Deferred({Invalidation{of, true}}), raw_(request), handler_(std::move(to_run)) {}
         void run() override { dispatch(raw_, handler_); }
+        bool writes_back() const override { return true; }
 
       private:
         fuse_req_t raw_;
