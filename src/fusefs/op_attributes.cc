@@ -51,8 +51,7 @@ volume::AttributeChange to_change(const struct stat &wanted, int to_set, bool by
 
 void op_getattr(fuse_req_t raw, fuse_ino_t inode, fuse_file_info *) {
     dispatch(raw, [&](Filesystem &fs) -> Result<AttributeReply> {
-        DAXPIN_TRY_ASSIGN(const auto attributes,
-                          fs.volume.attributes_for_kernel(InodeNumber{inode}));
+        DAXPIN_TRY_ASSIGN(const auto attributes, fs.volume.attributes(InodeNumber{inode}));
         return AttributeReply{attributes};
     });
 }

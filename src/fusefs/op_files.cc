@@ -172,14 +172,16 @@ void op_fallocate(fuse_req_t raw, fuse_ino_t inode, int mode, off_t offset, off_
 namespace {
 
 // Dirty pages of a mapping may lie over a hole, and the kernel does not write them back before it
-// asks. What has no holes needs no look.
-Result<bool> may_hide_data(Filesystem &fs, InodeNumber inode, std::uint64_t offset) {
+// asks. An answer that no page can change needs no look.
+Result<bool> may_hide_data(Filesystem &fs, InodeNumber inode, std::uint64_t offset, bool hole) {
     DAXPIN_TRY_ASSIGN(const bool dirty, fs.volume.may_be_dirty(inode));
     if (!dirty)
         return false;
-    DAXPIN_TRY_ASSIGN(const auto hole, fs.volume.seek(inode, offset, true));
+    const auto found = fs.volume.seek(inode, offset, hole);
+    if (!found)
+        return found.code() == Errc::no_data;
     DAXPIN_TRY_ASSIGN(const auto attributes, fs.volume.attributes(inode));
-    return hole < attributes.size;
+    return hole ? *found < attributes.size : *found != offset;
 }
 
 } // namespace
@@ -195,7 +197,8 @@ void op_lseek(fuse_req_t raw, fuse_ino_t inode, off_t offset, int whence, fuse_f
         DAXPIN_TRY_ASSIGN(const auto found, fs.volume.seek(number, from, whence == SEEK_HOLE));
         return OffsetReply{found};
     };
-    const auto hidden = detail::run([&] { return may_hide_data(filesystem(raw), number, from); });
+    const auto hidden = detail::run(
+        [&] { return may_hide_data(filesystem(raw), number, from, whence == SEEK_HOLE); });
     if (hidden && *hidden)
         dispatch_written_back(raw, number, seek);
     else

@@ -78,9 +78,9 @@ IoctlAnswer status(Filesystem &fs, const IoctlRequest &request) {
     return ioctl_out(request, out);
 }
 
-IoctlAnswer sync(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
+IoctlAnswer sync(Filesystem &fs, const IoctlRequest &request) {
     DAXPIN_TRY_ASSIGN(const auto in, range_in(request, 0, false));
-    DAXPIN_TRY(fs.volume.sync_range(caller, request.inode, in.range));
+    DAXPIN_TRY(fs.volume.sync_range(request.inode, in.range));
     return std::vector<std::byte>();
 }
 
@@ -102,7 +102,7 @@ IoctlAnswer pin_ioctl(Filesystem &fs, const volume::Caller &caller, const IoctlR
         return status(fs, request);
     case DAXPIN_IOC_SYNC:
         DAXPIN_TRY(need_file(request));
-        return sync(fs, caller, request);
+        return sync(fs, request);
     default:
         return Errc::not_a_tty;
     }

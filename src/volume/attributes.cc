@@ -105,18 +105,6 @@ Result<Attributes> Volume::attributes(InodeNumber number) {
     return inode->attributes;
 }
 
-Result<Attributes> Volume::attributes_for_kernel(InodeNumber number) {
-    DAXPIN_TRY_ASSIGN(const auto inode, engine_->get(number));
-    {
-        const SharedLock lock(inode->mutex);
-        if (!inode->size_in_kernel)
-            return inode->attributes;
-    }
-    const ExclusiveLock lock(inode->mutex);
-    inode->size_in_kernel.reset();
-    return inode->attributes;
-}
-
 Result<Attributes> Volume::set_attributes(const Caller &caller, InodeNumber number,
                                           const AttributeChange &change, Handle handle) {
     DAXPIN_TRY_ASSIGN(const auto guard, engine_->begin_change());
@@ -133,7 +121,8 @@ Result<Attributes> Volume::set_attributes(const Caller &caller, InodeNumber numb
         DAXPIN_TRY(store(*engine_, *inode, changed));
     if (change.size)
         DAXPIN_TRY(engine_->change_size(*inode, changed, *change.size, handle));
-    inode->size_in_kernel.reset();
+    if (change.size)
+        inode->end_moved = false; // the reply tells it
     return inode->attributes;
 }
 

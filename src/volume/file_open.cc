@@ -53,6 +53,10 @@ OpenReply Engine::add_handle(const InodeRef &inode, const OpenRequest &request) 
         inode->drop_cache = false;
     const Handle handle = next_handle.fetch_add(1);
     inode->handles.emplace(handle, OpenFile{inode.share(), request.write, request.append, direct});
+    if (!direct) {
+        ++inode->cached_opens;
+        inode->cached_writers += request.write ? 1 : 0;
+    }
     return {handle, direct, keep_cache};
 }
 
@@ -91,6 +95,10 @@ bool close_file(Engine &engine, const InodeRef &inode, Handle handle) {
     if (found == inode->handles.end())
         return false;
     const bool leased = end_leases(engine, *inode, handle);
+    if (!found->second.direct) {
+        --inode->cached_opens;
+        inode->cached_writers -= found->second.write ? 1 : 0;
+    }
     closed = inode->handles.extract(found);
     return leased;
 }

@@ -114,8 +114,7 @@ Result<ReadReply> Volume::read(InodeNumber number, Handle handle, std::uint64_t 
 Result<bool> Volume::may_be_dirty(InodeNumber number) {
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine_->get(number));
     const SharedLock lock(inode->mutex);
-    return std::ranges::any_of(
-        inode->handles, [](const auto &one) { return one.second.write && !one.second.direct; });
+    return inode->cached_writers > 0;
 }
 
 Result<std::uint64_t> Volume::seek(InodeNumber number, std::uint64_t offset, bool hole) {

@@ -233,8 +233,8 @@ Result<std::uint64_t> write_locked(Engine &engine, CachedInode &inode, std::uint
 
 namespace {
 
-// Where the write goes, and whether +a allows that. REQUIRES: inode locked.
-std::pair<std::uint64_t, bool> place(const CachedInode &inode, const PlannedWrite &write) {
+// Where the write goes, and whether +a allows that. REQUIRES: inode locked exclusively.
+std::pair<std::uint64_t, bool> place(CachedInode &inode, const PlannedWrite &write) {
     const std::uint64_t size = inode.attributes.size;
     const OpenFile *file = find_handle(inode, write.handle);
     switch (write.mode) {
@@ -243,7 +243,8 @@ std::pair<std::uint64_t, bool> place(const CachedInode &inode, const PlannedWrit
             return {size, true};
         return {write.offset, false};
     case WriteMode::append:
-        if (inode.size_in_kernel == write.offset) // EXTEND has moved the end since
+        inode.end_moved = inode.end_moved && write.offset < size; // else the kernel knows it
+        if (inode.end_moved)
             return {size, true};
         return {write.offset, write.offset >= size};
     case WriteMode::page_cache: // made dirty when it was allowed
@@ -261,7 +262,7 @@ bool passes_pages_by(const Engine &engine, CachedInode &inode, const PlannedWrit
     if (own == nullptr || !own->direct || write.mode == WriteMode::page_cache)
         return false;
     inode.drop_cache = inode.drop_cache || engine.kernel_keeps_stale_pages.load();
-    return std::ranges::any_of(inode.handles, [](const auto &one) { return !one.second.direct; });
+    return inode.cached_opens > 0;
 }
 
 } // namespace

@@ -83,10 +83,11 @@ struct CachedInode {
     bool linkable = false;                // created without a name; link() may give it one
 
     // --- regular files: how they are opened, truncations, PREPARE ---
-    unsigned direct_opens = 0; // PINs and LEASEs on their way: new opens are direct
-    bool drop_cache = false;   // the next open must not keep the kernel's pages
-    // What the kernel takes for the size since EXTEND has changed it, until it asks.
-    std::optional<std::uint64_t> size_in_kernel;
+    unsigned direct_opens = 0;   // PINs and LEASEs on their way: new opens are direct
+    bool drop_cache = false;     // the next open must not keep the kernel's pages
+    bool end_moved = false;      // by EXTEND, and the kernel may not know it yet
+    unsigned cached_opens = 0;   // handles that are not direct
+    unsigned cached_writers = 0; // of these, open for writing
     // There may be an unfinished truncate of this inode; true until somebody looked.
     bool truncating = true;
     unsigned preparing = 0;         // PREPAREs on their way; progress is the latest one's

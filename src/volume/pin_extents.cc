@@ -130,16 +130,13 @@ Result<std::uint64_t> flush_some(Engine &engine, CachedInode &inode, std::uint64
 
 } // namespace
 
-Result<void> Volume::sync_range(const Caller &caller, InodeNumber number,
-                                immutable::ByteRange range) {
+Result<void> Volume::sync_range(InodeNumber number, immutable::ByteRange range) {
     Engine &engine = *engine_;
     DAXPIN_TRY_ASSIGN(const InodeRef inode, engine.get_regular(number));
     if (range.offset + range.length < range.offset)
         return Errc::invalid;
     const std::uint64_t end = range.whole() ? ~std::uint64_t{0} : range.offset + range.length;
     for (std::uint64_t at = range.offset; at < end;) {
-        if (caller.has_given_up && caller.has_given_up())
-            return Errc::interrupted;
         DAXPIN_TRY_ASSIGN(at, flush_some(engine, *inode, at, end));
     }
     // On a volume that became read-only, too: those who map may store on.

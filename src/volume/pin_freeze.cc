@@ -22,8 +22,7 @@ constexpr unsigned rounds_max = 4;
 constexpr std::uint64_t window_bytes = std::uint64_t{8} << 20;
 
 bool anyone_caches(const CachedInode &inode) {
-    return std::ranges::any_of(inode.handles,
-                               [](const auto &entry) { return !entry.second.direct; });
+    return inode.cached_opens > 0;
 }
 
 // New opens are direct while this lives.

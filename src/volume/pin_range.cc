@@ -167,11 +167,9 @@ Result<void> ExtendOperation::grant(BlockRange range) {
     Attributes changed = inode_.attributes;
     changed.size = new_size_;
     engine_.touch(changed, touch_mtime | touch_ctime);
-    const std::uint64_t old_size = inode_.attributes.size;
     DAXPIN_TRY(commit_pins(engine_, inode_, changed,
                            [&](Transaction &tx, auto &table) { return table.add(tx, range); }));
-    if (!inode_.size_in_kernel)
-        inode_.size_in_kernel = old_size;
+    inode_.end_moved = true;
     return {};
 }
 

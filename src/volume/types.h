@@ -98,7 +98,8 @@ struct OpenRequest {
 enum class WriteMode {
     handle,    // at the end if the file was opened for appending, else at the offset
     offset,    // at the offset
-    append,    // at the offset, which somebody who knew the size has taken for the end (O_APPEND)
+    append,    // at the offset, which the kernel has taken for the end (O_APPEND); where EXTEND has
+               // moved the end and the kernel does not know, at the end
     page_cache // at the offset, through whichever handle: what a mapping had made dirty
 };
 

@@ -108,8 +108,6 @@ class Volume {
 
     // --- attributes ---
     Result<Attributes> attributes(InodeNumber inode);
-    // The same for the kernel, which then knows the size again if EXTEND has changed it.
-    Result<Attributes> attributes_for_kernel(InodeNumber inode);
     Result<Attributes> set_attributes(const Caller &caller, InodeNumber inode,
                                       const AttributeChange &change, Handle handle = 0);
     Result<inode::Bytes> get_xattr(const Caller &caller, InodeNumber inode, std::string_view name);
@@ -187,8 +185,7 @@ class Volume {
     // ERRORS: unsupported (dax=off).
     Result<std::vector<ExtentInfo>> show_extents(InodeNumber inode,
                                                  std::size_t limit = ~std::size_t{0});
-    // ERRORS: interrupted if the caller gives up.
-    Result<void> sync_range(const Caller &caller, InodeNumber inode, immutable::ByteRange range);
+    Result<void> sync_range(InodeNumber inode, immutable::ByteRange range);
 
   private:
     explicit Volume(std::unique_ptr<Engine> engine);

@@ -463,7 +463,7 @@ Result<std::uint64_t> Executor::write_mapped(const Operation &operation, InodeNu
                                  std::span(bytes).subspan(from - operation.offset, to - from),
                                  device::StoreKind::cached));
     }
-    DAXPIN_TRY(volume_.sync_range(superuser(), number, {operation.offset, operation.length}));
+    DAXPIN_TRY(volume_.sync_range(number, {operation.offset, operation.length}));
     return operation.length;
 }
 

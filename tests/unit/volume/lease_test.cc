@@ -445,26 +445,22 @@ TEST_CASE("sync: ranges of any shape are written back", "[volume][leases]") {
     LeaseFixture f;
     MappedStores stores(f);
     CHECK(stores.durable_of(0, whole) == Counts{0, whole / 64});
-    must(f.volume().sync_range(root_caller(), f.file(), {std::uint64_t{1} << 40, 5000}));
+    must(f.volume().sync_range(f.file(), {std::uint64_t{1} << 40, 5000}));
     CHECK(stores.durable_of(0, whole)[0] == 0);
-    must(f.volume().sync_range(root_caller(), f.file(), {17, 5000}));
+    must(f.volume().sync_range(f.file(), {17, 5000}));
     CHECK(stores.durable_of(17, 5017) == Counts{79, 79});
-    must(f.volume().sync_range(root_caller(), f.file(), {}));
+    must(f.volume().sync_range(f.file(), {}));
     CHECK(stores.durable_of(0, whole) == Counts{whole / 64, whole / 64});
-    CHECK(fails(f.volume().sync_range(root_caller(), f.file(), {5, ~std::uint64_t{0}}),
-                Errc::invalid));
+    CHECK(fails(f.volume().sync_range(f.file(), {5, ~std::uint64_t{0}}), Errc::invalid));
 }
 
-TEST_CASE("sync: many extents are written back; who gives up is let go", "[volume][leases]") {
+TEST_CASE("sync: many extents are written back", "[volume][leases]") {
     constexpr std::uint64_t count = 150;
     LeaseFixture f;
     for (std::uint64_t i = 4; i < count; ++i)
         f.write(2 * i * block_size, block_size); // with holes between them
     MappedStores stores(f);
-    volume::Caller impatient = root_caller();
-    impatient.has_given_up = [] { return true; };
-    CHECK(fails(f.volume().sync_range(impatient, f.file(), {}), Errc::interrupted));
-    must(f.volume().sync_range(root_caller(), f.file(), {}));
+    must(f.volume().sync_range(f.file(), {}));
     const auto durable = stores.durable_of(0, 2 * count * block_size);
     CHECK(durable == Counts{(count + 4) * 64, (count + 4) * 64});
 }

@@ -537,10 +537,10 @@ TEST_CASE("sync: whoever maps may store on though the volume takes no changes", 
     PinFixture f;
     f.write(0, 4096);
     must(f.volume().set_read_only(true));
-    must(f.volume().sync_range(root_caller(), f.file(), {}));
+    must(f.volume().sync_range(f.file(), {}));
     f.fixture().media().fail_drains_from(1);
-    CHECK(fails(f.volume().sync_range(root_caller(), f.file(), {}), Errc::io));
-    CHECK(fails(f.volume().sync_range(root_caller(), f.file(), {}), Errc::io));
+    CHECK(fails(f.volume().sync_range(f.file(), {}), Errc::io));
+    CHECK(fails(f.volume().sync_range(f.file(), {}), Errc::io));
 }
 
 TEST_CASE("sync: there is nothing to do on a device that is open for reading", "[volume][pins]") {
@@ -551,7 +551,7 @@ TEST_CASE("sync: there is nothing to do on a device that is open for reading", "
     devices.push_back(f.fixture().media().open(true));
     const auto volume = must(volume::Volume::open(device::DeviceTable(std::move(devices)),
                                                   f.fixture().env(), {.read_only = true}));
-    must(volume->sync_range(root_caller(), f.file(), {}));
+    must(volume->sync_range(f.file(), {}));
 }
 
 TEST_CASE("pin: one whose caller gives up ends between two pieces, and leaves size and pin",
