@@ -168,7 +168,7 @@ Result<std::size_t> MappingScan::device_of(FileKey key, const std::string &map_f
     if (::stat(map_file.c_str(), &status) != 0) {
         if (is_gone(errno))
             return Error{Errc::stale, "mappings change while they are looked at"};
-        return cannot_look(errno, map_file);
+        return Error{Errc::busy, "cannot look at " + map_file};
     }
     std::size_t found = other_file;
     for (std::size_t i = 0; i < files_.size(); ++i)

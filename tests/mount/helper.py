@@ -6,6 +6,7 @@ The installed tree is staged in a scratch folder and shown to mount(8) under the
 a private mount namespace, so nothing is installed here.
 """
 
+import contextlib
 import errno
 import os
 import pathlib
@@ -65,9 +66,10 @@ def start_unit(volume):
 
 def kill_daemon_of(volume):
     for process in pathlib.Path("/proc").glob("[0-9]*"):
-        words = (process / "cmdline").read_bytes().split(b"\0")
-        if words[0].endswith(b"daxpinfs") and bytes(volume.devices[0]) in words:
-            os.kill(int(process.name), signal.SIGKILL)
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if words[0].endswith(b"daxpinfs") and bytes(volume.devices[0]) in words:
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 @case("the unit: what is mounted stays, a dead mount goes, a late device is waited for", bare=True)
