@@ -177,10 +177,12 @@ Result<bool> may_hide_data(Filesystem &fs, InodeNumber inode, std::uint64_t offs
     DAXPIN_TRY_ASSIGN(const bool dirty, fs.volume.may_be_dirty(inode));
     if (!dirty)
         return false;
+    DAXPIN_TRY_ASSIGN(const auto attributes, fs.volume.attributes(inode));
+    if (offset >= attributes.size)
+        return false;
     const auto found = fs.volume.seek(inode, offset, hole);
     if (!found)
         return found.code() == Errc::no_data;
-    DAXPIN_TRY_ASSIGN(const auto attributes, fs.volume.attributes(inode));
     return hole ? *found < attributes.size : *found != offset;
 }
 

@@ -122,7 +122,7 @@ class Opening {
             return;
         decltype(CachedInode::handles)::node_type closed; // dies after the lock
         const LockOfNew lock(inode_->mutex);
-        closed = inode_->handles.extract(reply_.handle);
+        closed = inode_->take_handle(reply_.handle);
     }
     Opening(const Opening &) = delete;
     Opening &operator=(const Opening &) = delete;

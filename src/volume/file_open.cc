@@ -39,7 +39,12 @@ Result<OpenReply> open_locked(Engine &engine, const Caller &caller, const InodeR
     DAXPIN_TRY(immutable::check_open(state, request.write, request.append, request.truncate));
     if (request.truncate)
         DAXPIN_TRY(truncate_at_open(engine, caller, *inode, state, request.kill_privileges));
-    return engine.add_handle(inode, request);
+    const auto reply = engine.add_handle(inode, request);
+    if (request.truncate) { // the kernel asks for it beside what is being appended
+        inode->end_moved = true;
+        inode->truncated_by = reply.handle;
+    }
+    return reply;
 }
 
 } // namespace
@@ -91,15 +96,10 @@ using ClosedFile = decltype(CachedInode::handles)::node_type;
 bool close_file(Engine &engine, const InodeRef &inode, Handle handle) {
     ClosedFile closed; // dies after the lock
     const ExclusiveLock lock(inode->mutex);
-    const auto found = inode->handles.find(handle);
-    if (found == inode->handles.end())
+    if (!inode->handles.contains(handle))
         return false;
     const bool leased = end_leases(engine, *inode, handle);
-    if (!found->second.direct) {
-        --inode->cached_opens;
-        inode->cached_writers -= found->second.write ? 1 : 0;
-    }
-    closed = inode->handles.extract(found);
+    closed = inode->take_handle(handle);
     return leased;
 }
 

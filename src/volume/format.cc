@@ -202,6 +202,7 @@ Result<format::Superblock> format_volume(device::DeviceTable &devices, const For
     report(options, 0);
     for (unsigned i = 0; i < devices.count(); ++i)
         DAXPIN_TRY(device::wipe_labels(devices.at(i)));
+    // Not before: zeros where the old volume could not be read would be believed.
     DAXPIN_TRY(make_readable(devices, fixed_blocks(superblock)));
     DAXPIN_TRY(journal::Journal::format(devices, journal::geometry_of(superblock), env,
                                         options.journal_start));

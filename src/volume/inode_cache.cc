@@ -8,6 +8,17 @@
 
 namespace daxpin::volume {
 
+decltype(CachedInode::handles)::node_type CachedInode::take_handle(Handle handle) {
+    const auto found = handles.find(handle);
+    if (found == handles.end())
+        return {};
+    if (!found->second.direct) {
+        --cached_opens;
+        cached_writers -= found->second.write ? 1 : 0;
+    }
+    return handles.extract(found);
+}
+
 InodeRef::~InodeRef() {
     if (inode_)
         cache_->drop_user(*inode_);
