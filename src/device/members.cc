@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// open_volume_devices(): the members of a volume, found by what their labels say.
+// open_volume_devices(): a volume by its name, and its members, found by what their labels say.
 #include "base/uuid.h"
 #include "device/label.h"
 #include "device/open.h"
 #include "device/sysfs.h"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <sys/stat.h>
+#include <utility>
 
 namespace daxpin::device {
 namespace {
@@ -69,6 +71,13 @@ std::optional<DeviceLabel> peek_label(const std::string &path) {
     return label ? std::optional(*label) : std::nullopt;
 }
 
+Error two_alike(const std::string &one, const std::string &other, const DeviceLabel &label) {
+    return {Errc::invalid,
+            fmt::format("{} and {} both say they are device {} of volume {}: one is a copy; name "
+                        "the right one, or move the other away",
+                        one, other, label.index.get(), uuid_text(label.volume_uuid))};
+}
+
 class MemberSearch {
   public:
     MemberSearch(const std::string &path, const DeviceLabel &label)
@@ -124,10 +133,7 @@ class MemberSearch {
         if (taken.empty())
             taken = path;
         else if (identity(taken) != identity(path))
-            return Error{Errc::invalid,
-                         fmt::format("{} and {} both say they are device {} of volume {}: one is a "
-                                     "copy; name the right one, or move the other away",
-                                     taken, path, index, uuid_text(label_.volume_uuid))};
+            return two_alike(taken, path, label_);
         return {};
     }
 
@@ -151,6 +157,59 @@ Result<void> search_everywhere(MemberSearch &members, const std::string &path,
     const fs::path own_directory = fs::path(path).parent_path();
     DAXPIN_TRY(members.search(files_of(own_directory.empty() ? "." : own_directory)));
     return members.search(dax_devices());
+}
+
+constexpr std::string_view volume_prefix = "volume:";
+
+bool is_named(const DeviceLabel &label, const std::string &name) {
+    const auto uuid = parse_uuid(name);
+    const std::string_view text(label.text, ::strnlen(label.text, format::label_text_max));
+    return uuid == to_uuid(label.volume_uuid) || text == name;
+}
+
+// One of `paths` that is a member of the volume of that name, if any is.
+Result<std::optional<std::string>> member_among(const std::vector<std::string> &paths,
+                                                const std::string &name) {
+    std::vector<std::pair<std::string, DeviceLabel>> members;
+    for (const std::string &path : paths) {
+        const auto label = peek_label(path);
+        if (!label || !is_named(*label, name))
+            continue;
+        for (const auto &[other_path, other] : members) {
+            if (to_uuid(other.volume_uuid) != to_uuid(label->volume_uuid))
+                return Error{Errc::invalid,
+                             fmt::format("{} of volume {} and {} of volume {} are both called "
+                                         "'{}': name the volume by its UUID",
+                                         other_path, uuid_text(other.volume_uuid), path,
+                                         uuid_text(label->volume_uuid), name)};
+            if (other.index == label->index && identity(other_path) != identity(path))
+                return two_alike(other_path, path, other);
+        }
+        members.emplace_back(path, *label);
+    }
+    return members.empty() ? std::nullopt : std::optional(members.front().first);
+}
+
+// The path that open_volume_devices() begins with. What the user named counts more.
+Result<std::string> first_path(const std::string &device, const OpenOptions &options) {
+    if (!names_volume(device))
+        return device;
+    const std::string name = device.substr(volume_prefix.size());
+    if (name.empty())
+        return Error{Errc::invalid, device + ": add the volume's UUID or label"};
+    std::vector<std::vector<std::string>> places{options.more_paths};
+    std::ranges::transform(options.search_directories, std::back_inserter(places), files_of);
+    places.push_back(dax_devices());
+    for (const auto &paths : places) {
+        DAXPIN_TRY_ASSIGN(const auto found, member_among(paths, name));
+        if (found)
+            return *found;
+    }
+    return Error{
+        Errc::missing,
+        fmt::format("{}: no device DAX that can be read is a member ({} looked at); a volume "
+                    "in a file is named by its path",
+                    device, places.back().size())};
 }
 
 using Devices = std::vector<std::unique_ptr<Device>>;
@@ -196,7 +255,12 @@ Result<void> check_members(const Devices &devices) {
 
 } // namespace
 
-Result<DeviceTable> open_volume_devices(const std::string &path, const OpenOptions &options) {
+bool names_volume(std::string_view device) {
+    return device.starts_with(volume_prefix);
+}
+
+Result<DeviceTable> open_volume_devices(const std::string &device, const OpenOptions &options) {
+    DAXPIN_TRY_ASSIGN(const std::string path, first_path(device, options));
     DAXPIN_TRY_ASSIGN(std::unique_ptr<Device> first, open_device(path, options));
     DAXPIN_TRY_ASSIGN(const DeviceLabel label, read_label(*first));
     Devices devices(label.device_count);

@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace daxpin::device {
@@ -34,10 +35,14 @@ struct OpenOptions {
 // usable; a size of zero; odd alignment).
 Result<std::unique_ptr<Device>> open_device(const std::string &path, const OpenOptions &options);
 
-// Opens the volume that the device at `path` is a member of: reads its label, finds the other
-// members by UUID in more_paths, search_directories, the directory of `path` and /sys/bus/dax.
-// ERRORS: as open_device() and read_label(); missing with the UUIDs of the members not found.
-Result<DeviceTable> open_volume_devices(const std::string &path, const OpenOptions &options);
+// Whether it is "volume:" and the UUID or the label of a volume, which stands for any member.
+bool names_volume(std::string_view device);
+
+// Opens the volume that `device` is a member of: a path, or the volume's name, which is looked for
+// in more_paths, search_directories and /sys/bus/dax. Reads the label, finds the other members by
+// UUID in the same places and the directory of the path. ERRORS: as open_device() and read_label();
+// missing with the UUIDs of the members not found; invalid if copies cannot be told apart.
+Result<DeviceTable> open_volume_devices(const std::string &device, const OpenOptions &options);
 
 // The pid that holds the in-use lock of the file or device at `path`, if any (from /proc/locks).
 std::optional<int> lock_holder(const std::string &path);

@@ -11,11 +11,13 @@
 #include "fusefs/session.h"
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <fmt/format.h>
 #include <syslog.h>
 #include <system_error>
+#include <thread>
 #include <unistd.h>
 
 namespace daxpin::fusefs {
@@ -50,13 +52,16 @@ void set_up_log(const DaemonOptions &options) {
 // The paths that the options name, absolute and checked.
 struct Paths {
     std::string mountpoint;
-    std::string device;
+    std::string device; // or as device::names_volume() has it
     std::vector<std::string> more_devices;
 };
 
 Result<Paths> check_paths(const DaemonOptions &options) {
     Paths paths;
-    DAXPIN_TRY_ASSIGN(paths.device, check_device_path(options.device));
+    paths.device = options.device;
+    if (!device::names_volume(paths.device)) {
+        DAXPIN_TRY_ASSIGN(paths.device, check_device_path(options.device));
+    }
     for (const std::string &device : options.more_devices) {
         DAXPIN_TRY_ASSIGN(auto path, check_device_path(device));
         paths.more_devices.push_back(std::move(path));
@@ -83,6 +88,33 @@ Result<device::DeviceTable> open_devices(const DaemonOptions &options, const Pat
         return opened;
     how.read_only = true;
     return device::open_volume_devices(paths.device, how);
+}
+
+struct Opened {
+    Paths paths;
+    device::DeviceTable devices;
+};
+
+Result<Opened> open_now(const DaemonOptions &options) {
+    DAXPIN_TRY_ASSIGN(Paths paths, check_paths(options));
+    DAXPIN_TRY_ASSIGN(auto devices, open_devices(options, paths));
+    return Opened{std::move(paths), std::move(devices)};
+}
+
+// At boot, drivers may come later than the daemon.
+Result<Opened> open_in_time(const DaemonOptions &options) {
+    using Clock = std::chrono::steady_clock;
+    constexpr auto pause = std::chrono::milliseconds(100);
+    const auto until = Clock::now() + options.wait;
+    for (bool told = false;; told = true) {
+        auto opened = open_now(options);
+        if (opened || opened.code() != Errc::missing || Clock::now() >= until)
+            return opened;
+        if (!told)
+            log(LogLevel::info, fmt::format("waiting up to {} s: {}", options.wait.count(),
+                                            describe(opened.error())));
+        std::this_thread::sleep_for(pause);
+    }
 }
 
 void log_device(unsigned index, const device::DeviceInfo &info) {
@@ -194,9 +226,9 @@ Result<void> run(volume::Volume &volume, const DaemonOptions &options, const Pat
 Result<void> open_and_run(const DaemonOptions &options, Reporter &reporter) {
     // While there is a descriptor left for it: the volume cannot do without.
     static_cast<void>(system_env().boot_id());
-    DAXPIN_TRY_ASSIGN(const Paths paths, check_paths(options));
+    DAXPIN_TRY_ASSIGN(Opened opened, open_in_time(options));
+    const Paths &paths = opened.paths;
     protect_process();
-    DAXPIN_TRY_ASSIGN(auto devices, open_devices(options, paths));
     volume::Options how = options.volume;
     std::atomic<bool> serving = false;
     how.on_damage = [&](const volume::DamageReport &damage) {
@@ -204,7 +236,8 @@ Result<void> open_and_run(const DaemonOptions &options, Reporter &reporter) {
         if (how.errors == volume::OnDamage::exit && serving)
             ::kill(::getpid(), SIGTERM); // ends Session::run()
     };
-    DAXPIN_TRY_ASSIGN(auto volume, volume::Volume::open(std::move(devices), system_env(), how));
+    DAXPIN_TRY_ASSIGN(auto volume,
+                      volume::Volume::open(std::move(opened.devices), system_env(), how));
     if (ends_for_damage(*volume, options))
         return Error{Errc::corrupt, "metadata is damaged: " + volume->damage().first +
                                         ": run fsck.daxpinfs -y " + paths.device};

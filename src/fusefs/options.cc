@@ -174,10 +174,16 @@ template <auto member, bool value> Result<void> set_flag(DaemonOptions &options,
     return {};
 }
 
-constexpr std::array<Keyword, 35> keywords{{
+constexpr std::array<Keyword, 36> keywords{{
     {"device", true,
      [](DaemonOptions &o, std::string_view value) -> Result<void> {
          o.more_devices.emplace_back(value);
+         return {};
+     }},
+    {"wait", true,
+     [](DaemonOptions &o, std::string_view value) -> Result<void> {
+         DAXPIN_TRY_ASSIGN(const auto seconds, parse_seconds("wait", value));
+         o.wait = std::chrono::seconds(seconds);
          return {};
      }},
     {"domain", true, set_parsed<&DaemonOptions::domain, domain_of>},
@@ -439,7 +445,8 @@ unsigned active_threads(const DaemonOptions &options, device::Domain domain) {
 const char *usage_text() {
     return R"(usage: daxpinfs DEVICE MOUNTPOINT [-o OPTION[,OPTION]...] [-f]
 
-Mounts the daxpin volume that DEVICE is a member of. Leave with umount or fusermount3 -u.
+Mounts the daxpin volume that DEVICE is a member of; or DEVICE is volume: and its label or UUID.
+Leave with umount or fusermount3 -u.
 
   -f, --foreground   stay in the foreground, log to stderr
   -d, --debug        as -f, and print every request
@@ -449,6 +456,7 @@ Mounts the daxpin volume that DEVICE is a member of. Leave with umount or fuserm
 
 Options after -o:
   device=PATH        a further device of the volume, where it is not found by itself (repeatable)
+  wait=SECONDS       wait so long for a device that is not there yet (default 0)
   domain=DOMAIN      byte, cache_line, page or none: what makes a store durable, instead of what
                      the platform says
   ro, rw             read-only, writable (default)

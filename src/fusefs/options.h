@@ -21,6 +21,7 @@ struct DaemonOptions {
     std::string device;     // a member of the volume, as given
     std::string mountpoint; // as given
     std::vector<std::string> more_devices;
+    std::chrono::seconds wait{0}; // for devices that are missing
     std::optional<device::Domain> domain;
     volume::Options volume; // without on_damage
 

@@ -202,6 +202,26 @@ def fstab():
     in_namespace(action)
 
 
+@case("fstab: a volume is mounted by its label, and named so", bare=True)
+def by_label():
+    def action(volume):
+        device = volume.devices[0]
+        run_command("mkfs", "-t", "daxpinfs", "--force", "--label", "shop", device)
+        table = volume.folder / "fstab"
+        words = ",".join([f"device={device}", *volume.domain_options])
+        table.write_text(f"volume:shop {volume.mountpoint} fuse.daxpinfs {words} 0 0\n")
+        for _ in range(2):  # the second time it stands already
+            run_command("mount", "--fstab", table, "-a")
+        expect("fuse.daxpinfs volume:shop" in mount_line(volume.mountpoint), "another source")
+        unmounted_and_free(volume)
+        expect(mount_line(volume.mountpoint) is None, "mounted twice")
+        done = subprocess.run([program("daxpinfs"), "volume:shop", volume.mountpoint],
+                              capture_output=True, text=True, check=False)
+        expect_equal(done.returncode, 32, "status where no device is of that name")
+        expect("volume:shop: no device DAX" in done.stderr, done.stderr)
+    in_namespace(action)
+
+
 @case("mkfs -t daxpinfs reaches mkfs.daxpinfs", bare=True)
 def mkfs_front_end():
     def action(volume):

@@ -4,6 +4,8 @@
 #include "support/catch.h"
 #include "temp_file.h"
 
+#include <algorithm>
+
 namespace daxpin::device {
 namespace {
 
@@ -16,7 +18,8 @@ bool contains(const std::string &text, const std::string &part) {
 }
 
 // Labels the files as one volume, in order.
-void make_volume(const std::vector<std::string> &paths, unsigned volume = 1) {
+void make_volume(const std::vector<std::string> &paths, unsigned volume = 1,
+                 const std::string &name = "") {
     const auto count = static_cast<unsigned>(paths.size());
     for (unsigned index = 0; index < count; ++index) {
         const auto device = open_or_fail(paths[index]);
@@ -27,7 +30,9 @@ void make_volume(const std::vector<std::string> &paths, unsigned volume = 1) {
             superblock.devices[i].device_uuid[15] = static_cast<std::byte>(i + 1);
             superblock.devices[i].block_count = fs::file_size(paths[i]) / block_size;
         }
-        const auto label = label_for(*device, index, count, volume);
+        auto label = label_for(*device, index, count, volume);
+        std::ranges::fill(label.text, '\0');
+        std::ranges::copy(name, label.text);
         REQUIRE(write_labels(*device, label, index == 0 ? &superblock : nullptr).has_value());
     }
 }
@@ -148,6 +153,58 @@ TEST_CASE("members: a busy member is told by name", "[members]") {
     REQUIRE_FALSE(table.has_value());
     CHECK(table.code() == Errc::busy);
     CHECK(contains(table.error().text, paths[1]));
+}
+
+TEST_CASE("members: a volume is found by its label or its UUID", "[members]") {
+    const TempDirectory directory;
+    const std::vector<std::string> shop{directory.file("meta", file_bytes),
+                                        directory.file("data", file_bytes)};
+    const std::string other = directory.file("other", file_bytes);
+    make_volume(shop, 1, "shop");
+    make_volume({other}, 2, std::string(format::label_text_max, 'o')); // no zero behind it
+    OpenOptions options;
+    SECTION("in a searched directory") {
+        options.search_directories = {directory.path()};
+    }
+    SECTION("among the devices that are named") {
+        options.more_paths = {other, shop[1]};
+    }
+    for (const auto *name : {"volume:shop", "volume:01000000-0000-0000-0000-000000000000"}) {
+        const auto table = open_volume_devices(name, options);
+        INFO(name << ": " << (table ? "" : describe(table.error())));
+        REQUIRE(table.has_value());
+        REQUIRE(table->count() == 2);
+        CHECK(fs::equivalent(table->at(0).info().path, shop[0]));
+    }
+    const auto full = "volume:" + std::string(format::label_text_max, 'o');
+    CHECK(volume_text(full, options).empty());
+    CHECK(contains(volume_text("volume:sho", options), "no device DAX"));
+    CHECK(contains(volume_text("volume:", options), "add the volume's UUID or label"));
+}
+
+TEST_CASE("members: a name that two volumes have, or a copy, is nobody's to choose", "[members]") {
+    const TempDirectory directory;
+    const std::string one = directory.file("one", file_bytes);
+    const std::string other = directory.file("other", file_bytes);
+    make_volume({one}, 1, "shop");
+    OpenOptions options;
+    options.search_directories = {directory.path()};
+    SECTION("two volumes of one label") {
+        make_volume({other}, 2, "shop");
+        CHECK(contains(volume_text("volume:shop", options), "name the volume by its UUID"));
+        CHECK(volume_text("volume:02000000-0000-0000-0000-000000000000", options).empty());
+    }
+    SECTION("a copy") {
+        fs::copy_file(one, other, fs::copy_options::overwrite_existing);
+        CHECK(contains(volume_text("volume:shop", options), "one is a copy"));
+        options.more_paths = {other};
+        CHECK(volume_text("volume:shop", options).empty());
+    }
+    SECTION("another name of the same file") {
+        fs::remove(other);
+        fs::create_symlink(one, other);
+        CHECK(volume_text("volume:shop", options).empty());
+    }
 }
 
 } // namespace daxpin::device

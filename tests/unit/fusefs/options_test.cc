@@ -133,11 +133,14 @@ TEST_CASE("options: dax= says who opens devices", "[fusefs]") {
     CHECK_FALSE(parse_ok("dax=off").volume.dax);
 }
 
-TEST_CASE("options: lease_break= is a number of seconds", "[fusefs]") {
+TEST_CASE("options: lease_break= and wait= are numbers of seconds", "[fusefs]") {
+    CHECK(parse_ok("rw").wait == std::chrono::seconds(0));
+    CHECK(parse_ok("wait=30,wait=86400").wait == std::chrono::seconds(86400));
     CHECK(parse_ok("rw").volume.lease_break_s == 45);
     CHECK(parse_ok("lease_break=0").volume.lease_break_s == 0);
     CHECK(parse_ok("lease_break=86400").volume.lease_break_s == 86400);
-    for (const char *wrong : {"lease_break=86401", "lease_break=-1", "lease_break=5s"})
+    for (const char *wrong :
+         {"lease_break=86401", "lease_break=-1", "lease_break=5s", "wait=86401", "wait="})
         CHECK_THAT(refusal(wrong), Catch::Contains("seconds"));
 }
 
