@@ -22,6 +22,8 @@ Result<void> Descent::hold(MediaBlock unit) {
         return {};
     }
     DAXPIN_TRY(journal_.units().check_address(unit));
+    if (tx_ == nullptr)
+        journal_.units().prefetch(unit); // it comes together with the word of its lock
     if (tx_ != nullptr) {
         DAXPIN_TRY(tx_->units().lock_shared(unit));
     } else if (!held_) {
@@ -58,13 +60,13 @@ void Descent::look_around(const std::byte *node, MediaBlock unit, Key key, Turn 
     if (!turn.sound || turn.level == 0U)
         return;
     const InnerView inner(node);
-    const auto index = inner.index_for(key);
+    const auto index = inner.index_for(key, range_);
     const Child taken = inner.child(index);
     turn.child = taken.unit;
     if (index > 0)
-        lower_ = taken.key;
+        range_.lower = taken.key;
     if (index + 1 < inner.count())
-        upper_ = inner.child(index + 1).key;
+        range_.upper = inner.child(index + 1).key;
 }
 
 Result<Descent::Turn> Descent::turn_at(MediaBlock unit, std::optional<unsigned> level, Key key) {
@@ -85,8 +87,8 @@ Result<Descent::Turn> Descent::turn_at(MediaBlock unit, std::optional<unsigned> 
 // The node of that level that `key` leads to, or the root if that is no higher. Its parent is held,
 // or the root itself, unless they are the transaction's own.
 Result<MediaBlock> Descent::find_node(Key key, unsigned level) {
-    lower_.reset();
-    upper_.reset();
+    range_.lower.reset();
+    range_.upper.reset();
     through_own_ = false;
     MediaBlock unit = root_;
     DAXPIN_TRY_ASSIGN(Turn turn, turn_at(unit, std::nullopt, key));
@@ -106,12 +108,12 @@ const Descent::KnownLeaf *Descent::find_known(Key key) {
     const KnownLeaf::Key wanted{key.inode, key.place};
     for (const KnownLeaf &known : tx_->known_leaves())
         if (known.lower <= wanted && (!known.upper || wanted < *known.upper)) {
-            lower_.reset();
-            upper_.reset();
+            range_.lower.reset();
+            range_.upper.reset();
             if (known.lower != KnownLeaf::Key{})
-                lower_ = Key{known.lower[0], known.lower[1]};
+                range_.lower = Key{known.lower[0], known.lower[1]};
             if (known.upper)
-                upper_ = Key{(*known.upper)[0], (*known.upper)[1]};
+                range_.upper = Key{(*known.upper)[0], (*known.upper)[1]};
             return &known;
         }
     return nullptr;
@@ -120,10 +122,10 @@ const Descent::KnownLeaf *Descent::find_known(Key key) {
 // REQUIRES: the descent has just led to it.
 void Descent::remember(MediaBlock leaf) {
     KnownLeaf known{leaf, {}, {}};
-    if (lower_)
-        known.lower = {lower_->inode, lower_->place};
-    if (upper_)
-        known.upper = {upper_->inode, upper_->place};
+    if (range_.lower)
+        known.lower = {range_.lower->inode, range_.lower->place};
+    if (range_.upper)
+        known.upper = {range_.upper->inode, range_.upper->place};
     tx_->known_leaves().push_back(known);
 }
 
@@ -131,8 +133,8 @@ void Descent::remember(MediaBlock leaf) {
 std::optional<Finger> Descent::find_finger(Key key) {
     const auto finger = Fingers::mine().find(shape_, key);
     if (finger) {
-        lower_ = finger->lower;
-        upper_ = finger->upper;
+        range_.lower = finger->lower;
+        range_.upper = finger->upper;
     }
     return finger;
 }
@@ -141,7 +143,7 @@ std::optional<Finger> Descent::find_finger(Key key) {
 // rely on, for it may be given up.
 void Descent::put_finger(MediaBlock leaf) {
     if (!through_own_)
-        Fingers::mine().remember({leaf, shape_.stamp(leaf), lower_, upper_});
+        Fingers::mine().remember({leaf, shape_.stamp(leaf), range_.lower, range_.upper});
 }
 
 // The leaf, whose parent is held, or that itself.

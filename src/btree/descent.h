@@ -2,9 +2,10 @@
 //
 // Descent: one way down the tree to the leaf that may hold a key.
 //
-// Locks shared, the parent held until the child is locked. Inner nodes are searched in place on the
-// medium, and so is a leaf on which the thread has a finger, for the caches hold it; another leaf
-// is copied first, as a search in place would wait for one cache line after the other. Units that
+// Locks shared, the parent held until the child is locked. Nodes are searched in place on the
+// medium. What no cache holds makes a search wait for one line after the other, so that it begins
+// where the key probably is; and a leaf is copied as a whole for a transaction, which will mostly
+// change it, unless the thread has a finger on it, for then the caches hold it. Units that
 // the transaction has already changed are read in its own copies, and a leaf among them is found
 // without a way down. docs/locking.md has the rules.
 #pragma once
@@ -41,8 +42,8 @@ class Descent {
 
     // Keys in [lower, upper) lead to the leaf last reached; nothing = no bound. It may hold others,
     // too, for joins give it more.
-    const std::optional<Key> &lower() const { return lower_; }
-    const std::optional<Key> &upper() const { return upper_; }
+    const std::optional<Key> &lower() const { return range_.lower; }
+    const std::optional<Key> &upper() const { return range_.upper; }
 
   private:
     using KnownLeaf = alloc::Transaction::KnownLeaf;
@@ -74,8 +75,8 @@ class Descent {
     const Shape &shape_;
     alloc::Transaction *tx_;
     std::optional<MediaBlock> held_;
-    MediaBlock contended_{}; // of a reader without a transaction
-    std::optional<Key> lower_, upper_;
+    MediaBlock contended_{};   // of a reader without a transaction
+    KeyRange range_;           // of the keys that lead to the node last reached
     bool by_finger_ = false;   // the leaf was found so
     bool through_own_ = false; // it led through a node that the transaction has changed
     journal::UnitBytes buffer_;
@@ -109,9 +110,13 @@ template <typename Search> Result<void> Descent::search_held_leaf(Key key, const
         look(own);
     } else if (by_finger_) {
         DAXPIN_TRY(journal_.units().look(unit, look));
-    } else {
+    } else if (tx_ != nullptr) {
         DAXPIN_TRY(journal_.units().load(unit, buffer_));
         look(buffer_.data());
+    } else {
+        DAXPIN_TRY(journal_.units().look(unit, [&](const std::byte *node) {
+            sound = is_sound(node, unit, 0) && search(ColdLeafView(node, range_));
+        }));
     }
     return sound ? Result<void>{} : damaged_node(unit);
 }

@@ -3,6 +3,8 @@
 
 #include "base/assert.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace daxpin::btree {
@@ -45,6 +47,48 @@ unsigned first_not_below(unsigned first, unsigned count, IsBelow is_below) {
         count = below ? count - half - 1 : half;
     }
     return first;
+}
+
+constexpr unsigned near = 8; // about so many indices away the estimate is mostly right
+
+// Where `key` stands among `count` sorted keys, if those are spread evenly over the range.
+unsigned estimate(Key key, const KeyRange &range, unsigned count) {
+    if (!range.lower || !range.upper || key < *range.lower || *range.upper <= key)
+        return count / 2;
+    using Wide = unsigned __int128;
+    const auto wide = [](Key bound) { return Wide{bound.inode} << 64 | bound.place; };
+    Wide span = wide(*range.upper) - wide(*range.lower);
+    Wide offset = wide(key) - wide(*range.lower);
+    const auto high = static_cast<std::uint64_t>(span >> 64);
+    const int bits = high != 0 ? 128 - std::countl_zero(high)
+                               : 64 - std::countl_zero(static_cast<std::uint64_t>(span));
+    constexpr int bits_left = 48; // times `count` they fit a word
+    const int shift = std::max(0, bits - bits_left);
+    span >>= shift;
+    offset >>= shift;
+    return static_cast<unsigned>(static_cast<std::uint64_t>(offset) * count /
+                                 static_cast<std::uint64_t>(span));
+}
+
+// As the other, for sorted keys: looks around `guess` first, further away each time.
+template <typename IsBelow>
+unsigned first_not_below(unsigned first, unsigned count, unsigned guess, IsBelow is_below) {
+    unsigned low = first, high = first + count;
+    if (guess >= high)
+        return first_not_below(first, count, is_below);
+    unsigned step = near;
+    if (is_below(guess)) {
+        low = guess + 1;
+        for (; high - low > step && is_below(low + step); step *= 2)
+            low += step + 1;
+        high = std::min(high, low + step);
+    } else {
+        high = guess;
+        for (; high - low > step && !is_below(high - step - 1); step *= 2)
+            high -= step + 1;
+        low = high - low > step ? high - step : low;
+    }
+    return first_not_below(low, high - low, is_below);
 }
 
 std::size_t slots_end(unsigned count) {
@@ -124,6 +168,22 @@ std::optional<ItemView> LeafView::try_item(unsigned index) const noexcept {
 std::optional<unsigned> LeafView::try_lower_bound(Key key) const noexcept {
     bool damaged = false;
     const unsigned found = first_not_below(0, count(), [&](unsigned index) {
+        const std::byte *const place = place_of(slot(index));
+        damaged |= place == nullptr;
+        return place != nullptr && is_below(key_at(place), key);
+    });
+    if (damaged)
+        return std::nullopt;
+    return found;
+}
+
+std::optional<unsigned> ColdLeafView::try_lower_bound(Key key) const noexcept {
+    const unsigned guess = estimate(key, range_, count());
+    const unsigned begin = guess > near ? guess - near : 0;
+    for (unsigned index = begin; index < std::min(guess + near + 1, count()); ++index)
+        __builtin_prefetch(node_ + slot(index).offset % block_size);
+    bool damaged = false;
+    const unsigned found = first_not_below(0, count(), guess, [&](unsigned index) {
         const std::byte *const place = place_of(slot(index));
         damaged |= place == nullptr;
         return place != nullptr && is_below(key_at(place), key);
@@ -229,6 +289,19 @@ Child InnerView::child(unsigned index) const {
 unsigned InnerView::index_for(Key key) const {
     // The first child takes whatever is below the second.
     return first_not_below(1, count() - 1,
+                           [&](unsigned index) {
+                               return !is_below(key, key_at(node_ + entry_offset(index)));
+                           }) -
+           1;
+}
+
+unsigned InnerView::index_for(Key key, const KeyRange &range) const {
+    const unsigned guess = std::clamp(estimate(key, range, count()), 1U, count());
+    const std::byte *const end = node_ + entry_offset(std::min(guess + near + 1, count()));
+    for (const std::byte *line = node_ + entry_offset(guess > near ? guess - near : 0); line < end;
+         line += 64)
+        __builtin_prefetch(line);
+    return first_not_below(1, count() - 1, guess,
                            [&](unsigned index) {
                                return !is_below(key, key_at(node_ + entry_offset(index)));
                            }) -

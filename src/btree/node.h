@@ -30,6 +30,11 @@ bool is_sound(const std::byte *node, MediaBlock unit, unsigned level) noexcept;
 Error damaged_node(MediaBlock unit);
 Result<void> check_node(const std::byte *node, MediaBlock unit, unsigned level);
 
+// Keys in [lower, upper); nothing = no bound.
+struct KeyRange {
+    std::optional<Key> lower, upper;
+};
+
 struct ItemView {
     Key key;
     std::span<const std::byte> value;
@@ -59,6 +64,17 @@ class LeafView {
     const std::byte *place_of(format::LeafSlot where) const noexcept;
     const std::byte *node_;
     format::NodeHeader header_;
+};
+
+// A leaf that is probably in no cache, whose keys are of that range: a search begins where the key
+// probably is, and asks for the lines around that ahead.
+class ColdLeafView : public LeafView {
+  public:
+    ColdLeafView(const std::byte *node, const KeyRange &range) : LeafView(node), range_(range) {}
+    std::optional<unsigned> try_lower_bound(Key key) const noexcept;
+
+  private:
+    const KeyRange &range_;
 };
 
 class LeafEditor : public LeafView {
@@ -100,6 +116,8 @@ class InnerView {
     unsigned count() const { return header_.count; }
     Child child(unsigned index) const;
     unsigned index_for(Key key) const; // of the child that holds `key`
+    // The same of a node that is probably in no cache, whose keys are of that range.
+    unsigned index_for(Key key, const KeyRange &range) const;
 
   protected:
     const std::byte *node_;

@@ -48,7 +48,7 @@ Result<void> Tree::format(device::DeviceTable &devices, MediaBlock root) {
 Result<bool> Tree::find(Transaction *tx, Key key, Item &out) const {
     Descent descent(journal_, root_, shape_, tx);
     bool found = false;
-    DAXPIN_TRY(descent.search_leaf(key, [&](const LeafView &leaf) noexcept {
+    DAXPIN_TRY(descent.search_leaf(key, [&](const auto &leaf) noexcept {
         const auto index = leaf.try_lower_bound(key);
         if (!index || *index == leaf.count())
             return index.has_value();
@@ -75,7 +75,7 @@ Result<bool> Tree::next_item(Transaction *tx, Key from, Leaf use, Item &out) con
         if (use == Leaf::to_change)
             DAXPIN_TRY(descent.edit_leaf_for(from)); // known to the transaction from here on
         bool found = false;
-        DAXPIN_TRY(descent.search_leaf(from, [&](const LeafView &leaf) noexcept {
+        DAXPIN_TRY(descent.search_leaf(from, [&](const auto &leaf) noexcept {
             const auto index = leaf.try_lower_bound(from);
             if (!index || *index == leaf.count())
                 return index.has_value();
@@ -95,7 +95,7 @@ Result<bool> Tree::previous(Transaction *tx, Key upto, Item &out) const {
     Descent descent(journal_, root_, shape_, tx);
     for (;;) {
         bool found = false;
-        DAXPIN_TRY(descent.search_leaf(upto, [&](const LeafView &leaf) noexcept {
+        DAXPIN_TRY(descent.search_leaf(upto, [&](const auto &leaf) noexcept {
             const auto index = leaf.try_lower_bound(upto);
             if (!index)
                 return false;
@@ -125,7 +125,7 @@ Result<void> Tree::scan(Transaction *tx, Key from, Key to, const Visitor &visit)
     Descent descent(journal_, root_, shape_, tx);
     journal::UnitBytes copy; // a visitor may change the transaction's copy
     while (from < to) {
-        DAXPIN_TRY(descent.search_leaf(from, [&](const LeafView &leaf) noexcept {
+        DAXPIN_TRY(descent.search_leaf(from, [&](const auto &leaf) noexcept {
             std::memcpy(copy.data(), leaf.bytes(), copy.size());
             return true;
         }));

@@ -76,6 +76,12 @@ class Units {
         return {};
     }
 
+    // Asks ahead for the unit's first lines. REQUIRES: check_address().
+    void prefetch(MediaBlock unit) const {
+        constexpr std::size_t lines = 5; // a node's header, a leaf's slots
+        devices_.prefetch(unit, 0, lines * checksum_line_bytes);
+    }
+
     // A unit outside device 0's range: Errc::corrupt. Pointers from media go through this.
     Result<void> check_address(MediaBlock unit) const;
 

@@ -64,3 +64,101 @@ TEST_CASE("leaf: what is only read touches nothing", "[btree]") {
     REQUIRE(again.item(0));
     CHECK(again.touched() == 0);
 }
+
+namespace {
+
+constexpr MediaBlock some_unit = MediaBlock::at(0, 7);
+
+// Keys in order, the distances of which differ by many powers of two.
+std::vector<Key> uneven_keys(std::size_t count, std::mt19937_64 &random) {
+    std::vector<Key> keys(count);
+    for (Key &key : keys)
+        key = {random() >> (random() % 64), random() >> (random() % 64)};
+    std::ranges::sort(keys);
+    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+    return keys;
+}
+
+std::vector<Key> even_keys(std::size_t count, std::mt19937_64 &random) {
+    std::vector<Key> keys(count);
+    for (Key &key : keys)
+        key = {5, random()};
+    std::ranges::sort(keys);
+    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+    return keys;
+}
+
+// What is searched for: each key, its neighbours, and any others.
+std::vector<Key> wanted(const std::vector<Key> &keys, std::mt19937_64 &random) {
+    std::vector<Key> all{{0, 0}, {~std::uint64_t{0}, ~std::uint64_t{0}}};
+    for (const Key key : keys) {
+        all.insert(all.end(), {key, {key.inode, key.place - 1}, {key.inode, key.place + 1}});
+        all.push_back({random() >> (random() % 64), random()});
+    }
+    return all;
+}
+
+// Also such as the keys do not lie in: what is beside them only makes the search longer.
+std::vector<btree::KeyRange> ranges(const std::vector<Key> &keys, std::mt19937_64 &random) {
+    const Key end{~std::uint64_t{0}, ~std::uint64_t{0}};
+    std::vector<btree::KeyRange> all{{}, {Key{}, std::nullopt}, {std::nullopt, end}, {Key{}, end}};
+    if (!keys.empty())
+        all.push_back({keys.front(), end});
+    for (int i = 0; i < 4; ++i) {
+        const Key one{random() >> (random() % 64), random()};
+        const Key other{random() >> (random() % 64), random()};
+        all.push_back({std::min(one, other), std::max(one, other)});
+    }
+    return all;
+}
+
+} // namespace
+
+TEST_CASE("leaf: a search that begins at an estimate finds the same", "[btree]") {
+    std::mt19937_64 random(3);
+    const bool even = GENERATE(true, false);
+    for (const std::size_t count : {0U, 1U, 2U, 7U, 40U, 180U}) {
+        const auto keys = even ? even_keys(count, random) : uneven_keys(count, random);
+        UnitBytes node{};
+        LeafEditor::format(node.data(), some_unit);
+        LeafEditor leaf(node.data());
+        for (unsigned index = 0; index < keys.size(); ++index)
+            leaf.insert(index, keys[index], {});
+        for (const auto &range : ranges(keys, random))
+            for (const Key key : wanted(keys, random)) {
+                const auto expected = std::ranges::lower_bound(keys, key) - keys.begin();
+                const auto found = btree::ColdLeafView(node.data(), range).try_lower_bound(key);
+                REQUIRE(found == static_cast<unsigned>(expected));
+            }
+    }
+}
+
+TEST_CASE("leaf: a search that begins at an estimate is told of a damaged slot", "[btree]") {
+    std::mt19937_64 random(4);
+    const auto keys = even_keys(40, random);
+    UnitBytes node{};
+    LeafEditor::format(node.data(), some_unit);
+    LeafEditor leaf(node.data());
+    for (unsigned index = 0; index < keys.size(); ++index)
+        leaf.insert(index, keys[index], {});
+    std::fill_n(node.data() + sizeof(format::NodeHeader), keys.size() * sizeof(format::LeafSlot),
+                std::byte{0xff});
+    const btree::KeyRange range{Key{5, 0}, Key{6, 0}};
+    CHECK_FALSE(btree::ColdLeafView(node.data(), range).try_lower_bound(keys[20]).has_value());
+}
+
+TEST_CASE("inner node: a search that begins at an estimate finds the same", "[btree]") {
+    std::mt19937_64 random(5);
+    const bool even = GENERATE(true, false);
+    for (const std::size_t count : {1U, 2U, 7U, 40U, 160U}) {
+        const auto keys = even ? even_keys(count, random) : uneven_keys(count, random);
+        UnitBytes node{};
+        btree::InnerEditor::format(node.data(), some_unit, 1);
+        btree::InnerEditor inner(node.data());
+        for (unsigned index = 0; index < keys.size(); ++index)
+            inner.insert(index, {keys[index], MediaBlock::at(0, 100 + index)});
+        for (const auto &range : ranges(keys, random))
+            for (const Key key : wanted(keys, random))
+                REQUIRE(inner.index_for(key, range) == inner.index_for(key));
+    }
+}
