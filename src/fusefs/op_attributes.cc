@@ -38,8 +38,8 @@ volume::AttributeChange to_change(const struct stat &wanted, int to_set, bool by
         change.mtime_now = true;
     else if (to_set & FUSE_SET_ATTR_MTIME)
         change.mtime_ns = to_ns(wanted.st_mtim);
-    else if ((to_set & FUSE_SET_ATTR_SIZE) && by_descriptor)
-        change.mtime_now = true; // ftruncate(2), unlike truncate(2), also if the size stays
+    else if ((to_set & FUSE_SET_ATTR_SIZE) && (by_descriptor || wanted.st_size == 0))
+        change.mtime_now = true; // also if the size stays: ftruncate(2), open(2) with O_TRUNC
     if (to_set & FUSE_SET_ATTR_CTIME)
         change.ctime_ns = to_ns(wanted.st_ctim);
     // The kernel asks for no change at all for chown(2) with neither id: a new owner all the same.

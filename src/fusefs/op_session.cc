@@ -15,9 +15,11 @@ constexpr unsigned max_background = 64;     // read-ahead and parts of large dir
 // (explicit instead of automatic invalidation). No write-back cache: a write is durable when it
 // returns. No splicing: media pages must not end up in a pipe, and a write would be copied once
 // more. Set-id bits: raw_request.h. Access control lists: the kernel decides by them; the umask
-// comes to us, because a default list replaces it.
-constexpr unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO |
-                            FUSE_CAP_IOCTL_DIR | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+// comes to us, because a default list replaces it. No O_TRUNC with OPEN: the kernel would send it
+// beside appends and write-backs, and set the size to 0 once more when we have long answered;
+// instead it truncates afterwards by SETATTR, under the inode's lock.
+constexpr unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_IOCTL_DIR |
+                            FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
                             FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
                             FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK;
 

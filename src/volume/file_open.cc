@@ -39,12 +39,7 @@ Result<OpenReply> open_locked(Engine &engine, const Caller &caller, const InodeR
     DAXPIN_TRY(immutable::check_open(state, request.write, request.append, request.truncate));
     if (request.truncate)
         DAXPIN_TRY(truncate_at_open(engine, caller, *inode, state, request.kill_privileges));
-    const auto reply = engine.add_handle(inode, request);
-    if (request.truncate) { // the kernel asks for it beside what is being appended
-        inode->end_moved = true;
-        inode->truncated_by = reply.handle;
-    }
-    return reply;
+    return engine.add_handle(inode, request);
 }
 
 } // namespace

@@ -233,15 +233,6 @@ Result<std::uint64_t> write_locked(Engine &engine, CachedInode &inode, std::uint
 
 namespace {
 
-// Whether the kernel knows the end, to judge by an append. A longer file's it does not if it places
-// one within the file; of one that was truncated it does if it hits the end, or by who truncated
-// it.
-bool shows_end_is_known(const CachedInode &inode, const PlannedWrite &write) {
-    if (inode.truncated_by == 0)
-        return write.offset >= inode.attributes.size;
-    return write.offset == inode.attributes.size || write.handle >= inode.truncated_by;
-}
-
 // Where the write goes, and whether +a allows that. REQUIRES: inode locked exclusively.
 std::pair<std::uint64_t, bool> place(CachedInode &inode, const PlannedWrite &write) {
     const std::uint64_t size = inode.attributes.size;
@@ -252,7 +243,7 @@ std::pair<std::uint64_t, bool> place(CachedInode &inode, const PlannedWrite &wri
             return {size, true};
         return {write.offset, false};
     case WriteMode::append:
-        inode.end_moved = inode.end_moved && !shows_end_is_known(inode, write);
+        inode.end_moved = inode.end_moved && write.offset < size;
         if (inode.end_moved)
             return {size, true};
         return {write.offset, write.offset >= size};

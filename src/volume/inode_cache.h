@@ -83,11 +83,9 @@ struct CachedInode {
     bool linkable = false;                // created without a name; link() may give it one
 
     // --- regular files: how they are opened, truncations, PREPARE ---
-    unsigned direct_opens = 0; // PINs and LEASEs on their way: new opens are direct
-    bool drop_cache = false;   // the next open must not keep the kernel's pages
-    // EXTEND or open(2) with O_TRUNC moved the end, and the kernel may not know it everywhere yet.
-    bool end_moved = false;
-    Handle truncated_by = 0;     // by that open, if so: who writes by it, or a later one, knows
+    unsigned direct_opens = 0;   // PINs and LEASEs on their way: new opens are direct
+    bool drop_cache = false;     // the next open must not keep the kernel's pages
+    bool end_moved = false;      // by EXTEND, and the kernel may not know it yet
     unsigned cached_opens = 0;   // handles that are not direct
     unsigned cached_writers = 0; // of these, open for writing
     // There may be an unfinished truncate of this inode; true until somebody looked.

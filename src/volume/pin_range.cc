@@ -170,7 +170,6 @@ Result<void> ExtendOperation::grant(BlockRange range) {
     DAXPIN_TRY(commit_pins(engine_, inode_, changed,
                            [&](Transaction &tx, auto &table) { return table.add(tx, range); }));
     inode_.end_moved = true;
-    inode_.truncated_by = 0;
     return {};
 }
 

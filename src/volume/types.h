@@ -98,8 +98,8 @@ struct OpenRequest {
 enum class WriteMode {
     handle, // at the end if the file was opened for appending, else at the offset
     offset, // at the offset
-    append, // at the offset, which the kernel has taken for the end (O_APPEND); as long as the end
-            // has moved and the kernel may not know, at the end
+    append, // at the offset, which the kernel has taken for the end (O_APPEND); as long as EXTEND
+            // has moved that and the kernel may not know, at the end
     page_cache // at the offset, through whichever handle: what a mapping had made dirty
 };
 

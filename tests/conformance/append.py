@@ -51,6 +51,51 @@ def processes_append(processes, size):
     equal(set(following), {count}, "records of each process")
 
 
+def append_each(number, count, anew):
+    """Records of 16 bytes; `anew`: the file is opened for each, as a shell's >> does."""
+    descriptor = os.open("file", FLAGS)
+    for index in range(count):
+        if anew:
+            os.close(descriptor)
+            descriptor = os.open("file", FLAGS)
+        os.write(descriptor, b"%06d %07d\n\n" % (number, index))
+
+
+def empty_it(number, count):
+    del number
+    for _ in range(count):
+        os.close(os.open("file", os.O_WRONLY | os.O_TRUNC))
+
+
+@case("append/beside-O_TRUNC-{how}/regular", how=("kept-open", "opened-anew"))
+def beside_truncation(how):
+    """Whatever comes after a truncation is whole, in order, and leaves no gap."""
+    writers, records = 3, 60
+    for _ in range(40):
+        make("regular", "file")
+        pids = []
+        for number in range(writers + 1):
+            pid = os.fork()
+            if pid == 0:
+                if number < writers:
+                    append_each(number, records, how == "opened-anew")
+                else:
+                    empty_it(number, records // 4)
+                os._exit(0)
+            pids.append(pid)
+        equal({os.waitpid(pid, 0)[1] for pid in pids}, {0}, "exit statuses")
+        data = read("file")
+        equal(os.stat("file").st_size, len(data), "size")
+        left = {}
+        for start in range(0, len(data), 16):
+            record = data[start:start + 16]
+            check(record[6:7] == b" " and record[14:] == b"\n\n", f"at {start}: {record!r}")
+            left.setdefault(int(record[:6]), []).append(int(record[7:14]))
+        for number, indices in left.items():
+            equal(indices, list(range(indices[0], records)), f"what is left of writer {number}'s")
+        os.unlink("file")
+
+
 @case("append/two-descriptors-of-one-process/regular")
 def two_descriptors():
     with opened("file", FLAGS) as first, opened("file", FLAGS) as second:

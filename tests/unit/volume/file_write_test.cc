@@ -143,39 +143,6 @@ TEST_CASE("write: appends go to the end that EXTEND has moved, until the kernel 
     volume.release(file, handle);
 }
 
-TEST_CASE("write: an append that was on its way when the file was truncated leaves no hole",
-          "[volume][files]") {
-    VolumeFixture fixture;
-    auto &volume = fixture.volume();
-    const InodeNumber file = make_file(volume, root_dir, "f");
-    auto appending = for_writing();
-    appending.append = true;
-    const auto old = open_handle(volume, file, appending);
-    const auto append = [&](volume::Handle handle, std::uint64_t offset, std::uint8_t byte) {
-        must(volume.write(file, handle, offset, filled(block_size, byte),
-                          volume::WriteMode::append));
-        return stat_of(volume, file).size;
-    };
-    CHECK(append(old, 0, 1) == block_size);
-    auto truncating = appending;
-    truncating.truncate = true;
-    const auto fresh = open_handle(volume, file, truncating);
-    SECTION("by who had it open") {
-        CHECK(append(old, block_size, 2) == block_size);
-        CHECK(append(old, 2 * block_size, 3) == 2 * block_size);
-        CHECK(append(old, 2 * block_size, 4) == 3 * block_size); // now the kernel knows
-        CHECK(append(old, 0, 5) == 3 * block_size);              // RWF_NOAPPEND
-        CHECK(read_at(volume, file, 0, 1) == filled(1, 5));
-    }
-    SECTION("but who truncated it knows: pieces may come in any order") {
-        CHECK(append(fresh, block_size, 2) == 2 * block_size);
-        CHECK(append(fresh, 0, 3) == 2 * block_size);
-        CHECK(read_at(volume, file, 0, 1) == filled(1, 3));
-    }
-    volume.release(file, old);
-    volume.release(file, fresh);
-}
-
 TEST_CASE("write: only a handle open for writing writes", "[volume][files]") {
     VolumeFixture fixture;
     auto &volume = fixture.volume();
