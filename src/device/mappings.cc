@@ -7,6 +7,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <dirent.h>
+#include <fcntl.h>
 #include <fstream>
 #include <memory>
 #include <sys/stat.h>
@@ -46,46 +47,46 @@ bool is_number(const std::string &name) {
     return !name.empty() && std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// ERRORS: io, with errno as the system left it.
+bool is_gone(int error) {
+    return error == ENOENT || error == ESRCH;
+}
+
+// What the daemon may not do it never may; anything else, but that there is nothing (not_found),
+// may be over at the next look.
+Error cannot_look(int error, const std::string &what) {
+    if (is_gone(error))
+        return {Errc::not_found, what + " is gone"};
+    const bool refused = error == EACCES || error == EPERM;
+    return {refused ? Errc::access : Errc::busy, "cannot look into " + what};
+}
+
 Result<std::vector<std::string>> numbers_in(const std::string &directory) {
     const std::unique_ptr<DIR, int (*)(DIR *)> open(::opendir(directory.c_str()), ::closedir);
     if (!open)
-        return Errc::io;
+        return cannot_look(errno, directory);
     std::vector<std::string> names;
     errno = 0;
     while (const dirent *entry = ::readdir(open.get()))
         if (is_number(entry->d_name))
             names.emplace_back(entry->d_name);
     if (errno != 0)
-        return Errc::io;
+        return cannot_look(errno, directory);
     return names;
 }
 
 // The 22nd field of stat; the second one, the name, may hold anything.
-std::string start_time(const std::string &process) {
+Result<std::string> start_time(const std::string &process) {
+    errno = 0;
     std::ifstream file(process + "/stat");
     std::string text;
     std::getline(file, text, '\0');
-    const std::size_t name_end = text.rfind(')');
-    if (name_end == std::string::npos)
-        return {};
+    std::size_t at = text.rfind(')');
     constexpr unsigned fields_behind_name = 20;
-    std::size_t at = name_end + 1;
-    for (unsigned i = 1; i < fields_behind_name && at != std::string::npos; ++i)
+    for (unsigned i = 0; i < fields_behind_name && at != std::string::npos; ++i)
         at = text.find(' ', at + 1);
     if (at == std::string::npos)
-        return {};
+        return cannot_look(text.empty() ? errno : 0, process);
     return text.substr(at + 1, text.find(' ', at + 1) - at - 1);
-}
-
-bool is_gone(int error) {
-    return error == ENOENT || error == ESRCH;
-}
-
-// What the daemon may not do it never may; anything else may be over at the next look.
-Error cannot_look(int error, const std::string &what) {
-    const bool refused = error == EACCES || error == EPERM;
-    return {refused ? Errc::access : Errc::busy, "cannot look into " + what};
 }
 
 struct MapsLine {
@@ -145,9 +146,13 @@ Result<void> MappingScan::check_recognized() {
 Result<MappingScan::Processes> MappingScan::list() const {
     DAXPIN_TRY_ASSIGN(const auto pids, numbers_in(proc_));
     Processes processes;
-    for (const std::string &pid : pids)
-        if (const std::string time = start_time(proc_ + "/" + pid); !time.empty())
-            processes.emplace(pid, time);
+    for (const std::string &pid : pids) {
+        auto time = start_time(proc_ + "/" + pid);
+        if (time)
+            processes.emplace(pid, std::move(*time));
+        else if (time.code() != Errc::not_found)
+            return std::move(time).error();
+    }
     return processes;
 }
 
@@ -164,15 +169,19 @@ Result<std::size_t> MappingScan::device_of(FileKey key, const std::string &map_f
         return other_file;
     if (const auto known = known_.find(key); known != known_.end())
         return known->second;
-    struct stat status {};
-    if (::stat(map_file.c_str(), &status) != 0) {
+    // As the kernel knows it: a file server or a FUSE daemon might never answer. If nothing is
+    // asked for, the mode is told all the same, but for a FUSE mount that refuses us: those have no
+    // devices.
+    struct statx status {};
+    if (::statx(AT_FDCWD, map_file.c_str(), AT_STATX_DONT_SYNC, 0, &status) != 0) {
         if (is_gone(errno))
             return Error{Errc::stale, "mappings change while they are looked at"};
         return Error{Errc::busy, "cannot look at " + map_file};
     }
+    const dev_t number = makedev(status.stx_rdev_major, status.stx_rdev_minor);
     std::size_t found = other_file;
     for (std::size_t i = 0; i < files_.size(); ++i)
-        if (S_ISCHR(status.st_mode) && status.st_rdev == files_[i].character)
+        if (S_ISCHR(status.stx_mode) && number == files_[i].character)
             found = i;
     known_[key] = found;
     return found;
@@ -232,8 +241,10 @@ Result<void> MappingScan::scan_once(const std::string &pid, std::vector<MappedRa
         return {};
     // The memory is the threads', and one of them may go on without the first.
     const auto threads = numbers_in(process + "/task");
+    if (!threads && threads.code() == Errc::not_found)
+        return {};
     if (!threads)
-        return {}; // it is gone
+        return threads.error();
     for (const std::string &thread : *threads)
         if (thread != pid)
             DAXPIN_TRY(scan_maps(process + "/task/" + thread, found));

@@ -117,6 +117,37 @@ TEST_CASE("mappings: a character device is known by its number, whatever the nod
     CHECK(*proc.scan(device) == std::vector<MappedRange>(2, {1, 0x2000, 0x1000}));
 }
 
+TEST_CASE("mappings: what cannot be opened now is not gone", "[device]") {
+    Proc proc;
+    proc.add(20, "30");
+    SECTION("stat") { // a folder cannot be read, but is there
+        fs::remove(proc.at("20/stat"));
+        fs::create_directory(proc.at("20/stat"));
+    }
+    SECTION("a stat that says nothing") {
+        proc.put("20/stat", "20 (a) S 1 2 3\n");
+    }
+    SECTION("the threads") {
+        proc.maps(20, "");
+        fs::remove_all(proc.at("20/task"));
+        proc.put("20/task", "");
+    }
+    CHECK(proc.scan().code() == Errc::busy);
+}
+
+TEST_CASE("mappings: a process that is gone maps nothing", "[device]") {
+    Proc proc;
+    proc.add(20, "30");
+    SECTION("before its stat is read") {
+        fs::remove(proc.at("20/stat"));
+    }
+    SECTION("before its threads are listed") {
+        proc.maps(20, "");
+        fs::remove_all(proc.at("20/task"));
+    }
+    CHECK(proc.scan().has_value());
+}
+
 TEST_CASE("mappings: without a view of every process there is no answer", "[device]") {
     Proc proc;
     SECTION("in another process namespace") {
