@@ -26,7 +26,7 @@ struct DeviceSpace {
     std::uint64_t block_count = 0;
     std::uint64_t mapping_unit = 0;             // bytes
     std::vector<std::unique_ptr<Group>> groups; // null until first used
-    std::vector<std::uint32_t> clear_counts;    // from the chunks' headers
+    std::vector<std::uint32_t> clear_counts;    // from the chunks' headers; 0 if one is damaged
     std::size_t hole_cursor = 0;                // group where the last search for a hole succeeded
     std::size_t unit_cursor = 0;                // the same for whole mapping units
     std::uint64_t free_units = 0;               // of the groups that were used
@@ -36,6 +36,10 @@ struct DeviceSpace {
 
     // Known without a look at the groups, of which an aged volume has thousands.
     bool has_no_free_unit() const { return free_units == 0 && unseen_groups == 0; }
+    // The same, of a group that was not used yet, or whose chunk is damaged.
+    bool is_known_full(std::size_t index) const {
+        return !groups[index] && clear_counts[index] == 0;
+    }
 };
 
 // A freed run on its way back.
@@ -98,6 +102,7 @@ struct Allocator::State {
     MediaRun find_zeroed(const DataRequest &request, std::uint64_t limit) const REQUIRES(mutex);
 
     // --- search.cc: each takes what it finds; an empty run means nothing found ---
+    Result<Group *> searched_group(unsigned device, std::size_t index) REQUIRES(mutex);
     Result<MediaRun> take_data(const DataRequest &request, std::uint64_t limit) REQUIRES(mutex);
     Result<MediaRun> take_unit() REQUIRES(mutex);
     Result<MediaRun> take(unsigned device, std::uint64_t start, std::uint64_t count)

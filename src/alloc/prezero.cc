@@ -30,9 +30,9 @@ Result<MediaRun> Allocator::State::take_unzeroed_from(MediaBlock from) {
     const auto index = from.block() / blocks_per_group;
     const MediaBlock first = MediaBlock::at(from.device(), index * blocks_per_group);
     zero_from = first + BlockCount{blocks_per_group};
-    if (!space.groups[index] && space.clear_counts[index] == 0)
+    if (space.is_known_full(index))
         return MediaRun{};
-    DAXPIN_TRY_ASSIGN(const auto *group, this->group(from.device(), index));
+    DAXPIN_TRY_ASSIGN(const auto *group, searched_group(from.device(), index));
     auto at = static_cast<std::uint32_t>(from.block() % blocks_per_group);
     while ((at = group->next_free(at)) < blocks_per_group) {
         const MediaBlock block = first + BlockCount{at};

@@ -14,6 +14,20 @@ namespace daxpin::alloc {
 
 using format::blocks_per_group;
 
+// Who meets a damaged chunk tells it, once: from then on it counts as full.
+Result<Group *> Allocator::State::searched_group(unsigned device, std::size_t index) {
+    auto found = group(device, index);
+    if (found || found.code() != Errc::corrupt)
+        return found;
+    auto &space = devices[device];
+    auto &clear = space.clear_counts[index];
+    space.unseen_groups -= clear >= unit_blocks ? 1 : 0;
+    space.pool->clear -= clear;
+    space.pool->free -= clear;
+    clear = 0;
+    return found;
+}
+
 Result<std::uint64_t> Allocator::State::free_length(unsigned device, std::uint64_t start,
                                                     std::uint64_t limit) {
     const auto end = std::min(start + limit, devices[device].block_count);
@@ -23,7 +37,9 @@ Result<std::uint64_t> Allocator::State::free_length(unsigned device, std::uint64
         const auto within = static_cast<std::uint32_t>(at % blocks_per_group);
         const auto wanted = static_cast<std::uint32_t>(
             std::min<std::uint64_t>(end - at, blocks_per_group - within));
-        DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
+        if (devices[device].is_known_full(index))
+            break;
+        DAXPIN_TRY_ASSIGN(const auto *group, searched_group(device, index));
         const auto found = group->free_length(within, wanted);
         at += found;
         if (found < wanted)
@@ -76,7 +92,7 @@ Result<MediaRun> Allocator::State::take_filling(unsigned device, std::uint64_t w
         // Without a look at its bits: one that is full, or free as a whole.
         if (!space.groups[index] && space.clear_counts[index] % blocks_per_group == 0)
             continue;
-        DAXPIN_TRY_ASSIGN(auto *group, this->group(device, index));
+        DAXPIN_TRY_ASSIGN(auto *group, searched_group(device, index));
         if (group->free_count() == 0)
             continue;
         const auto hole = group->find_hole(
@@ -106,7 +122,7 @@ Result<MediaRun> Allocator::State::take_unit_of(unsigned device, std::size_t ind
     const auto &space = devices[device];
     if (!space.groups[index] && space.clear_counts[index] < unit_blocks)
         return MediaRun{};
-    DAXPIN_TRY_ASSIGN(const auto *group, this->group(device, index));
+    DAXPIN_TRY_ASSIGN(const auto *group, searched_group(device, index));
     if (group->free_units() == 0)
         return MediaRun{};
     const auto first = index * blocks_per_group;
@@ -142,7 +158,7 @@ Result<MediaRun> Allocator::State::take_from_free_unit(unsigned device, std::uin
 // Whether an aligned run may begin in the group, by its counts alone.
 bool Allocator::State::may_hold(const DeviceSpace &space, std::size_t index, std::uint64_t align) {
     if (!space.groups[index])
-        return space.clear_counts[index] != 0;
+        return !space.is_known_full(index);
     const Group &group = *space.groups[index];
     return align >= unit_blocks ? group.free_units() != 0 : group.free_count() >= align;
 }

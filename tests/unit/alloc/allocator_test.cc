@@ -132,6 +132,47 @@ TEST_CASE("allocator: a bitmap of a wrong checksum is not used, though its count
     CHECK(taken.code() == Errc::no_space); // the only one there is
 }
 
+TEST_CASE("allocator: a damaged bitmap is passed over, once it was told", "[alloc]") {
+    test::EngineFixture engine({.device_bytes = std::uint64_t{160} << 20});
+    const BlockCount count{8};
+    const auto last_of_first = MediaBlock::at(0, blocks_per_group - 8);
+    const auto grown = take(engine, {.count = count, .goal = last_of_first});
+    REQUIRE(grown.start == last_of_first);
+    const auto start = (engine.superblock().devices[0].bitmap_start + 1) * block_size;
+    auto chunk = engine.media().bytes().subspan(start, block_size);
+    const auto reckon = [&] {
+        const le32 crc = crc32c(chunk.subspan(sizeof crc));
+        std::memcpy(chunk.data(), &crc, sizeof crc);
+    };
+    format::BitmapHeader header;
+    std::memcpy(&header, chunk.data(), sizeof header);
+    REQUIRE(header.free_count > 0);
+    const auto try_next = [&] { // the block behind it is in the second group
+        return engine.transact([&](auto &tx) -> Result<MediaRun> {
+            return tx.allocate_data({.count = count, .goal = grown.start + count});
+        });
+    };
+    SECTION("that mount has seen") {
+        header.magic = 0;
+        std::memcpy(chunk.data(), &header, sizeof header);
+        reckon();
+        engine.reopen();
+    }
+    SECTION("that is met later: its bits and its count differ") {
+        header.free_count = header.free_count - 1;
+        std::memcpy(chunk.data(), &header, sizeof header);
+        reckon();
+        engine.reopen();
+        const auto before = engine.allocator().space().free_blocks;
+        CHECK(try_next().code() == Errc::corrupt);
+        CHECK(engine.allocator().space().free_blocks == before - header.free_count);
+    }
+    const auto taken = try_next();
+    INFO((taken ? "" : describe(taken.error())));
+    REQUIRE(taken.has_value());
+    CHECK(taken->start.block() < blocks_per_group);
+}
+
 TEST_CASE("allocator: a bitmap that frees blocks beyond the device's end is not used", "[alloc]") {
     test::EngineFixture engine;
     const auto &entry = engine.superblock().devices[0];
