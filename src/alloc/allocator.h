@@ -42,7 +42,8 @@ struct DataRequest {
     bool grows = false;            // likely to get more: if the goal is taken, another group
 };
 
-// Blocks set aside in DRAM so that a sequence of steps cannot run out half way.
+// Blocks for data set aside in DRAM so that a sequence of steps cannot run out of them half way.
+// Metadata it may lack all the same.
 class [[nodiscard]] Reservation {
   public:
     Reservation() = default;

@@ -88,7 +88,6 @@ struct Allocator::State {
     void give_back(MediaRun run) REQUIRES(mutex); // takes no memory
     void make_free(MediaRun run) REQUIRES(mutex);
     void withdraw_bad() REQUIRES(mutex); // takes what turned out bad from what is free
-    Result<MediaRun> take(unsigned device, std::size_t group_index, GroupRun run) REQUIRES(mutex);
 
     // --- prezero.cc ---
     // Takes a piece of free space that is not known to be zero; empty if the search did not get

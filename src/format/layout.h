@@ -170,7 +170,7 @@ struct NodeHeader {
     le16 level;      // 0 = leaf
     le64 self;       // MediaBlock of this unit
     le16 count;      // slots of a leaf, children of an inner node (> 0 there)
-    le16 heap_start; // leaf: offset of the lowest item; the heap ends at 4096
+    le16 heap_start; // leaf: no item begins below; the heap ends at 4096
     le16 heap_dead;  // leaf: bytes of removed items within the heap
     le16 reserved;
     le64 reserved1;
@@ -325,7 +325,7 @@ DAXPIN_ON_MEDIA(UnfinishedItem, 24);
 enum class BadBlockSource : std::uint32_t {
     access = 1, // a load or store of the daemon
     reply = 2,  // the kernel, when it copied from the block
-    device = 3  // the device's own list
+    device = 3  // the device's own list, or the kernel before anybody read the block
 };
 
 inline constexpr std::uint32_t bad_block_flag_unowned = 1; // the list alone keeps it from use

@@ -56,7 +56,8 @@ class Journal {
                                Sequence start = 0);
 
     // Recovers: verifies, replays, drains homes, then installs a new epoch.
-    // ERRORS: corrupt if a record is damaged (nothing was written then); read_only; io.
+    // ERRORS: corrupt if a record is damaged (nothing was written then); unsupported if there is
+    // one of an unknown type; read_only; io.
     static Result<std::unique_ptr<Journal>> open(device::DeviceTable &devices,
                                                  const Geometry &geometry, Env &env,
                                                  Writing writing = Writing::everything);

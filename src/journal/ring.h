@@ -52,7 +52,7 @@ class Ring {
     };
     Result<std::optional<Record>> record_after(Sequence end, RingWindow &window) const;
 
-    // True if a header that counts stands somewhere in (stop, to), other than that of a torn
+    // True if a header that counts stands somewhere in [stop, to), other than that of a torn
     // record which would follow one that ended at `stop`.
     Result<bool> any_header_beyond(Sequence stop, Sequence to) const;
 

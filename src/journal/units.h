@@ -4,11 +4,12 @@
 //
 // A unit begins with a CRC-32C of its other 4092 bytes. It is locked shared to be read and
 // exclusively from the first read by a transaction to the end of its home write. It is verified
-// at its first use after mount. Lock words live in chunks made on first use: 4 bytes a unit that
-// was ever touched.
+// at its first use after mount. Lock words live in chunks made on first use: 4 bytes for each of
+// 4,096 units of which one was touched.
 //
-// Deadlock rule (docs/locking.md): whoever holds a unit exclusively only *tries* for others, for
-// a bounded time, and gives up with Errc::retry; whoever holds none exclusively may wait.
+// Deadlock rule (docs/locking.md): whoever holds a unit exclusively only *tries* for others that
+// somebody may hold while he waits, for a bounded time, and gives up with Errc::retry; whoever
+// holds none exclusively may wait.
 #pragma once
 
 #include "base/checksum_change.h"

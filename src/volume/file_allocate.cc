@@ -48,7 +48,8 @@ BlockCount total(const std::vector<BlockRange> &ranges) {
 
 // One transaction: allocates for the beginning of `hole`. Returns where to go on.
 Result<FileBlock> allocate_step(Engine &engine, CachedInode &inode, BlockRange hole,
-                                std::uint64_t align, alloc::Reservation &reservation) {
+                                std::uint64_t align, alloc::Purpose purpose,
+                                alloc::Reservation &reservation) {
     const GrowthLimit limit = growth_limit(engine);
     FileBlock at = hole.first;
     DAXPIN_TRY_ASSIGN(
@@ -70,7 +71,7 @@ Result<FileBlock> allocate_step(Engine &engine, CachedInode &inode, BlockRange h
                 DAXPIN_TRY(engine.table->store(tx, attributes));
                 return attributes;
             },
-            alloc::Purpose::ordinary, &reservation));
+            purpose, &reservation));
     inode.attributes = changed;
     return at;
 }
@@ -86,16 +87,18 @@ Result<void> allocate_range(Engine &engine, CachedInode &inode, BlockRange range
         DAXPIN_TRY(immutable::check_map_change(state, *pins, inode.leases, hole));
     DAXPIN_TRY_ASSIGN(auto reservation, engine.reserve(total(holes)));
     std::uint64_t align = hinted_align(engine, inode.attributes);
+    auto purpose = alloc::Purpose::ordinary;
     for (const BlockRange &hole : holes) {
         FileBlock at = hole.first;
         while (at < hole.end()) {
             const BlockRange left{at, hole.end() - at};
-            auto next = allocate_step(engine, inode, left, align, reservation);
+            auto next = allocate_step(engine, inode, left, align, purpose, reservation);
             if (!next && next.code() == Errc::no_space && align > block_size) {
                 align = block_size; // a hint is no more than that
                 continue;
             }
             DAXPIN_TRY_ASSIGN(at, std::move(next));
+            purpose = alloc::Purpose::rearrange; // nothing is to run out half way
         }
     }
     if (inode.leases.overlaps(range))
@@ -225,7 +228,8 @@ Result<void> punch(Engine &engine, CachedInode &inode, const Request &request) {
 }
 
 // Turns the whole blocks of the range that are allocated unwritten, a record's worth of extents at
-// a time; the last transaction stores `changed` and zeroes the edges as well.
+// a time; the last transaction stores `changed` and zeroes the edges as well. Splits take space,
+// and what is cleared is gone: the reserve pays.
 Result<void> clear_range(Engine &engine, CachedInode &inode, const Request &request,
                          const Attributes &changed) {
     const BlockRange range = whole_blocks(request);
@@ -236,15 +240,17 @@ Result<void> clear_range(Engine &engine, CachedInode &inode, const Request &requ
         DAXPIN_TRY_ASSIGN(const auto extents, map.range(nullptr, at, range.end() - at, limit.runs));
         last = extents.size() < limit.runs || extents.back().end() >= range.end();
         const FileBlock end = last ? range.end() : extents.back().end();
-        DAXPIN_TRY(engine.transact([&](Transaction &tx) -> Result<void> {
-            tx.units().stores_data();
-            if (at < end)
-                DAXPIN_TRY(map.mark_unwritten(tx, at, end - at));
-            if (!last)
-                return {};
-            DAXPIN_TRY(engine.table->store(tx, changed));
-            return zero_edges(engine, inode, tx, request);
-        }));
+        DAXPIN_TRY(engine.transact(
+            [&](Transaction &tx) -> Result<void> {
+                tx.units().stores_data();
+                if (at < end)
+                    DAXPIN_TRY(map.mark_unwritten(tx, at, end - at));
+                if (!last)
+                    return {};
+                DAXPIN_TRY(engine.table->store(tx, changed));
+                return zero_edges(engine, inode, tx, request);
+            },
+            alloc::Purpose::rearrange));
         at = end;
     }
     inode.attributes = changed;
