@@ -49,11 +49,10 @@ OpenReply Engine::add_handle(const InodeRef &inode, const OpenRequest &request) 
     const bool known = pins(*inode).has_value();
     const bool direct = !known || opens_direct(*inode, request);
     const bool keep_cache = !direct && !inode->drop_cache;
-    if (!direct)
-        inode->drop_cache = false;
     const Handle handle = next_handle.fetch_add(1);
     inode->handles.emplace(handle, OpenFile{inode.share(), request.write, request.append, direct});
     if (!direct) {
+        inode->drop_cache = false;
         ++inode->cached_opens;
         inode->cached_writers += request.write ? 1 : 0;
     }

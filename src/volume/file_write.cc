@@ -261,8 +261,10 @@ bool passes_pages_by(const Engine &engine, CachedInode &inode, const PlannedWrit
     const OpenFile *own = find_handle(inode, write.handle);
     if (own == nullptr || !own->direct || write.mode == WriteMode::page_cache)
         return false;
-    inode.drop_cache = inode.drop_cache || engine.kernel_keeps_stale_pages.load();
-    return inode.cached_opens > 0;
+    // Of two opens at a time the later one may be told first, and keep what the other has dropped.
+    const bool first = engine.kernel_keeps_stale_pages.load() && !inode.drop_cache;
+    inode.drop_cache = inode.drop_cache || first;
+    return inode.cached_opens > 0 || first;
 }
 
 } // namespace
