@@ -167,6 +167,7 @@ int daxpin_query(const void *address, size_t length, struct daxpin_map_info *inf
 int daxpin_pin(int fd, uint64_t offset, uint64_t length, uint64_t align, unsigned flags);
 int daxpin_unpin(int fd, uint64_t offset, uint64_t length);
 
+    uint32_t reserved[8]; /* zero */
 /*
  * Grows a file of which something is pinned to `length` bytes: what is new is allocated and zeroed,
  * then made part of the file and pinned at once.

@@ -2,14 +2,23 @@
 /*
  * ioctls of a file on a daxpin filesystem: pinning, leases, extents. See daxpin-ioctl(2).
  *
- * Offsets and lengths are bytes. Every `flags` bit not named here and every `reserved` byte must
- * be zero, else EINVAL. Layouts are the same for 32-bit and 64-bit programs.
+ * Offsets and lengths are bytes. A field is an argument unless it says "out". What is out is not
+ * looked at on the way in, so that a structure may be passed again as it came back. All else must
+ * be zero, or the answer is EINVAL: `reserved`, bits of `flags` that have no name here, and what
+ * the ioctl does not take. What a later version adds takes its place there, so begin with a
+ * structure of zeros. Layouts are the same for 32-bit and 64-bit programs.
  */
 #ifndef DAXPIN_IOCTL_H
 #define DAXPIN_IOCTL_H
 
 #include <linux/ioctl.h>
 #include <linux/types.h>
+
+/*
+ * The version of this header, which daxpin_volume.abi tells of the daemon: one more with each
+ * ioctl, flag or field that is added, and when a structure gets another size.
+ */
+#define DAXPIN_ABI 1u
 
 /* First allocate holes, zero, and move data to aligned extents, durably. */
 #define DAXPIN_PREPARE 0x1u
@@ -56,7 +65,7 @@ struct daxpin_generation {
 };
 
 struct daxpin_file_status {
-    __u32 flags; /* DAXPIN_STATUS_* */
+    __u32 flags; /* out, as all of it: DAXPIN_STATUS_* */
     __u32 lease_count;
     __aligned_u64 pinned_bytes;
     struct daxpin_generation generation;
@@ -87,6 +96,7 @@ struct daxpin_extent {
     __aligned_u64 length;
     __u32 device;
     __u32 flags; /* DAXPIN_EXTENT_* */
+    __u32 reserved[2];
 };
 
 #define DAXPIN_EXTENTS_MAX 255
@@ -100,7 +110,7 @@ struct daxpin_extents {
     struct daxpin_extent extents[DAXPIN_EXTENTS_MAX]; /* out */
 };
 
-/* struct daxpin_device.flags, out; zero on the way in */
+/* struct daxpin_device.flags */
 #define DAXPIN_DEVICE_ASSUMED 0x1u  /* the granularity is an option's, not the platform's word */
 #define DAXPIN_DEVICE_METADATA 0x2u /* holds metadata: whoever may open it is trusted with it */
 #define DAXPIN_DEVICE_DATA 0x4u     /* holds file data */
@@ -108,15 +118,16 @@ struct daxpin_extents {
 
 struct daxpin_device {
     __u32 index;                /* in */
-    __u32 flags;                /* DAXPIN_DEVICE_* */
+    __u32 flags;                /* out, as all that follows: DAXPIN_DEVICE_* */
     __u32 count;                /* devices of the volume */
     __u32 granularity;          /* DAXPIN_GRANULARITY_* */
     __aligned_u64 size;         /* bytes: the volume's part */
     __aligned_u64 mapping_unit; /* bytes */
     __s32 numa_node;            /* -1 = unknown */
-    __u32 number;               /* device DAX: major << 20 | minor; a file: 0. Zero on the way in */
+    __u32 number;               /* device DAX: major << 20 | minor; a file: 0 */
     __u8 volume_uuid[16];
     __u8 uuid[16];
+    __u32 reserved[8];
     char path[4096]; /* NUL-terminated */
 };
 
@@ -165,7 +176,7 @@ struct daxpin_bad_block {        /* 4096 bytes of a device that cannot be read *
     __u32 device;
     __u32 source; /* DAXPIN_BAD_SOURCE_* */
     __u32 use;    /* DAXPIN_BAD_* */
-    __u32 reserved;
+    __u32 reserved[3];
 };
 
 #define DAXPIN_BAD_BLOCKS_MAX 255
@@ -189,6 +200,7 @@ struct daxpin_lease_info { /* somebody's lease */
     __u32 uid;
     __s32 pid;   /* of the thread that took it; 0 = not known. Proves nothing: forks inherit it */
     __u32 flags; /* DAXPIN_LEASE_ASKED_BACK */
+    __u32 reserved[2];
 };
 
 #define DAXPIN_LEASE_ASKED_BACK 0x1u
@@ -197,8 +209,8 @@ struct daxpin_lease_info { /* somebody's lease */
 
 struct daxpin_leases {          /* asked of any file or directory, about the whole volume */
     __aligned_u64 cursor_inode; /* in: 0 at first; out: where to go on, ~0 at the end */
-    __aligned_u64 cursor_id;
-    __u32 count; /* out */
+    __aligned_u64 cursor_id;    /* in and out */
+    __u32 count;                /* out */
     __u32 flags;
     __u32 reserved[2];
     struct daxpin_lease_info leases[DAXPIN_LEASES_MAX]; /* out */
@@ -212,7 +224,7 @@ struct daxpin_quarantined { /* what of one file is in a part of the quarantine; 
     __aligned_u64 generation;
     __aligned_u64 bytes;
     __u32 flags; /* DAXPIN_QUARANTINE_* */
-    __u32 reserved;
+    __u32 reserved[3];
 };
 
 #define DAXPIN_QUARANTINE_MAX 255
@@ -221,6 +233,7 @@ struct daxpin_quarantine { /* asked of any file or directory, about the whole vo
     __aligned_u64 cursor;  /* in: 0 at first; out: where to go on, ~0 at the end */
     __u32 count;           /* out; what is told of a file on several pages adds up */
     __u32 flags;
+    __u32 reserved[4];
     struct daxpin_quarantined files[DAXPIN_QUARANTINE_MAX]; /* out */
 };
 
@@ -234,23 +247,24 @@ struct daxpin_forget {
     __u32 reserved[3];
 };
 
-/* struct daxpin_damage.flags, out; zero on the way in */
+/* struct daxpin_damage.flags */
 #define DAXPIN_DAMAGE_READ_ONLY 0x1u /* the volume is read-only, for whatever reason */
 
 struct daxpin_damage {   /* asked of any file or directory, about the whole volume */
     __aligned_u64 count; /* out: operations that met damaged metadata since the mount */
-    __u32 flags;         /* DAXPIN_DAMAGE_* */
+    __u32 flags;         /* out: DAXPIN_DAMAGE_* */
     __u32 reserved[5];
     char text[480]; /* out: what was damaged, the first time; NUL-terminated */
 };
 
-/* struct daxpin_volume.flags, out; zero on the way in */
+/* struct daxpin_volume.flags */
 #define DAXPIN_VOLUME_PREZERO 0x1u /* free space is zeroed while nobody asks for anything */
 
-struct daxpin_volume { /* asked of any file or directory, about the whole volume */
-    __u32 flags;       /* DAXPIN_VOLUME_* */
-    __u32 reserved[5];
+struct daxpin_volume { /* asked of any file or directory; of this size in every version */
+    __u32 flags;       /* out: DAXPIN_VOLUME_* */
+    __u32 abi;         /* out: DAXPIN_ABI of the daemon */
     __aligned_u64 prezeroed_bytes; /* out: free, and known to be zero: PREPARE need not zero it */
+    __u32 reserved[12];
 };
 
 #define DAXPIN_IOC_MAGIC 0xDA

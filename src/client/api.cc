@@ -57,6 +57,9 @@ template <typename Body> auto settled(Body body) {
 }
 
 daxpin_map_info public_info(const client::MapInfo &info) {
+// Callers have arrays of them: another size would break all programs that were built before.
+static_assert(sizeof(daxpin_map_info) == 4168 && offsetof(daxpin_map_info, path) == 72);
+
     daxpin_map_info out{};
     out.address = info.address;
     out.length = info.length;

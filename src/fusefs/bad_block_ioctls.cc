@@ -58,12 +58,7 @@ std::uint64_t cursor_of(const volume::BadBlockInfo &info) {
 IoctlAnswer bad_block_ioctl(Filesystem &fs, const volume::Caller &, const IoctlRequest &request) {
     if (request.command != DAXPIN_IOC_BAD_BLOCKS)
         return Errc::not_a_tty;
-    if (request.in.size() != sizeof(daxpin_bad_blocks))
-        return Errc::invalid;
-    const auto in = std::make_unique<daxpin_bad_blocks>(); // too large for a stack
-    std::memcpy(in.get(), request.in.data(), sizeof *in);
-    if ((in->flags & ~DAXPIN_BAD_OWNERS) != 0 || !all_zero(in->reserved))
-        return Errc::invalid;
+    DAXPIN_TRY_ASSIGN(const auto in, large_ioctl_in<daxpin_bad_blocks>(request, DAXPIN_BAD_OWNERS));
     const auto blocks = fs.volume.bad_blocks((in->flags & DAXPIN_BAD_OWNERS) != 0);
     const auto out = std::make_unique<daxpin_bad_blocks>();
     out->flags = in->flags;

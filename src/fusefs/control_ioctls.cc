@@ -19,7 +19,7 @@ Result<void> check_writable_devices(const device::DeviceTable &devices) {
 
 IoctlAnswer remount(Filesystem &fs, const IoctlRequest &request) {
     DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<wire::ControlRemount>(request));
-    if (in.read_only > 1 || !all_zero(in.reserved))
+    if (in.read_only > 1)
         return Errc::invalid;
     const bool read_only = in.read_only == 1;
     if (!read_only)
@@ -41,9 +41,7 @@ IoctlAnswer hello(Filesystem &fs, const IoctlRequest &request) {
 
 // For everybody, and any file.
 IoctlAnswer damage(Filesystem &fs, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_damage>(request));
-    if (in.flags != 0 || !all_zero(in.reserved))
-        return Errc::invalid;
+    DAXPIN_TRY(ioctl_in<daxpin_damage>(request, flags_are_out));
     const volume::DamageReport found = fs.volume.damage();
     daxpin_damage out{};
     out.count = found.count;
@@ -54,11 +52,10 @@ IoctlAnswer damage(Filesystem &fs, const IoctlRequest &request) {
 
 // For everybody, and any file.
 IoctlAnswer volume_state(Filesystem &fs, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_volume>(request));
-    if (in.flags != 0 || !all_zero(in.reserved))
-        return Errc::invalid;
+    DAXPIN_TRY(ioctl_in<daxpin_volume>(request, flags_are_out));
     daxpin_volume out{};
     out.flags = fs.options.prezero ? DAXPIN_VOLUME_PREZERO : 0;
+    out.abi = DAXPIN_ABI;
     out.prezeroed_bytes = fs.volume.prezeroed_bytes();
     return ioctl_out(request, out);
 }

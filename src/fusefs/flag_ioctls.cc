@@ -16,10 +16,10 @@ IoctlAnswer number_out(const IoctlRequest &request, std::uint32_t value) {
 
 Result<std::uint32_t> number_in(const IoctlRequest &request) {
     if (request.in.size() == sizeof(std::uint64_t)) {
-        DAXPIN_TRY_ASSIGN(const auto wide, ioctl_in<std::uint64_t>(request));
+        DAXPIN_TRY_ASSIGN(const auto wide, ioctl_bytes<std::uint64_t>(request));
         return static_cast<std::uint32_t>(wide);
     }
-    return ioctl_in<std::uint32_t>(request);
+    return ioctl_bytes<std::uint32_t>(request);
 }
 
 // The kernel does not know that an ioctl changed the status time.
@@ -36,7 +36,7 @@ IoctlAnswer set_flags(Filesystem &fs, const volume::Caller &caller, const IoctlR
 }
 
 IoctlAnswer set_fsxattr(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(const auto wanted, ioctl_in<fsxattr>(request));
+    DAXPIN_TRY_ASSIGN(const auto wanted, ioctl_bytes<fsxattr>(request));
     DAXPIN_TRY_ASSIGN(const auto attributes, fs.volume.attributes(request.inode));
     DAXPIN_TRY_ASSIGN(const auto change, from_fsxattr(wanted, attributes.is_directory()));
     return changed(fs, request,
@@ -63,7 +63,7 @@ bool freezes_content(const IoctlRequest &request) {
         return wanted && (*wanted & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0;
     }
     if (request.command == FS_IOC_FSSETXATTR) {
-        const auto wanted = ioctl_in<fsxattr>(request);
+        const auto wanted = ioctl_bytes<fsxattr>(request);
         return wanted && (wanted->fsx_xflags & (FS_XFLAG_IMMUTABLE | FS_XFLAG_APPEND)) != 0;
     }
     return false;

@@ -12,9 +12,8 @@ namespace daxpin::fusefs {
 namespace {
 
 IoctlAnswer lease(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(auto lease, ioctl_in<daxpin_lease>(request));
-    const bool known = lease.access == DAXPIN_LEASE_READ || lease.access == DAXPIN_LEASE_WRITE;
-    if (!known || (lease.flags & ~DAXPIN_PREPARE) != 0 || !all_zero(lease.reserved))
+    DAXPIN_TRY_ASSIGN(auto lease, ioctl_in<daxpin_lease>(request, DAXPIN_PREPARE));
+    if (lease.access != DAXPIN_LEASE_READ && lease.access != DAXPIN_LEASE_WRITE)
         return Errc::invalid;
     if (request.out_bytes < sizeof lease)
         return Errc::invalid; // before the lease is taken
@@ -29,8 +28,6 @@ IoctlAnswer lease(Filesystem &fs, const volume::Caller &caller, const IoctlReque
 
 IoctlAnswer release(Filesystem &fs, const IoctlRequest &request) {
     DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_release>(request));
-    if (in.flags != 0 || !all_zero(in.reserved))
-        return Errc::invalid;
     DAXPIN_TRY(fs.volume.release_lease(request.inode, request.handle, in.id));
     return std::vector<std::byte>();
 }
@@ -46,9 +43,7 @@ daxpin_extent to_extent(const volume::ExtentInfo &info) {
 }
 
 IoctlAnswer extents(Filesystem &fs, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(auto in, ioctl_in<daxpin_extents>(request));
-    if (in.flags != 0 || !all_zero(in.reserved))
-        return Errc::invalid;
+    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_extents>(request));
     const bool any_generation = in.generation.mount_id == 0 && in.generation.counter == 0;
     if (!any_generation && in.generation.mount_id != fs.volume.mount_id())
         return Errc::stale;
@@ -68,8 +63,6 @@ IoctlAnswer ticket(Filesystem &fs, const volume::Caller &caller, const IoctlRequ
     DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_ticket>(request));
     if (fs.broker == nullptr)
         return Errc::unsupported;
-    if (in.flags != 0 || !all_zero(in.reserved))
-        return Errc::invalid;
     DAXPIN_TRY(fs.volume.is_write_lease(request.inode, request.handle, in.lease));
     const Tickets::Bytes bytes = fs.broker->issue({request.inode, request.handle, in.lease},
                                                   {caller.uid, process_of(caller.pid)});
@@ -108,9 +101,9 @@ unsigned device_flags(const Filesystem &fs, const device::DeviceInfo &info,
 }
 
 IoctlAnswer device(Filesystem &fs, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_device>(request));
+    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_device>(request, flags_are_out));
     const auto &devices = fs.volume.devices();
-    if (in.flags != 0 || in.number != 0 || in.index >= devices.count())
+    if (in.index >= devices.count())
         return Errc::invalid;
     const device::DeviceInfo &info = devices.at(in.index).info();
     const format::Superblock &superblock = fs.volume.superblock();

@@ -3,24 +3,13 @@
 // LEASES, QUARANTINE, BREAK and FORGET: what the administrator sees of leases, and says about them.
 #include "fusefs/ioctls.h"
 
-#include <cstring>
 #include <daxpin/ioctl.h>
-#include <memory>
 #include <unistd.h>
 
 namespace daxpin::fusefs {
 namespace {
 
 constexpr std::uint64_t at_end = ~std::uint64_t{0};
-
-// The argument, too large for a stack. ERRORS: invalid.
-template <typename T> Result<std::unique_ptr<T>> large_in(const IoctlRequest &request) {
-    if (request.in.size() != sizeof(T) || request.out_bytes < sizeof(T))
-        return Errc::invalid;
-    auto in = std::make_unique<T>();
-    std::memcpy(in.get(), request.in.data(), sizeof *in);
-    return in;
-}
 
 daxpin_lease_info to_wire(const volume::LeaseInfo &info) {
     daxpin_lease_info out{};
@@ -37,9 +26,7 @@ daxpin_lease_info to_wire(const volume::LeaseInfo &info) {
 }
 
 IoctlAnswer leases(Filesystem &fs, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(const auto in, large_in<daxpin_leases>(request));
-    if (in->flags != 0 || !all_zero(in->reserved))
-        return Errc::invalid;
+    DAXPIN_TRY_ASSIGN(const auto in, large_ioctl_in<daxpin_leases>(request));
     const auto out = std::make_unique<daxpin_leases>();
     out->cursor_inode = at_end;
     for (const auto &info :
@@ -55,9 +42,7 @@ IoctlAnswer leases(Filesystem &fs, const IoctlRequest &request) {
 }
 
 IoctlAnswer quarantine(Filesystem &fs, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(const auto in, large_in<daxpin_quarantine>(request));
-    if (in->flags != 0)
-        return Errc::invalid;
+    DAXPIN_TRY_ASSIGN(const auto in, large_ioctl_in<daxpin_quarantine>(request));
     const auto out = std::make_unique<daxpin_quarantine>();
     DAXPIN_TRY_ASSIGN(const auto page, fs.volume.quarantine({in->cursor}, DAXPIN_QUARANTINE_MAX));
     out->cursor = page.next ? page.next->value : at_end;
@@ -72,9 +57,7 @@ IoctlAnswer quarantine(Filesystem &fs, const IoctlRequest &request) {
 }
 
 IoctlAnswer ask_back(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_break>(request));
-    if (in.flags != 0 || !all_zero(in.reserved))
-        return Errc::invalid;
+    DAXPIN_TRY(ioctl_in<daxpin_break>(request));
     DAXPIN_TRY(fs.volume.ask_leases_back(caller, request.inode));
     if (fs.pollers != nullptr)
         fs.pollers->wake(request.inode);
@@ -82,9 +65,7 @@ IoctlAnswer ask_back(Filesystem &fs, const volume::Caller &caller, const IoctlRe
 }
 
 IoctlAnswer forget(Filesystem &fs, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_forget>(request));
-    if (in.flags != 0 || !all_zero(in.reserved))
-        return Errc::invalid;
+    DAXPIN_TRY(ioctl_in<daxpin_forget>(request));
     DAXPIN_TRY(fs.volume.forget_leases(request.inode));
     fs.background.kick();
     return std::vector<std::byte>();

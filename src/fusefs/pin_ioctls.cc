@@ -16,8 +16,8 @@ struct RangeRequest {
 
 // `allowed` names the flags of this ioctl; only PIN takes an alignment.
 Result<RangeRequest> range_in(const IoctlRequest &request, unsigned allowed, bool takes_align) {
-    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_range>(request));
-    if ((in.flags & ~allowed) != 0 || !all_zero(in.reserved) || (in.align != 0 && !takes_align))
+    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_range>(request, allowed));
+    if (in.align != 0 && !takes_align)
         return Errc::invalid;
     return RangeRequest{{in.offset, in.length}, in.align, (in.flags & DAXPIN_PREPARE) != 0};
 }
@@ -48,8 +48,6 @@ IoctlAnswer unpin(Filesystem &fs, const volume::Caller &caller, const IoctlReque
 
 IoctlAnswer extend(Filesystem &fs, const volume::Caller &caller, const IoctlRequest &request) {
     DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_extension>(request));
-    if (in.flags != 0 || !all_zero(in.reserved))
-        return Errc::invalid;
     DAXPIN_TRY(fs.volume.extend(caller, request.inode, in.length, request.handle));
     return std::vector<std::byte>();
 }
@@ -64,9 +62,7 @@ unsigned status_flags(const volume::PinStatus &status, bool damaged) {
 }
 
 IoctlAnswer status(Filesystem &fs, const IoctlRequest &request) {
-    DAXPIN_TRY_ASSIGN(const auto in, ioctl_in<daxpin_file_status>(request));
-    if (in.flags != 0 || !all_zero(in.reserved))
-        return Errc::invalid;
+    DAXPIN_TRY(ioctl_in<daxpin_file_status>(request, flags_are_out));
     DAXPIN_TRY_ASSIGN(const auto found, fs.volume.pin_status(request.inode));
     daxpin_file_status out{};
     out.flags = status_flags(found, fs.volume.damage().count != 0);

@@ -59,22 +59,23 @@ CHECK_FIELD(daxpin_release, id, 0, 8);
 CHECK_FIELD(daxpin_release, flags, 8, 4);
 CHECK_FIELD(daxpin_release, reserved, 12, 12);
 
-CHECK_SIZE(daxpin_extent, 32);
+CHECK_SIZE(daxpin_extent, 40);
 CHECK_FIELD(daxpin_extent, file_offset, 0, 8);
 CHECK_FIELD(daxpin_extent, device_offset, 8, 8);
 CHECK_FIELD(daxpin_extent, length, 16, 8);
 CHECK_FIELD(daxpin_extent, device, 24, 4);
 CHECK_FIELD(daxpin_extent, flags, 28, 4);
+CHECK_FIELD(daxpin_extent, reserved, 32, 8);
 
-CHECK_SIZE(daxpin_extents, 8208);
+CHECK_SIZE(daxpin_extents, 10248);
 CHECK_FIELD(daxpin_extents, cursor, 0, 8);
 CHECK_FIELD(daxpin_extents, generation, 8, 16);
 CHECK_FIELD(daxpin_extents, count, 24, 4);
 CHECK_FIELD(daxpin_extents, flags, 28, 4);
 CHECK_FIELD(daxpin_extents, reserved, 32, 16);
-CHECK_FIELD(daxpin_extents, extents, 48, 8160);
+CHECK_FIELD(daxpin_extents, extents, 48, 10200);
 
-CHECK_SIZE(daxpin_device, 4168);
+CHECK_SIZE(daxpin_device, 4200);
 CHECK_FIELD(daxpin_device, index, 0, 4);
 CHECK_FIELD(daxpin_device, flags, 4, 4);
 CHECK_FIELD(daxpin_device, count, 8, 4);
@@ -85,9 +86,10 @@ CHECK_FIELD(daxpin_device, numa_node, 32, 4);
 CHECK_FIELD(daxpin_device, number, 36, 4);
 CHECK_FIELD(daxpin_device, volume_uuid, 40, 16);
 CHECK_FIELD(daxpin_device, uuid, 56, 16);
-CHECK_FIELD(daxpin_device, path, 72, 4096);
+CHECK_FIELD(daxpin_device, reserved, 72, 32);
+CHECK_FIELD(daxpin_device, path, 104, 4096);
 
-CHECK_SIZE(daxpin_bad_block, 48);
+CHECK_SIZE(daxpin_bad_block, 56);
 CHECK_FIELD(daxpin_bad_block, device_offset, 0, 8);
 CHECK_FIELD(daxpin_bad_block, found_ns, 8, 8);
 CHECK_FIELD(daxpin_bad_block, inode, 16, 8);
@@ -95,15 +97,15 @@ CHECK_FIELD(daxpin_bad_block, file_offset, 24, 8);
 CHECK_FIELD(daxpin_bad_block, device, 32, 4);
 CHECK_FIELD(daxpin_bad_block, source, 36, 4);
 CHECK_FIELD(daxpin_bad_block, use, 40, 4);
-CHECK_FIELD(daxpin_bad_block, reserved, 44, 4);
+CHECK_FIELD(daxpin_bad_block, reserved, 44, 12);
 
-CHECK_SIZE(daxpin_bad_blocks, 12272);
+CHECK_SIZE(daxpin_bad_blocks, 14312);
 CHECK_FIELD(daxpin_bad_blocks, cursor, 0, 8);
 CHECK_FIELD(daxpin_bad_blocks, total, 8, 8);
 CHECK_FIELD(daxpin_bad_blocks, count, 16, 4);
 CHECK_FIELD(daxpin_bad_blocks, flags, 20, 4);
 CHECK_FIELD(daxpin_bad_blocks, reserved, 24, 8);
-CHECK_FIELD(daxpin_bad_blocks, blocks, 32, 12240);
+CHECK_FIELD(daxpin_bad_blocks, blocks, 32, 14280);
 
 CHECK_SIZE(daxpin_damage, 512);
 CHECK_FIELD(daxpin_damage, count, 0, 8);
@@ -111,12 +113,13 @@ CHECK_FIELD(daxpin_damage, flags, 8, 4);
 CHECK_FIELD(daxpin_damage, reserved, 12, 20);
 CHECK_FIELD(daxpin_damage, text, 32, 480);
 
-CHECK_SIZE(daxpin_volume, 32);
+CHECK_SIZE(daxpin_volume, 64); // for ever: programs ask by it for the version of all others
 CHECK_FIELD(daxpin_volume, flags, 0, 4);
-CHECK_FIELD(daxpin_volume, reserved, 4, 20);
-CHECK_FIELD(daxpin_volume, prezeroed_bytes, 24, 8);
+CHECK_FIELD(daxpin_volume, abi, 4, 4);
+CHECK_FIELD(daxpin_volume, prezeroed_bytes, 8, 8);
+CHECK_FIELD(daxpin_volume, reserved, 16, 48);
 
-CHECK_SIZE(daxpin_lease_info, 56);
+CHECK_SIZE(daxpin_lease_info, 64);
 CHECK_FIELD(daxpin_lease_info, inode, 0, 8);
 CHECK_FIELD(daxpin_lease_info, id, 8, 8);
 CHECK_FIELD(daxpin_lease_info, offset, 16, 8);
@@ -126,27 +129,29 @@ CHECK_FIELD(daxpin_lease_info, access, 40, 4);
 CHECK_FIELD(daxpin_lease_info, uid, 44, 4);
 CHECK_FIELD(daxpin_lease_info, pid, 48, 4);
 CHECK_FIELD(daxpin_lease_info, flags, 52, 4);
+CHECK_FIELD(daxpin_lease_info, reserved, 56, 8);
 
-CHECK_SIZE(daxpin_leases, 14312);
+CHECK_SIZE(daxpin_leases, 16352);
 CHECK_FIELD(daxpin_leases, cursor_inode, 0, 8);
 CHECK_FIELD(daxpin_leases, cursor_id, 8, 8);
 CHECK_FIELD(daxpin_leases, count, 16, 4);
 CHECK_FIELD(daxpin_leases, flags, 20, 4);
 CHECK_FIELD(daxpin_leases, reserved, 24, 8);
-CHECK_FIELD(daxpin_leases, leases, 32, 14280);
+CHECK_FIELD(daxpin_leases, leases, 32, 16320);
 
-CHECK_SIZE(daxpin_quarantined, 32);
+CHECK_SIZE(daxpin_quarantined, 40);
 CHECK_FIELD(daxpin_quarantined, inode, 0, 8);
 CHECK_FIELD(daxpin_quarantined, generation, 8, 8);
 CHECK_FIELD(daxpin_quarantined, bytes, 16, 8);
 CHECK_FIELD(daxpin_quarantined, flags, 24, 4);
-CHECK_FIELD(daxpin_quarantined, reserved, 28, 4);
+CHECK_FIELD(daxpin_quarantined, reserved, 28, 12);
 
-CHECK_SIZE(daxpin_quarantine, 8176);
+CHECK_SIZE(daxpin_quarantine, 10232);
 CHECK_FIELD(daxpin_quarantine, cursor, 0, 8);
 CHECK_FIELD(daxpin_quarantine, count, 8, 4);
 CHECK_FIELD(daxpin_quarantine, flags, 12, 4);
-CHECK_FIELD(daxpin_quarantine, files, 16, 8160);
+CHECK_FIELD(daxpin_quarantine, reserved, 16, 16);
+CHECK_FIELD(daxpin_quarantine, files, 32, 10200);
 
 CHECK_SIZE(daxpin_break, 16);
 CHECK_FIELD(daxpin_break, flags, 0, 4);

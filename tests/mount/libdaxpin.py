@@ -102,6 +102,7 @@ def query(address, length, room=64):
 
 
 @contextlib.contextmanager
+                ("reserved", ctypes.c_uint32 * 8),
 def mapped(path, access=os.O_RDWR, **options):
     """A mapping of a file, with the descriptor it was made from closed."""
     fd = pinning.open_direct(path, access)

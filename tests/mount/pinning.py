@@ -20,9 +20,10 @@ STATUS = struct.Struct("=IIQQQQQ8I")
 LEASE = struct.Struct("=QQIIQQQ8I")
 RELEASE = struct.Struct("=QI3I")
 EXTENTS = struct.Struct("=QQQII4I")
-EXTENT = struct.Struct("=QQQII")
-DEVICE = struct.Struct("=IIIIQQi5I16s4096s")
+EXTENT = struct.Struct("=QQQII8x")
+DEVICE = struct.Struct("=IIIIQQiI16s16s8I4096s")
 TICKET = struct.Struct("=QI3I32s112s")
+VOLUME = struct.Struct("=IIQ12I")
 BREAK = struct.Struct("=I3I")
 BROKER_REQUEST = struct.Struct("=32sI3I")
 BROKER_REPLY = struct.Struct("=i3I")
@@ -46,6 +47,7 @@ IOC_DEVICE = number(IOWR, 8, DEVICE.size)
 SYNC = number(IOW, 9, RANGE.size)
 IOC_BREAK = number(IOW, 15, BREAK.size)
 IOC_TICKET = number(IOWR, 16, TICKET.size)
+IOC_VOLUME = number(IOWR, 17, VOLUME.size)
 
 
 def open_direct(path, flags=os.O_RDWR):
@@ -130,8 +132,12 @@ class Device:
 
 
 def device(fd, index=0):
-    fields = DEVICE.unpack(call(fd, IOC_DEVICE, DEVICE.pack(index, *[0] * 11, b"", b"")))
+    fields = DEVICE.unpack(call(fd, IOC_DEVICE, DEVICE.pack(index, *[0] * 7, b"", b"", *[0] * 8, b"")))
     return Device(*fields[2:6], fields[-1].split(b"\0")[0].decode(), fields[1])
+
+
+def version(fd):
+    return VOLUME.unpack(call(fd, IOC_VOLUME, bytes(VOLUME.size)))[1]
 
 
 def ask_back(fd, flags=0):

@@ -49,7 +49,8 @@ struct Bench {
 
     // Sends it as the kernel would, and takes the answer back into `in`.
     template <typename T> Result<void> send(unsigned command, T &in) {
-        for (const auto family : {pin_ioctl, lease_ioctl, flags_ioctl, control_ioctl}) {
+        for (const auto family : {pin_ioctl, lease_ioctl, lease_list_ioctl, flags_ioctl,
+                                  bad_block_ioctl, control_ioctl}) {
             auto answer = family(fs, root_caller(), request(command, in));
             if (!answer && answer.code() == Errc::not_a_tty)
                 continue;
@@ -95,25 +96,67 @@ TEST_CASE("ioctls: PIN, STATUS and UNPIN speak of the same pin", "[fusefs]") {
     CHECK((status.flags & DAXPIN_STATUS_PINNED) == 0);
 }
 
-TEMPLATE_TEST_CASE("ioctls: reserved bytes must be zero", "[fusefs]", daxpin_range,
-                   daxpin_extension, daxpin_file_status, daxpin_lease, daxpin_release,
-                   daxpin_extents) {
+TEST_CASE("ioctls: reserved bytes must be zero, each of every structure", "[fusefs]") {
     Bench bench;
-    const unsigned commands[] = {DAXPIN_IOC_PIN,     DAXPIN_IOC_UNPIN,  DAXPIN_IOC_SYNC,
-                                 DAXPIN_IOC_EXTEND,  DAXPIN_IOC_STATUS, DAXPIN_IOC_LEASE,
-                                 DAXPIN_IOC_RELEASE, DAXPIN_IOC_EXTENTS};
-    unsigned asked = 0;
-    for (const unsigned command : commands) {
-        if (_IOC_SIZE(command) != sizeof(TestType))
-            continue;
-        TestType in{};
-        if constexpr (requires { in.access; })
-            in.access = DAXPIN_LEASE_READ;
-        in.reserved[std::size(in.reserved) - 1] = 1;
-        CHECK(fails(bench.send(command, in), Errc::invalid));
-        ++asked;
-    }
-    CHECK(asked > 0);
+    const auto check = [&](unsigned command, auto in) {
+        CAPTURE(_IOC_NR(command));
+        for (auto &word : in.reserved) {
+            word = 1;
+            CHECK(fails(bench.send(command, in), Errc::invalid));
+            word = 0;
+        }
+        const auto sent = bench.send(command, in);
+        CHECK((sent || sent.error().code != Errc::invalid)); // so it was nothing else
+        return in;
+    };
+    check(DAXPIN_IOC_PIN, whole_prepared());
+    check(DAXPIN_IOC_EXTEND, daxpin_extension{.length = 16384, .flags = 0, .reserved = {}});
+    check(DAXPIN_IOC_STATUS, daxpin_file_status{});
+    daxpin_lease wanted{};
+    wanted.access = DAXPIN_LEASE_READ;
+    const auto lease = check(DAXPIN_IOC_LEASE, wanted);
+    check(DAXPIN_IOC_EXTENTS, daxpin_extents{});
+    check(DAXPIN_IOC_DEVICE, daxpin_device{});
+    check(DAXPIN_IOC_TICKET, daxpin_ticket{});
+    check(DAXPIN_IOC_SYNC, daxpin_range{});
+    check(DAXPIN_IOC_BAD_BLOCKS, daxpin_bad_blocks{});
+    check(DAXPIN_IOC_DAMAGE, daxpin_damage{});
+    check(DAXPIN_IOC_VOLUME, daxpin_volume{});
+    check(DAXPIN_IOC_LEASES, daxpin_leases{});
+    check(DAXPIN_IOC_QUARANTINE, daxpin_quarantine{});
+    check(DAXPIN_IOC_BREAK, daxpin_break{});
+    check(DAXPIN_IOC_FORGET, daxpin_forget{});
+    check(DAXPIN_IOC_RELEASE, daxpin_release{.id = lease.id, .flags = 0, .reserved = {}});
+    check(DAXPIN_IOC_UNPIN, daxpin_range{});
+}
+
+TEST_CASE("ioctls: what is out may be anything on the way in, so a loop needs no zeroing",
+          "[fusefs]") {
+    Bench bench;
+    auto range = whole_prepared();
+    must(bench.send(DAXPIN_IOC_PIN, range));
+    const auto again = [&](unsigned command, auto in) {
+        CAPTURE(_IOC_NR(command));
+        must(bench.send(command, in));
+        must(bench.send(command, in));
+        return in;
+    };
+    CHECK(again(DAXPIN_IOC_STATUS, daxpin_file_status{}).flags != 0);
+    CHECK(again(DAXPIN_IOC_DEVICE, daxpin_device{}).flags != 0);
+    again(DAXPIN_IOC_VOLUME, daxpin_volume{});
+    must(bench.fixture->set_read_only(true));
+    CHECK(again(DAXPIN_IOC_DAMAGE, daxpin_damage{}).flags != 0);
+    must(bench.fixture->set_read_only(false));
+    daxpin_lease wanted{};
+    wanted.access = DAXPIN_LEASE_READ;
+    const auto lease = again(DAXPIN_IOC_LEASE, wanted);
+    CHECK(lease.id != 0);
+    daxpin_extents extents{};
+    must(bench.send(DAXPIN_IOC_EXTENTS, extents));
+    REQUIRE(extents.count > 0);
+    extents.cursor = 0;
+    must(bench.send(DAXPIN_IOC_EXTENTS, extents));
+    CHECK(extents.count > 0);
 }
 
 TEST_CASE("ioctls: flags without a name are refused", "[fusefs]") {
@@ -191,9 +234,6 @@ TEST_CASE("ioctls: DEVICE tells each device of the volume", "[fusefs]") {
     CHECK(device.size == bench.fixture->devices().at(0).info().size);
     CHECK(device.number == 0); // not device DAX
     device = {};
-    device.number = 1;
-    CHECK(fails(bench.send(DAXPIN_IOC_DEVICE, device), Errc::invalid));
-    device = {};
     device.index = 1;
     CHECK(fails(bench.send(DAXPIN_IOC_DEVICE, device), Errc::invalid));
 }
@@ -222,14 +262,9 @@ TEST_CASE("control: anybody may ask how much is known to be zero", "[fusefs]") {
     REQUIRE(out.size() == sizeof state);
     std::memcpy(&state, out.data(), sizeof state);
     CHECK(state.flags == 0); // the option is off
+    CHECK(state.abi == DAXPIN_ABI);
     CHECK(state.prezeroed_bytes == bench.fixture->prezeroed_bytes());
     CHECK(state.prezeroed_bytes > 0);
-    state = {};
-    state.reserved[4] = 1;
-    CHECK(fails(control_ioctl(bench.fs, root_caller(), request), Errc::invalid));
-    state = {};
-    state.flags = DAXPIN_VOLUME_PREZERO;
-    CHECK(fails(control_ioctl(bench.fs, root_caller(), request), Errc::invalid));
 }
 
 TEST_CASE("control: remounting is root's, on the root directory", "[fusefs]") {
