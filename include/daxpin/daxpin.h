@@ -35,8 +35,9 @@ struct daxpin_map;
  * Errors: EINVAL (offset not a multiple of the mapping unit, beyond the end, a hole, no regular
  * file), ENOTTY (not on a daxpin filesystem), EBUSY (the file is open elsewhere through the page
  * cache: without O_DIRECT, from before it was pinned or leased), EACCES (the device may not be
- * opened by the caller), ENODEV (the device is not the volume's), EOPNOTSUPP (the mount's dax=off),
- * EDQUOT (too many leases), EINTR, ENOMEM, and those of the lease; all in daxpin_map_new(3).
+ * opened by the caller), ENODEV (the device is not the volume's), EOPNOTSUPP (the mount's dax=off,
+ * or its daemon is of another version and does not know a request), EDQUOT (too many leases),
+ * EINTR, ENOMEM, and those of the lease; all in daxpin_map_new(3).
  */
 int daxpin_map_new(struct daxpin_map **map, int fd, uint64_t offset, size_t length, unsigned flags);
 
@@ -65,6 +66,24 @@ void *daxpin_map_get_address(const struct daxpin_map *map);
 size_t daxpin_map_get_size(const struct daxpin_map *map);
 
 /*
+ * What makes stores to the mapping durable, by DAXPIN_GRANULARITY_*: daxpin_persist() writes cache
+ * lines back (CACHE_LINE), calls msync (PAGE), or has nothing to do (BYTE; NONE: of volatile
+ * memory, where nothing lasts).
+ */
+unsigned daxpin_map_get_granularity(const struct daxpin_map *map);
+
+/*
+ * Whether the mapping is the file's still. Under a lease for writing it is, until the lease is
+ * asked back (daxpin_status()) or the filesystem mounted anew; under one for reading whoever may
+ * change the file may take blocks away from it, and the mapping goes on to show the old ones. `fd`
+ * is open on the same file. A request to the filesystem; what the answer was true of is the past.
+ *
+ * Errors: ESTALE if blocks under a lease of the file changed since, or the lease is an earlier
+ * mount's: delete the map and make another; EINVAL for another file, ENOTTY, EBADF.
+ */
+int daxpin_map_check(const struct daxpin_map *map, int fd);
+
+/*
  * Makes stores to [address, address + length) durable. The range must lie in the map.
  * Errors: EIO (only where the medium is an ordinary file).
  */
@@ -74,7 +93,7 @@ int daxpin_persist(const struct daxpin_map *map, const void *address, size_t len
 int daxpin_flush(const struct daxpin_map *map, const void *address, size_t length);
 void daxpin_drain(const struct daxpin_map *map);
 
-/* Flags of daxpin_memcpy() and daxpin_memset(), as those of libpmem2. */
+/* Flags of daxpin_memcpy(), daxpin_memmove() and daxpin_memset(), as those of libpmem2. */
 #define DAXPIN_F_NODRAIN 0x1u     /* flushed, not waited for: daxpin_drain() */
 #define DAXPIN_F_NONTEMPORAL 0x2u /* past the caches */
 #define DAXPIN_F_TEMPORAL 0x4u    /* through the caches */
@@ -82,18 +101,22 @@ void daxpin_drain(const struct daxpin_map *map);
 
 /*
  * Copies `length` bytes to `destination` in the map, or sets them to `value`, by the stores that
- * are fastest for that length, and makes them durable unless a flag says otherwise.
+ * are fastest for that length, and makes them durable unless a flag says otherwise. With
+ * daxpin_memmove() the two places may overlap.
  * Errors: as daxpin_persist(); EINVAL for an unknown flag.
  */
 int daxpin_memcpy(const struct daxpin_map *map, void *destination, const void *source,
                   size_t length, unsigned flags);
+int daxpin_memmove(const struct daxpin_map *map, void *destination, const void *source,
+                   size_t length, unsigned flags);
 int daxpin_memset(const struct daxpin_map *map, void *destination, int value, size_t length,
                   unsigned flags);
 
 /* The same without flags: durable on return. */
 int daxpin_memcpy_persist(const struct daxpin_map *map, void *destination, const void *source,
                           size_t length);
-
+int daxpin_memmove_persist(const struct daxpin_map *map, void *destination, const void *source,
+                           size_t length);
 int daxpin_memset_persist(const struct daxpin_map *map, void *destination, int value,
                           size_t length);
 
@@ -145,6 +168,7 @@ struct daxpin_map_info {
     uint64_t page_size;   /* bytes: of the largest page that maps a part of it now */
     uint32_t flags;       /* DAXPIN_MAP_INFO_* */
     uint32_t domain;      /* DAXPIN_GRANULARITY_*: what a store needs to last; NONE = it does not */
+    uint32_t reserved[8]; /* zero */
     char path[4096];      /* of the file, or as in proc(5); NUL-terminated */
 };
 
@@ -167,7 +191,6 @@ int daxpin_query(const void *address, size_t length, struct daxpin_map_info *inf
 int daxpin_pin(int fd, uint64_t offset, uint64_t length, uint64_t align, unsigned flags);
 int daxpin_unpin(int fd, uint64_t offset, uint64_t length);
 
-    uint32_t reserved[8]; /* zero */
 /*
  * Grows a file of which something is pinned to `length` bytes: what is new is allocated and zeroed,
  * then made part of the file and pinned at once.

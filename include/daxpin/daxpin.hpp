@@ -8,6 +8,7 @@
 
 #include <daxpin/daxpin.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -67,6 +68,15 @@ class Map {
     void extend(int fd, std::size_t length = 0, unsigned flags = 0) {
         check(daxpin_map_extend(map_, fd, length, flags));
     }
+    unsigned granularity() const noexcept { return daxpin_map_get_granularity(map_); }
+    // False if blocks under it are, or may be, no longer the file's: make another mapping.
+    bool is_current(int fd) const {
+        const int result = daxpin_map_check(map_, fd);
+        if (daxpin_err_to_errno(result) == ESTALE)
+            return false;
+        check(result);
+        return true;
+    }
 
     template <typename T> void persist(const T &object) const {
         check(daxpin_persist(map_, &object, sizeof(T)));
@@ -83,6 +93,9 @@ class Map {
     }
     void copy(void *destination, std::span<const std::byte> source, unsigned flags = 0) const {
         check(daxpin_memcpy(map_, destination, source.data(), source.size(), flags));
+    }
+    void move(void *destination, std::span<const std::byte> source, unsigned flags = 0) const {
+        check(daxpin_memmove(map_, destination, source.data(), source.size(), flags));
     }
     void set(std::span<std::byte> range, std::byte value, unsigned flags = 0) const {
         check(daxpin_memset(map_, range.data(), std::to_integer<int>(value), range.size(), flags));

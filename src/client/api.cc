@@ -7,6 +7,7 @@
 #include "client/query.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <daxpin/daxpin.h>
 #include <libpmem2.h>
 #include <new>
@@ -56,10 +57,10 @@ template <typename Body> auto settled(Body body) {
     }
 }
 
-daxpin_map_info public_info(const client::MapInfo &info) {
 // Callers have arrays of them: another size would break all programs that were built before.
 static_assert(sizeof(daxpin_map_info) == 4168 && offsetof(daxpin_map_info, path) == 72);
 
+daxpin_map_info public_info(const client::MapInfo &info) {
     daxpin_map_info out{};
     out.address = info.address;
     out.length = info.length;
@@ -120,6 +121,14 @@ size_t daxpin_map_get_size(const daxpin_map *map) {
     return map->size();
 }
 
+unsigned daxpin_map_get_granularity(const daxpin_map *map) {
+    return map->stores().granularity;
+}
+
+int daxpin_map_check(const daxpin_map *map, int fd) {
+    return uncancelled([&] { return map->check(fd); });
+}
+
 int daxpin_flush(const daxpin_map *map, const void *address, size_t length) {
     return guarded([&] { return map->stores().flush(address, length); });
 }
@@ -149,6 +158,19 @@ int daxpin_memcpy(const daxpin_map *map, void *destination, const void *source, 
 int daxpin_memcpy_persist(const daxpin_map *map, void *destination, const void *source,
                           size_t length) {
     return daxpin_memcpy(map, destination, source, length, 0);
+}
+
+int daxpin_memmove(const daxpin_map *map, void *destination, const void *source, size_t length,
+                   unsigned flags) {
+    return guarded([&]() -> Result<void> {
+        DAXPIN_TRY(check_flags(flags, store_flags));
+        return map->move(destination, source, length, flags);
+    });
+}
+
+int daxpin_memmove_persist(const daxpin_map *map, void *destination, const void *source,
+                           size_t length) {
+    return daxpin_memmove(map, destination, source, length, 0);
 }
 
 int daxpin_memset(const daxpin_map *map, void *destination, int value, size_t length,

@@ -71,12 +71,23 @@ std::uint64_t covered_to(const std::vector<daxpin_extent> &extents, std::uint64_
 
 } // namespace
 
+// The one request that every version knows tells the other reason apart.
+Error unknown_request(int fd) {
+    daxpin_volume volume{};
+    if (ioctl(fd, DAXPIN_IOC_VOLUME, &volume) != 0)
+        return {Errc::not_a_tty, "the file is not on a daxpin filesystem"};
+    return {Errc::unsupported,
+            "the filesystem's daemon does not know the request: it is of version " +
+                std::to_string(volume.abi) + " of the interface, this library of version " +
+                std::to_string(DAXPIN_ABI)};
+}
+
 Result<void> request(int fd, unsigned long command, void *argument, const char *what) {
     if (ioctl(fd, command, argument) == 0)
         return {};
     const int number = errno;
     if (number == ENOTTY)
-        return Error{Errc::not_a_tty, "the file is not on a daxpin filesystem"};
+        return unknown_request(fd);
     errno = number;
     return system_error(what);
 }
@@ -140,9 +151,14 @@ Result<std::vector<daxpin_extent>> leased_extents(const LeasedFile &file, const 
     return extents;
 }
 
-Result<void> check_generation(int fd, const daxpin_generation &generation) {
+Result<daxpin_file_status> status_of(int fd) {
     daxpin_file_status status{};
     DAXPIN_TRY(request(fd, DAXPIN_IOC_STATUS, &status, "cannot read the pin status"));
+    return status;
+}
+
+Result<void> check_generation(int fd, const daxpin_generation &generation) {
+    DAXPIN_TRY_ASSIGN(const auto status, status_of(fd));
     if (!same(status.generation, generation))
         return Errc::stale;
     return {};

@@ -45,6 +45,8 @@ Result<LeasedFile> lease_file(int fd, const FileRange &range, bool prepare);
 // neighbours joined. ERRORS: stale if the map changed meanwhile; invalid for a hole.
 Result<std::vector<daxpin_extent>> leased_extents(const LeasedFile &file, const FileRange &range);
 
+Result<daxpin_file_status> status_of(int fd);
+
 // ERRORS: stale if the file's map is of another generation by now.
 Result<void> check_generation(int fd, const daxpin_generation &generation);
 
@@ -56,6 +58,10 @@ Result<daxpin_device> device_of(const LeasedFile &file, unsigned index);
 // After EXTEND, of which the kernel knows nothing: until it has asked for the size it appends at
 // the old end, and takes what lies behind that for no part of the file.
 void let_kernel_see_size(int fd);
+
+// Why a request of `fd` met ENOTTY: not_a_tty if the filesystem is none of ours, unsupported if its
+// daemon is of another version.
+Error unknown_request(int fd);
 
 // ioctl() with a line of text for what people meet; `what` could not be done.
 Result<void> request(int fd, unsigned long command, void *argument, const char *what);

@@ -105,6 +105,12 @@ Result<void> Lease::check(int fd) const {
     return check_generation(fd, generation_);
 }
 
+bool Lease::holds(const daxpin_file_status &status) const {
+    const auto &now = status.generation;
+    const bool sealed = range_.writable && (status.flags & DAXPIN_STATUS_ASKED_BACK) == 0;
+    return now.mount_id == generation_.mount_id && (sealed || now.counter == generation_.counter);
+}
+
 Result<void> Lease::confirm(int fd) {
     if (const auto checked = check(fd); !checked) {
         if (known_)

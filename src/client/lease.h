@@ -34,6 +34,10 @@ class Lease : public std::enable_shared_from_this<Lease> {
     // the next obtain() takes a new lease.
     Result<void> confirm(int fd);
 
+    // Whether the extents are the file's by its status. One for writing keeps them so, in the mount
+    // that granted it, unless the file's leases were asked back.
+    bool holds(const daxpin_file_status &status) const;
+
     // From the range's start, without a gap; the last may reach beyond its end.
     const std::vector<daxpin_extent> &extents() const { return extents_; }
     std::uint64_t end() const; // of the last extent, in the file

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 #include <daxpin/daxpin.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 using daxpin::Errc;
@@ -168,6 +169,21 @@ Result<void> daxpin_map::grow(int fd, std::uint64_t length, bool prepare) {
     return add_segment(fd, rest, mapped, {.prepare = prepare}, file.length);
 }
 
+// A descriptor of another mount is of a later one: it has another id, which tells.
+Result<void> daxpin_map::check(int fd) const {
+    struct stat file;
+    if (fstat(fd, &file) != 0)
+        return client::system_error("cannot look at the file");
+    if (file.st_dev == mount_ && file.st_ino != inode_)
+        return Error{Errc::invalid, "the descriptor is of another file than the mapping"};
+    DAXPIN_TRY_ASSIGN(const auto status, client::status_of(fd));
+    for (const auto &segment : segments())
+        if (!segment.lease->holds(status))
+            return Error{Errc::stale, "blocks of the file have changed since it was mapped, or the "
+                                      "filesystem was mounted anew: map it again"};
+    return {};
+}
+
 std::vector<daxpin_map::Segment> daxpin_map::segments() const {
     const ProcessLock lock;
     return segments_;
@@ -197,6 +213,15 @@ Result<void> daxpin_map::copy(void *destination, const void *source, std::size_t
         std::memcpy(destination, source, length);
     else
         stores().copy(destination, source, length, flags);
+    return stored(destination, length, flags);
+}
+
+Result<void> daxpin_map::move(void *destination, const void *source, std::size_t length,
+                              unsigned flags) const {
+    if (stores().is_page())
+        std::memmove(destination, source, length);
+    else
+        stores().move(destination, source, length, flags);
     return stored(destination, length, flags);
 }
 

@@ -36,10 +36,17 @@ struct daxpin_map {
     // is at it, or at track().
     daxpin::Result<void> extend(int fd, std::uint64_t length, bool prepare);
 
+    // Whether what is mapped are the file's blocks still; `fd` is any descriptor of it.
+    // ERRORS: stale; invalid for another file's.
+    daxpin::Result<void> check(int fd) const;
+
     const daxpin::client::Stores &stores() const {
         return *stores_.load(std::memory_order_acquire);
     }
     daxpin::Result<void> copy(void *destination, const void *source, std::size_t length,
+                              unsigned flags) const;
+    // The same where the two may overlap.
+    daxpin::Result<void> move(void *destination, const void *source, std::size_t length,
                               unsigned flags) const;
     daxpin::Result<void> set(void *destination, int value, std::size_t length,
                              unsigned flags) const;

@@ -64,8 +64,12 @@ Result<const Stores *> stores_for(unsigned granularity) {
     if (stores.drain != nullptr)
         return &stores;
     DAXPIN_TRY_ASSIGN(pmem2_map *const map, map_page(granularity));
-    stores = {granularity, pmem2_get_flush_fn(map), pmem2_get_drain_fn(map),
-              pmem2_get_memcpy_fn(map), pmem2_get_memset_fn(map)};
+    stores = {granularity,
+              pmem2_get_flush_fn(map),
+              pmem2_get_drain_fn(map),
+              pmem2_get_memcpy_fn(map),
+              pmem2_get_memset_fn(map),
+              pmem2_get_memmove_fn(map)};
     return &stores;
 }
 

@@ -18,6 +18,7 @@ struct Stores {
     pmem2_drain_fn drain = nullptr;
     pmem2_memcpy_fn copy = nullptr;
     pmem2_memset_fn set = nullptr;
+    pmem2_memmove_fn move = nullptr;
 
     // Whether durability takes work by cache lines at all.
     bool has_dirty_lines() const { return granularity == DAXPIN_GRANULARITY_CACHE_LINE; }

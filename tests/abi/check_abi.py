@@ -40,7 +40,7 @@ def version_map():
 def header_functions():
     text = (ROOT / "include/daxpin/daxpin.h").read_text(encoding="ascii")
     code = re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
-    return re.findall(r"^(?:int|void|size_t|const char) \*?(daxpin_\w+)\(", code, re.MULTILINE)
+    return re.findall(r"^(?:int|void|size_t|unsigned|const char) \*?(daxpin_\w+)\(", code, re.MULTILINE)
 
 
 def same(one, other, difference):

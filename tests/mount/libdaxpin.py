@@ -26,10 +26,13 @@ def load():
             ("daxpin_map_delete", ctypes.c_int, (handle,)),
             ("daxpin_map_get_address", pointer, (pointer,)),
             ("daxpin_map_get_size", size, (pointer,)),
+            ("daxpin_map_get_granularity", unsigned, (pointer,)),
+            ("daxpin_map_check", ctypes.c_int, (pointer, ctypes.c_int)),
             ("daxpin_persist", ctypes.c_int, (pointer, pointer, size)),
             ("daxpin_deep_flush", ctypes.c_int, (pointer, pointer, size)),
             ("daxpin_memcpy", ctypes.c_int, (pointer, pointer, ctypes.c_char_p, size, unsigned)),
             ("daxpin_memcpy_persist", ctypes.c_int, (pointer, pointer, ctypes.c_char_p, size)),
+            ("daxpin_memmove", ctypes.c_int, (pointer, pointer, pointer, size, unsigned)),
             ("daxpin_memset", ctypes.c_int,
              (pointer, pointer, ctypes.c_int, size, unsigned)),
             ("daxpin_memset_persist", ctypes.c_int, (pointer, pointer, ctypes.c_int, size)),
@@ -80,6 +83,13 @@ class Map:
     def extend(self, fd, length=0, flags=0):
         call("daxpin_map_extend", self.handle, fd, length, flags)
 
+    @property
+    def granularity(self):
+        return LIBRARY.daxpin_map_get_granularity(self.handle)
+
+    def check(self, fd):
+        call("daxpin_map_check", self.handle, fd)
+
     def persist(self, offset=0, length=None):
         call("daxpin_persist", self.handle, self.address + offset,
              len(self) - offset if length is None else length)
@@ -92,6 +102,7 @@ class MapInfo(ctypes.Structure):
     _fields_ = [("address", ctypes.c_uint64), ("length", ctypes.c_uint64),
                 ("file_offset", ctypes.c_uint64), ("page_size", ctypes.c_uint64),
                 ("flags", ctypes.c_uint32), ("domain", ctypes.c_uint32),
+                ("reserved", ctypes.c_uint32 * 8),
                 ("path", ctypes.c_char * 4096)]
 
 
@@ -102,7 +113,6 @@ def query(address, length, room=64):
 
 
 @contextlib.contextmanager
-                ("reserved", ctypes.c_uint32 * 8),
 def mapped(path, access=os.O_RDWR, **options):
     """A mapping of a file, with the descriptor it was made from closed."""
     fd = pinning.open_direct(path, access)

@@ -262,6 +262,99 @@ def changed_map(_, folder):
             expect_equal(after[0:MIB], b"n" * MIB, "bytes mapped after the change")
 
 
+@case("check: a mapping for reading, before and after the owner truncates and writes the file anew")
+def check_reader(_, folder):
+    path = folder / "file"
+    path.write_bytes(b"o" * MIB)
+    with opened(path, os.O_RDONLY) as file, mapped(path, os.O_RDONLY) as mapping:
+        mapping.check(file.fileno())
+        path.chmod(0o600)  # no block of it
+        mapping.check(file.fileno())
+        os.truncate(path, 0)
+        path.write_bytes(b"n" * MIB)
+        expect_equal(mapping[0:1], b"o", "what the mapping goes on to show")
+        with expect_errno(errno.ESTALE):
+            mapping.check(file.fileno())
+        expect(b"map it again" in LIBRARY.daxpin_errormsg(), f"said {LIBRARY.daxpin_errormsg()}")
+        with mapped(path, os.O_RDONLY) as again:
+            again.check(file.fileno())
+            expect_equal(again[0:1], b"n", "what another mapping shows")
+
+
+@case("check: a mapping for writing is the file's whatever others do; another file is refused")
+def check_writer(_, folder):
+    path = folder / "file"
+    path.write_bytes(b"w" * 2 * MIB)
+    with opened(path) as file, mapped(path, length=MIB) as mapping, \
+            mapped(path, os.O_RDONLY, offset=MIB) as rest:
+        os.truncate(path, MIB)
+        with expect_errno(errno.ESTALE):
+            rest.check(file.fileno())
+        mapping.check(file.fileno())
+        with expect_errno(errno.EINVAL), opened(pinned_file(folder / "other", MIB)) as other:
+            mapping.check(other.fileno())
+        with expect_errno(errno.EBADF):
+            mapping.check(-1)
+
+
+@case("check: a mapping outlives neither its daemon nor the mount", size=64 * MIB)
+def check_remount(volume):
+    path = pinned_file(volume.path("file"), MIB)
+    with opened(path) as file, mapped(path) as mapping:
+        mapping.check(file.fileno())
+        volume.kill()
+        with expect_errno(errno.ENOTCONN):
+            mapping.check(file.fileno())
+        volume.mount()
+        with expect_errno(errno.ESTALE), opened(path) as anew:
+            mapping.check(anew.fileno())
+
+
+@case("check: a mapping for writing whose lease was asked back, before and after the file changes",
+      size=64 * MIB)
+def check_asked_back(volume):
+    volume.unmount()
+    volume.mount("lease_break=0")
+    path = volume.path("file")
+    path.write_bytes(b"w" * MIB)
+    with opened(path) as file, mapped(path) as mapping:
+        pinning.ask_back(file.fileno())
+        mapping.check(file.fileno())
+        wait_until(lambda: can_truncate(path, 0), "the end of the seal")
+        with expect_errno(errno.ESTALE):
+            mapping.check(file.fileno())
+
+
+@case("get_granularity: what the device under the mapping says")
+def granularity(_, folder):
+    path = pinned_file(folder / "file", MIB)
+    with opened(path) as file, mapped(path) as mapping:
+        device = pinning.device(file.fileno(), first_extent(path).device)
+        expect_equal(mapping.granularity, device.granularity, "granularity")
+
+
+@case("memmove: overlapping bytes move whole, upwards and downwards, and reach the file")
+def memmove(_, folder):
+    path = pinned_file(folder / "file", MIB)
+    content = bytes(range(251)) * 1000
+    with opened(path) as file, mapped(path) as mapping:
+        mapping[4096:4096 + len(content)] = content
+        for source, target in ((4096, 4100), (4100, 4096)):
+            libdaxpin.call("daxpin_memmove", mapping.handle, mapping.address + target,
+                           mapping.address + source, len(content), 0)
+            expect_equal(os.pread(file.fileno(), len(content), target), content, "bytes moved")
+
+
+@case("VOLUME tells the version of the interface; a request of another size is ENOTTY")
+def version(_, folder):
+    path = pinned_file(folder / "file", MIB)
+    with opened(path) as file:
+        expect_equal(pinning.version(file.fileno()), 1, "version")
+        larger = pinning.STATUS.size + 8
+        with expect_errno(errno.ENOTTY):
+            pinning.call(file.fileno(), pinning.number(pinning.IOWR, 4, larger), bytes(larger))
+
+
 def track(mapping, mode):
     try:
         libdaxpin.call("daxpin_dirty_track", mapping.handle, mode)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tools/daxpin/file.h"
 
+#include "client/file.h"
+
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -17,8 +19,6 @@ namespace {
 
 const char *remedy(int number, unsigned long command) {
     switch (number) {
-    case ENOTTY:
-        return " (is it on a daxpin filesystem?)";
     case EBUSY:
         return " (it is open elsewhere in cached mode, or leased: close it there)";
     case EPERM:
@@ -90,9 +90,12 @@ Result<UniqueFd> open_below(int root, const std::string &path, const std::string
 }
 
 Result<void> request(const std::string &path, int fd, unsigned long command, void *argument) {
-    if (ioctl(fd, command, argument) != 0)
+    if (ioctl(fd, command, argument) == 0)
+        return {};
+    if (errno != ENOTTY)
         return failure(path, command);
-    return {};
+    const Error why = client::unknown_request(fd);
+    return Error{why.code, path + ": " + why.text};
 }
 
 Result<std::optional<std::string>> attribute(const std::string &path, const char *name) {

@@ -115,16 +115,22 @@ int FakeFilesystem::answer(unsigned long command, void *argument) {
         errno = number;
         return -1;
     };
+    if (abi == 0 || command == unknown)
+        return refuse(ENOTTY);
     if (command == DAXPIN_IOC_LEASE) {
         if (fail_with != 0)
             return refuse(std::exchange(fail_with, 0));
-        static_cast<daxpin_lease *>(argument)->generation = {1, generation};
+        static_cast<daxpin_lease *>(argument)->generation = {mount_id, generation};
     } else if (command == DAXPIN_IOC_STATUS) {
         if (changes_to_come > 0) {
             --changes_to_come;
             ++generation;
         }
-        static_cast<daxpin_file_status *>(argument)->generation = {1, generation};
+        auto &status = *static_cast<daxpin_file_status *>(argument);
+        status.flags = asked_back ? DAXPIN_STATUS_ASKED_BACK : 0;
+        status.generation = {mount_id, generation};
+    } else if (command == DAXPIN_IOC_VOLUME) {
+        static_cast<daxpin_volume *>(argument)->abi = abi;
     } else if (command == DAXPIN_IOC_DEVICE) {
         auto &device = *static_cast<daxpin_device *>(argument);
         if (device.index >= devices_.size())

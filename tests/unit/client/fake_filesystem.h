@@ -44,7 +44,10 @@ class FakeFilesystem {
     bool asked_back = false; // some lease of the file
     // The map changes once more just before each of that many checks.
     unsigned changes_to_come = 0;
-    int fail_with = 0;  // errno of the next LEASE
+    int fail_with = 0;         // errno of the next LEASE
+    unsigned long unknown = 0; // an ioctl that the daemon does not know
+    unsigned abi = DAXPIN_ABI; // of the daemon; 0 = of no daxpin filesystem at all
+    std::uint64_t mount_id = 1;
     std::string broker; // the path of its socket; if there is one, it opens the devices
 
   private:

@@ -80,6 +80,7 @@ TEST_CASE("instructions: no line is written back where that is not needed", "[cl
         daxpin_persist(mapped.map, mapped.bytes, 4096);
         daxpin_memcpy(mapped.map, mapped.bytes, "0123456789", 10, 0);
         daxpin_memset_persist(mapped.map, mapped.bytes, 5, 200);
+        daxpin_memmove_persist(mapped.map, mapped.bytes, mapped.bytes + 1, 200);
         daxpin_dirty_mark(mapped.map, mapped.bytes, 4096);
         daxpin_sync(mapped.map, 0, 0);
     });
@@ -105,8 +106,10 @@ TEST_CASE("instructions: sync writes back what is marked in its range, then once
         daxpin_dirty_mark(mapped.map, mapped.bytes + 100, 1);
         daxpin_dirty_mark(mapped.map, mapped.bytes + 8192, 65);
         daxpin_memset(mapped.map, mapped.bytes + 65536, 3, 64, DAXPIN_F_NOFLUSH);
+        daxpin_memmove(mapped.map, mapped.bytes + 131072, mapped.bytes + 131136, 128,
+                       DAXPIN_F_NOFLUSH);
         CHECK(instructions_of([&] { daxpin_sync(mapped.map, 8192, 4096); }).write_backs == 2);
-        CHECK(instructions_of([&] { daxpin_sync(mapped.map, 0, 0); }).write_backs == 2);
+        CHECK(instructions_of([&] { daxpin_sync(mapped.map, 0, 0); }).write_backs == 4);
         CHECK(instructions_of([&] { daxpin_sync(mapped.map, 0, 0); }).write_backs == 0);
     }
     SECTION("coarse") {

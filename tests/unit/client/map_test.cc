@@ -46,6 +46,10 @@ char *bytes(const MapPointer &map) {
     return static_cast<char *>(daxpin_map_get_address(map.get()));
 }
 
+bool said(const char *text) {
+    return std::strstr(daxpin_errormsg(), text) != nullptr;
+}
+
 // A file of four MiB, its halves the wrong way round on one device.
 struct Fixture {
     explicit Fixture(unsigned granularity = DAXPIN_GRANULARITY_CACHE_LINE) : fs(4 * mib) {
@@ -212,7 +216,7 @@ TEST_CASE("map: whole mapping units are mapped, also beyond the end of the file"
 
 TEST_CASE("map: the errno of a refused lease is the caller's, with a line of text", "[client]") {
     Fixture f;
-    for (const int number : {EBUSY, EPERM, EDQUOT, EROFS, ENOTTY}) {
+    for (const int number : {EBUSY, EPERM, EDQUOT, EROFS}) {
         f.fs.fail_with = number;
         daxpin_map *none = nullptr;
         CHECK(daxpin_err_to_errno(daxpin_map_new(&none, f.fd.get(), 0, 0, 0)) == number);
@@ -285,6 +289,90 @@ TEST_CASE("map: what a system call fails with is told, whatever it is", "[client
         CHECK(failure() == ENOTCONN);
     }
     CHECK(daxpin_errormsg() != std::string());
+}
+
+TEST_CASE("map: a daemon that does not know a request is told apart from no daxpin filesystem",
+          "[client]") {
+    Fixture f;
+    daxpin_map *made = nullptr;
+    f.fs.unknown = DAXPIN_IOC_LEASE;
+    f.fs.abi = 7;
+    CHECK(daxpin_err_to_errno(daxpin_map_new(&made, f.fd.get(), 0, 0, 0)) == EOPNOTSUPP);
+    CHECK(said("version 7"));
+    f.fs.abi = 0;
+    CHECK(daxpin_err_to_errno(daxpin_map_new(&made, f.fd.get(), 0, 0, 0)) == ENOTTY);
+    CHECK(said("not on a daxpin filesystem"));
+    CHECK(made == nullptr);
+}
+
+TEST_CASE("check: a mapping for reading is the file's until blocks have changed", "[client]") {
+    Fixture f;
+    const auto mapped = map(f.reader.get());
+    CHECK(daxpin_map_check(mapped.get(), f.reader.get()) == 0);
+    CHECK(daxpin_map_check(mapped.get(), f.fd.get()) == 0);
+    ++f.fs.generation;
+    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), f.reader.get())) == ESTALE);
+    CHECK(said("map it again"));
+    const auto again = map(f.reader.get());
+    CHECK(daxpin_map_check(again.get(), f.reader.get()) == 0);
+    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), f.reader.get())) == ESTALE);
+}
+
+TEST_CASE("check: a mapping for writing is, unless its lease was asked back or lost", "[client]") {
+    Fixture f;
+    const auto mapped = map(f.fd.get());
+    ++f.fs.generation; // of a part that others lease
+    CHECK(daxpin_map_check(mapped.get(), f.fd.get()) == 0);
+    f.fs.asked_back = true;
+    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), f.fd.get())) == ESTALE);
+    const auto again = map(f.fd.get());
+    CHECK(daxpin_map_check(again.get(), f.fd.get()) == 0); // nothing has changed yet
+    ++f.fs.generation;
+    CHECK(daxpin_err_to_errno(daxpin_map_check(again.get(), f.fd.get())) == ESTALE);
+    f.fs.asked_back = false;
+    ++f.fs.mount_id;
+    CHECK(daxpin_err_to_errno(daxpin_map_check(again.get(), f.fd.get())) == ESTALE);
+}
+
+TEST_CASE("check: each part of a mapping that has grown; never of another file", "[client]") {
+    Fixture f;
+    const auto mapped = map(f.reader.get(), 0, 2 * mib, 4 * mib);
+    ++f.fs.generation;
+    REQUIRE(daxpin_map_extend(mapped.get(), f.reader.get(), 0, 0) == 0);
+    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), f.reader.get())) == ESTALE);
+    const UniqueFd other(open(f.fs.folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), other.get())) == EINVAL);
+    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), -1)) == EBADF);
+}
+
+TEST_CASE("map: what its stores need is told", "[client]") {
+    const unsigned granularity = GENERATE(DAXPIN_GRANULARITY_BYTE, DAXPIN_GRANULARITY_CACHE_LINE,
+                                          DAXPIN_GRANULARITY_PAGE, DAXPIN_GRANULARITY_NONE);
+    Fixture f(granularity);
+    const auto whole = map(f.fd.get());
+    CHECK(daxpin_map_get_granularity(whole.get()) == granularity);
+}
+
+TEST_CASE("memmove: what overlaps is moved whole, upwards and downwards", "[client]") {
+    const unsigned granularity = GENERATE(DAXPIN_GRANULARITY_CACHE_LINE, DAXPIN_GRANULARITY_PAGE);
+    const std::size_t length = GENERATE(1U, 63U, 64U, 4096U, 300'001U);
+    const std::size_t distance = GENERATE(1U, 8U, 64U, 1000U);
+    const unsigned flags =
+        GENERATE(0U, DAXPIN_F_NONTEMPORAL, DAXPIN_F_TEMPORAL, DAXPIN_F_NOFLUSH, DAXPIN_F_NODRAIN);
+    Fixture f(granularity);
+    const auto whole = map(f.fd.get());
+    std::string bytes_before(length, '\0');
+    for (std::size_t i = 0; i < length; ++i)
+        bytes_before[i] = static_cast<char>(i * 31 >> 3);
+    char *const at = bytes(whole) + mib;
+    std::memcpy(at, bytes_before.data(), length);
+    CHECK(daxpin_memmove(whole.get(), at + distance, at, length, flags) == 0);
+    CHECK(std::memcmp(at + distance, bytes_before.data(), length) == 0);
+    CHECK(daxpin_memmove(whole.get(), at, at + distance, length, flags) == 0);
+    CHECK(std::memcmp(at, bytes_before.data(), length) == 0);
+    CHECK(daxpin_memmove_persist(whole.get(), at + 1, at, length) == 0);
+    CHECK(std::memcmp(at + 1, bytes_before.data(), length) == 0);
+    CHECK(daxpin_err_to_errno(daxpin_memmove(whole.get(), at, at, 1, 0x40)) == EINVAL);
 }
 
 TEST_CASE("map: threads that map and unmap one file share what they have", "[client][threads]") {
