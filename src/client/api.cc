@@ -130,7 +130,7 @@ int daxpin_map_check(const daxpin_map *map, int fd) {
 }
 
 int daxpin_flush(const daxpin_map *map, const void *address, size_t length) {
-    return guarded([&] { return map->stores().flush(address, length); });
+    return guarded([&] { return map->flush(address, length); });
 }
 
 void daxpin_drain(const daxpin_map *map) {

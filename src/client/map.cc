@@ -97,6 +97,22 @@ template <typename Visit> Result<void> daxpin_map::each_piece(const Segment &seg
     return {};
 }
 
+template <typename Visit>
+Result<void> daxpin_map::each_piece_in(std::size_t from, std::size_t end, Visit visit) const {
+    for (const auto &segment : segments())
+        DAXPIN_TRY(each_piece(segment, [&](Piece piece) -> Result<void> {
+            const auto start = std::max(from, piece.at);
+            const auto stop = std::min(end, piece.at + piece.length);
+            if (start >= stop)
+                return {};
+            piece.offset += start - piece.at;
+            piece.at = start;
+            piece.length = stop - start;
+            return visit(piece, segment.lease->device(piece.device));
+        }));
+    return {};
+}
+
 Result<void> daxpin_map::map_extents(const Segment &segment) {
     std::map<unsigned, UniqueFd> devices;
     return each_piece(segment, [&](const Piece &piece) -> Result<void> {
@@ -125,11 +141,27 @@ Result<void> daxpin_map::append(const Segment &segment, std::size_t size) {
     DAXPIN_TRY_ASSIGN(const auto *stores, client::stores_for(granularity));
     if (const auto *tracking = tracking_.load())
         DAXPIN_TRY(tracking->tracker->extend(segment.at + segment.length));
+    mixed_ = would_mix(segment);
     const ProcessLock lock;
     segments_.push_back(segment);
     stores_.store(stores);
     size_.store(size, std::memory_order_release);
     return {};
+}
+
+bool daxpin_map::would_mix(const Segment &added) const {
+    bool by_pages = false;
+    bool otherwise = false;
+    const auto look = [&](const client::Lease &lease) {
+        for (const auto &extent : lease.extents()) {
+            const auto granularity = lease.device(extent.device).granularity;
+            (granularity == DAXPIN_GRANULARITY_PAGE ? by_pages : otherwise) = true;
+        }
+    };
+    look(*added.lease);
+    for (const auto &segment : segments())
+        look(*segment.lease);
+    return by_pages && otherwise;
 }
 
 bool daxpin_map::enter() {
@@ -204,7 +236,7 @@ bool daxpin_map::contains(const void *address, std::size_t length) const {
 Result<void> daxpin_map::stored(const void *destination, std::size_t length, unsigned flags) const {
     if ((flags & DAXPIN_F_NOFLUSH) != 0)
         return mark(destination, length);
-    return stores().is_page() ? stores().flush(destination, length) : Result<void>();
+    return stores().is_page() ? flush(destination, length) : Result<void>();
 }
 
 Result<void> daxpin_map::copy(void *destination, const void *source, std::size_t length,
@@ -234,21 +266,25 @@ Result<void> daxpin_map::set(void *destination, int value, std::size_t length,
     return stored(destination, length, flags);
 }
 
+// With a fence for the lines: drain() is that of pages, which do not wait.
+Result<void> daxpin_map::flush_pieces(const void *address, std::size_t length) const {
+    const std::size_t from = static_cast<const std::byte *>(address) - range_.address();
+    return each_piece_in(
+        from, from + length, [&](const Piece &piece, const daxpin_device &device) -> Result<void> {
+            DAXPIN_TRY_ASSIGN(const auto *how, client::stores_for(device.granularity));
+            auto flushed = how->flush(range_.address() + piece.at, piece.length);
+            how->drain();
+            return flushed;
+        });
+}
+
 Result<void> daxpin_map::deep_flush(const void *address, std::size_t length) const {
     if (!contains(address, length))
         return Error{Errc::invalid, "the range is not within the mapping"};
-    DAXPIN_TRY(stores().flush(address, length));
+    DAXPIN_TRY(flush(address, length));
     stores().drain();
     const std::size_t from = static_cast<const std::byte *>(address) - range_.address();
-    const auto end = from + length;
-    for (const auto &segment : segments())
-        DAXPIN_TRY(each_piece(segment, [&](const Piece &piece) -> Result<void> {
-            const auto start = std::max(from, piece.at);
-            const auto stop = std::min(end, piece.at + piece.length);
-            if (start >= stop)
-                return {};
-            return client::deep_flush(segment.lease->device(piece.device), range_.address() + start,
-                                      stop - start);
-        }));
-    return {};
+    return each_piece_in(from, from + length, [&](const Piece &piece, const daxpin_device &device) {
+        return client::deep_flush(device, range_.address() + piece.at, piece.length);
+    });
 }

@@ -43,6 +43,11 @@ struct daxpin_map {
     const daxpin::client::Stores &stores() const {
         return *stores_.load(std::memory_order_acquire);
     }
+    // Starts writing a range back, of each device by what that needs. ERRORS: io.
+    daxpin::Result<void> flush(const void *address, std::size_t length) const {
+        const auto &how = stores();
+        return how.is_page() && mixed_ ? flush_pieces(address, length) : how.flush(address, length);
+    }
     daxpin::Result<void> copy(void *destination, const void *source, std::size_t length,
                               unsigned flags) const;
     // The same where the two may overlap.
@@ -86,7 +91,12 @@ struct daxpin_map {
     };
     template <typename Visit>
     static daxpin::Result<void> each_piece(const Segment &segment, Visit visit);
+    // What of [from, end) of the range lies in pieces, each with its lease.
+    template <typename Visit>
+    daxpin::Result<void> each_piece_in(std::size_t from, std::size_t end, Visit visit) const;
     daxpin::Result<void> map_extents(const Segment &segment);
+    daxpin::Result<void> flush_pieces(const void *address, std::size_t length) const;
+    bool would_mix(const Segment &added) const;
     daxpin::Result<void> stored(const void *destination, std::size_t length, unsigned flags) const;
     struct Tracking {
         unsigned mode = 0;
@@ -117,6 +127,9 @@ struct daxpin_map {
     ino_t inode_ = 0;
     std::atomic<std::size_t> size_ = 0; // bytes asked for; what is mapped is whole units
     std::atomic<const daxpin::client::Stores *> stores_ = nullptr;
+    // Some of it is written back by pages and some is not: msync() refuses device DAX. Set before
+    // stores_ says so.
+    std::atomic<bool> mixed_ = false;
     std::atomic<Tracking *> tracking_ = nullptr; // owned; set once
     std::vector<Segment> segments_ GUARDED_BY(daxpin::client::process_mutex);
     pid_t changer_ GUARDED_BY(daxpin::client::process_mutex) = 0; // the process that changes it

@@ -72,7 +72,7 @@ Result<void> daxpin_map::sync(std::size_t offset, std::size_t length) const {
     auto *const tracking = tracking_.load(std::memory_order_acquire);
     if (stores().has_dirty_lines() && tracking != nullptr)
         return sync_tracked(*tracking, offset, length);
-    auto flushed = stores().flush(address() + offset, length);
+    auto flushed = flush(address() + offset, length);
     stores().drain();
     return flushed;
 }

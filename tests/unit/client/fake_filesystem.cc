@@ -155,6 +155,17 @@ int FakeFilesystem::answer(unsigned long command, void *argument) {
     return 0;
 }
 
+int FakeFilesystem::sync(void *address, std::size_t length, int flags) {
+    const auto start = reinterpret_cast<std::uintptr_t>(address);
+    for (const auto at : cannot_sync)
+        if (start <= at && at < start + length) {
+            errno = EINVAL;
+            return -1;
+        }
+    ++synced_;
+    return static_cast<int>(syscall(SYS_msync, address, length, flags));
+}
+
 int FakeFilesystem::answer(pollfd &polled) {
     ++polled_;
     polled.revents = static_cast<short>(asked_back ? polled.events & POLLPRI : 0);
@@ -168,6 +179,12 @@ extern "C" int poll(pollfd *descriptors, nfds_t count, int timeout_ms) {
     if (daxpin::test::current != nullptr && count == 1 && timeout_ms == 0)
         return daxpin::test::current->answer(*descriptors);
     return static_cast<int>(syscall(SYS_poll, descriptors, count, timeout_ms));
+}
+
+extern "C" int msync(void *address, std::size_t length, int flags) {
+    if (daxpin::test::current != nullptr)
+        return daxpin::test::current->sync(address, length, flags);
+    return static_cast<int>(syscall(SYS_msync, address, length, flags));
 }
 
 extern "C" int ioctl(int fd, unsigned long command, ...) noexcept {

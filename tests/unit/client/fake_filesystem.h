@@ -37,10 +37,14 @@ class FakeFilesystem {
     unsigned asked() const { return asked_; }          // ioctls since the last forget_asked()
     int answer(pollfd &polled);                        // as poll() without waiting
     unsigned polled() const { return polled_; }
+    unsigned synced() const { return synced_; }             // calls of msync()
+    int sync(void *address, std::size_t length, int flags); // as msync()
     void forget_asked() { asked_ = polled_ = 0; }
 
     std::vector<daxpin_extent> extents;
     std::uint64_t generation = 1;
+    // Of device DAX: there msync() is EINVAL, as in the kernel.
+    std::vector<std::uintptr_t> cannot_sync;
     bool asked_back = false; // some lease of the file
     // The map changes once more just before each of that many checks.
     unsigned changes_to_come = 0;
@@ -55,6 +59,7 @@ class FakeFilesystem {
     std::vector<daxpin_device> devices_;
     std::atomic<unsigned> asked_ = 0;
     std::atomic<unsigned> polled_ = 0;
+    std::atomic<unsigned> synced_ = 0;
 };
 
 } // namespace daxpin::test

@@ -95,6 +95,35 @@ TEST_CASE("instructions: persist writes back each line of the range once", "[cli
     CHECK(counts.fences == 1);
 }
 
+TEST_CASE("instructions: a file on two kinds of devices has each written back by what it needs",
+          "[client]") {
+    FakeFilesystem fs(2 * mib);
+    fs.add_extent(fs.add_device(mib, DAXPIN_GRANULARITY_CACHE_LINE), 0, mib);
+    fs.add_extent(fs.add_device(mib, DAXPIN_GRANULARITY_PAGE), 0, mib);
+    const UniqueFd fd(fs.open_file(O_RDWR));
+    daxpin_map *map = nullptr;
+    REQUIRE(daxpin_map_new_reserved(&map, fd.get(), 0, GENERATE(0U, 8192U), 2 * mib, 0) == 0);
+    REQUIRE(daxpin_map_extend(map, fd.get(), 0, 0) == 0);
+    char *const bytes = static_cast<char *>(daxpin_map_get_address(map));
+    char *const second = bytes + mib;
+    fs.cannot_sync = {reinterpret_cast<std::uintptr_t>(second) - 1};
+    CHECK(daxpin_map_get_granularity(map) == DAXPIN_GRANULARITY_PAGE);
+    const auto counts_of_both = [&](auto body) {
+        const auto before = fs.synced();
+        CHECK(body() == 0);
+        CHECK(fs.synced() - before == 1);
+        return instructions_of(body);
+    };
+    const auto counts = counts_of_both([&] { return daxpin_persist(map, second - 128, 4096); });
+    CHECK(counts.write_backs == 2);
+    CHECK(counts.fences > 0);
+    CHECK(counts_of_both([&] { return daxpin_sync(map, mib - 64, 128); }).write_backs == 1);
+    CHECK(counts_of_both([&] { return daxpin_memset(map, second - 192, 1, 256, 0); }).write_backs ==
+          3);
+    CHECK(instructions_of([&] { daxpin_persist(map, second, 4096); }).write_backs == 0);
+    daxpin_map_delete(&map);
+}
+
 TEST_CASE("instructions: sync writes back what is marked in its range, then once all", "[client]") {
     const Mapped mapped(DAXPIN_GRANULARITY_CACHE_LINE);
     SECTION("no tracking: all of the range") {
