@@ -354,24 +354,27 @@ TEST_CASE("map: what its stores need is told", "[client]") {
 }
 
 TEST_CASE("memmove: what overlaps is moved whole, upwards and downwards", "[client]") {
-    const unsigned granularity = GENERATE(DAXPIN_GRANULARITY_CACHE_LINE, DAXPIN_GRANULARITY_PAGE);
-    const std::size_t length = GENERATE(1U, 63U, 64U, 4096U, 300'001U);
-    const std::size_t distance = GENERATE(1U, 8U, 64U, 1000U);
-    const unsigned flags =
-        GENERATE(0U, DAXPIN_F_NONTEMPORAL, DAXPIN_F_TEMPORAL, DAXPIN_F_NOFLUSH, DAXPIN_F_NODRAIN);
-    Fixture f(granularity);
+    Fixture f(GENERATE(DAXPIN_GRANULARITY_CACHE_LINE, DAXPIN_GRANULARITY_PAGE));
     const auto whole = map(f.fd.get());
-    std::string bytes_before(length, '\0');
-    for (std::size_t i = 0; i < length; ++i)
-        bytes_before[i] = static_cast<char>(i * 31 >> 3);
     char *const at = bytes(whole) + mib;
-    std::memcpy(at, bytes_before.data(), length);
-    CHECK(daxpin_memmove(whole.get(), at + distance, at, length, flags) == 0);
-    CHECK(std::memcmp(at + distance, bytes_before.data(), length) == 0);
-    CHECK(daxpin_memmove(whole.get(), at, at + distance, length, flags) == 0);
-    CHECK(std::memcmp(at, bytes_before.data(), length) == 0);
-    CHECK(daxpin_memmove_persist(whole.get(), at + 1, at, length) == 0);
-    CHECK(std::memcmp(at + 1, bytes_before.data(), length) == 0);
+    const auto check = [&](std::size_t length, std::size_t distance, unsigned flags) {
+        CAPTURE(length, distance, flags);
+        std::string content(length, '\0');
+        for (std::size_t i = 0; i < length; ++i)
+            content[i] = static_cast<char>(i * 31 >> 3);
+        std::memcpy(at, content.data(), length);
+        CHECK(daxpin_memmove(whole.get(), at + distance, at, length, flags) == 0);
+        CHECK(std::memcmp(at + distance, content.data(), length) == 0);
+        CHECK(daxpin_memmove(whole.get(), at, at + distance, length, flags) == 0);
+        CHECK(std::memcmp(at, content.data(), length) == 0);
+        CHECK(daxpin_memmove_persist(whole.get(), at + 1, at, length) == 0);
+        CHECK(std::memcmp(at + 1, content.data(), length) == 0);
+    };
+    for (const std::size_t length : {1U, 63U, 64U, 4096U, 300'001U})
+        for (const std::size_t distance : {1U, 8U, 64U, 1000U})
+            for (const unsigned flags :
+                 {0U, DAXPIN_F_NONTEMPORAL, DAXPIN_F_TEMPORAL, DAXPIN_F_NOFLUSH, DAXPIN_F_NODRAIN})
+                check(length, distance, flags);
     CHECK(daxpin_err_to_errno(daxpin_memmove(whole.get(), at, at, 1, 0x40)) == EINVAL);
 }
 
