@@ -18,9 +18,13 @@ int main(void) {
         return 2;
     if (daxpin_err_to_errno(daxpin_status(0, &status)) == 0)
         return 3;
+    memset(&info, -1, sizeof(info));
     if (daxpin_query(&local, sizeof(local), &info, &count) != 0 || count != 1)
         return 4;
     if (strcmp(info.path, "[stack]") != 0 || info.domain != DAXPIN_GRANULARITY_NONE)
         return 5;
+    for (count = 0; count < sizeof(info.reserved) / sizeof(info.reserved[0]); ++count)
+        if (info.reserved[count] != 0)
+            return 6;
     return daxpin_map_delete(&map);
 }

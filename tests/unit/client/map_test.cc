@@ -10,7 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <daxpin/daxpin.h>
+#include <daxpin/daxpin.hpp>
 #include <fcntl.h>
 #include <filesystem>
 #include <functional>
@@ -343,6 +343,22 @@ TEST_CASE("check: each part of a mapping that has grown; never of another file",
     const UniqueFd other(open(f.fs.folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), other.get())) == EINVAL);
     CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), -1)) == EBADF);
+}
+
+TEST_CASE("check: in C++ it is a question, and only what cannot be asked is thrown", "[client]") {
+    Fixture f;
+    const daxpin::Map mapped(f.reader.get());
+    CHECK(mapped.is_current(f.reader.get()));
+    CHECK(mapped.granularity() == DAXPIN_GRANULARITY_CACHE_LINE);
+    ++f.fs.generation;
+    CHECK_FALSE(mapped.is_current(f.reader.get()));
+    bool refused = false;
+    try {
+        static_cast<void>(mapped.is_current(-1));
+    } catch (const std::system_error &error) {
+        refused = error.code().value() == EBADF;
+    }
+    CHECK(refused);
 }
 
 TEST_CASE("map: what its stores need is told", "[client]") {
