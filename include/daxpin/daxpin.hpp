@@ -8,9 +8,12 @@
 
 #include <daxpin/daxpin.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <memory>
 #include <span>
 #include <system_error>
 #include <type_traits>
@@ -25,6 +28,19 @@ inline void check(int result) {
         throw std::system_error(daxpin_err_to_errno(result), std::generic_category(),
                                 daxpin_errormsg());
 }
+
+namespace detail {
+template <typename T> inline constexpr bool is_array = std::is_array_v<T>;
+template <typename T, std::size_t Count> inline constexpr bool is_array<std::array<T, Count>> =
+    true;
+} // namespace detail
+
+// What Map::persist() takes for an object of the file: its bytes are all there is of it. A pointer,
+// a view or a container leads to bytes that lie elsewhere; of those it takes a span.
+template <typename T>
+concept MappedObject = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
+                       !std::is_member_pointer_v<T> && !std::is_null_pointer_v<T> &&
+                       (detail::is_array<T> || !requires(T & object) { std::begin(object); });
 
 struct MapOptions {
     std::uint64_t offset = 0; // in the file, bytes
@@ -44,7 +60,8 @@ class Map {
     }
     Map(Map &&other) noexcept : map_(std::exchange(other.map_, nullptr)) {}
     Map &operator=(Map &&other) noexcept {
-        std::swap(map_, other.map_);
+        Map old(std::move(other)); // what this one mapped goes now, and its lease with it
+        std::swap(map_, old.map_);
         return *this;
     }
     ~Map() { daxpin_map_delete(&map_); }
@@ -78,17 +95,18 @@ class Map {
         return true;
     }
 
-    template <typename T> void persist(const T &object) const {
-        check(daxpin_persist(map_, &object, sizeof(T)));
+    template <MappedObject T> void persist(const T &object) const {
+        check(daxpin_persist(map_, std::addressof(object), sizeof(T)));
     }
-    template <typename T> void persist(std::span<T> range) const {
+    template <MappedObject T> void persist(const T &&) const = delete; // a copy is not in the map
+    template <typename T, std::size_t Count> void persist(std::span<T, Count> range) const {
         check(daxpin_persist(map_, range.data(), range.size_bytes()));
     }
-    template <typename T> void flush(std::span<T> range) const {
+    template <typename T, std::size_t Count> void flush(std::span<T, Count> range) const {
         check(daxpin_flush(map_, range.data(), range.size_bytes()));
     }
     void drain() const noexcept { daxpin_drain(map_); }
-    template <typename T> void deep_flush(std::span<T> range) const {
+    template <typename T, std::size_t Count> void deep_flush(std::span<T, Count> range) const {
         check(daxpin_deep_flush(map_, range.data(), range.size_bytes()));
     }
     void copy(void *destination, std::span<const std::byte> source, unsigned flags = 0) const {
@@ -102,7 +120,7 @@ class Map {
     }
 
     void track(unsigned mode) { check(daxpin_dirty_track(map_, mode)); }
-    template <typename T> void mark(std::span<T> range) const {
+    template <typename T, std::size_t Count> void mark(std::span<T, Count> range) const {
         check(daxpin_dirty_mark(map_, range.data(), range.size_bytes()));
     }
     void sync(std::size_t offset = 0, std::size_t length = 0) const {
