@@ -198,7 +198,7 @@ struct daxpin_lease_info { /* somebody's lease */
     __aligned_u64 granted_ns; /* since 1970 */
     __u32 access;             /* DAXPIN_LEASE_* */
     __u32 uid;
-    __s32 pid;   /* of the thread that took it; 0 = not known. Proves nothing: forks inherit it */
+    __s32 pid;   /* of who took it; 0 = not known. Proves nothing: forks inherit it */
     __u32 flags; /* DAXPIN_LEASE_ASKED_BACK */
     __u32 reserved[2];
 };

@@ -69,10 +69,14 @@ Result<UniqueFd> receive(int fd) {
 
 } // namespace
 
-Result<UniqueFd> open_by_broker(const LeasedFile &file, unsigned device) {
+Result<daxpin_ticket> ticket_of(const LeasedFile &file) {
     daxpin_ticket ticket{};
     ticket.lease = file.lease;
     DAXPIN_TRY(request(file.fd.get(), DAXPIN_IOC_TICKET, &ticket, "cannot prove the lease"));
+    return ticket;
+}
+
+Result<UniqueFd> open_by_broker(const daxpin_ticket &ticket, unsigned device) {
     DAXPIN_TRY_ASSIGN(const UniqueFd broker,
                       connect_to({ticket.socket, strnlen(ticket.socket, sizeof ticket.socket)}));
     daxpin_broker_request asked{};

@@ -8,8 +8,11 @@
 
 namespace daxpin::client {
 
-// For reading, or for both under a lease for writing.
+// ERRORS: see daxpin-ioctl(2), DAXPIN_IOC_TICKET.
+Result<daxpin_ticket> ticket_of(const LeasedFile &file);
+
+// For reading, or for both under a lease for writing, which lives.
 // ERRORS: those of socket(2) and connect(2); access if the broker does not take the ticket.
-Result<UniqueFd> open_by_broker(const LeasedFile &file, unsigned device);
+Result<UniqueFd> open_by_broker(const daxpin_ticket &ticket, unsigned device);
 
 } // namespace daxpin::client

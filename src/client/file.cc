@@ -21,9 +21,7 @@ bool same(const daxpin_generation &a, const daxpin_generation &b) {
     return a.mount_id == b.mount_id && a.counter == b.counter;
 }
 
-Result<UniqueFd> reopen(int fd, bool writable) {
-    // Not /proc/self: that is the first thread, which may have ended or have other descriptors.
-    const auto path = "/proc/thread-self/fd/" + std::to_string(fd);
+Result<UniqueFd> open_again(const std::string &path, bool writable) {
     UniqueFd own(open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC));
     if (!own)
         return system_error("cannot open the file again");
@@ -67,6 +65,20 @@ std::uint64_t covered_to(const std::vector<daxpin_extent> &extents, std::uint64_
         from += extent.length;
     }
     return from;
+}
+
+Result<daxpin_lease> take_lease(int fd, const FileRange &range, bool prepare) {
+    daxpin_lease lease{};
+    lease.offset = range.offset;
+    lease.length = range.whole ? 0 : round_up(range.length, block_size);
+    lease.access = range.writable ? DAXPIN_LEASE_WRITE : DAXPIN_LEASE_READ;
+    lease.flags = prepare ? DAXPIN_PREPARE : 0;
+    const auto leased = request(fd, DAXPIN_IOC_LEASE, &lease, "cannot lease the file");
+    if (!leased && leased.code() == Errc::busy)
+        return Error{Errc::busy, "cannot lease the file: it is open elsewhere in cached mode; "
+                                 "close it, or open it with O_DIRECT"};
+    DAXPIN_TRY(leased);
+    return lease;
 }
 
 } // namespace
@@ -117,22 +129,23 @@ Result<FileRange> resolve_range(int fd, std::uint64_t offset, std::uint64_t leng
     return range;
 }
 
-Result<LeasedFile> lease_file(int fd, const FileRange &range, bool prepare) {
+Result<LeasedFile> lease_file(const std::string &path, const FileRange &range, bool prepare) {
     LeasedFile file;
-    DAXPIN_TRY_ASSIGN(file.fd, reopen(fd, range.writable));
-    daxpin_lease lease{};
-    lease.offset = range.offset;
-    lease.length = range.whole ? 0 : round_up(range.length, block_size);
-    lease.access = range.writable ? DAXPIN_LEASE_WRITE : DAXPIN_LEASE_READ;
-    lease.flags = prepare ? DAXPIN_PREPARE : 0;
-    const auto leased = request(file.fd.get(), DAXPIN_IOC_LEASE, &lease, "cannot lease the file");
-    if (!leased && leased.code() == Errc::busy)
-        return Error{Errc::busy, "cannot lease the file: it is open elsewhere in cached mode; "
-                                 "close it, or open it with O_DIRECT"};
-    DAXPIN_TRY(leased);
+    DAXPIN_TRY_ASSIGN(file.fd, open_again(path, range.writable));
+    DAXPIN_TRY_ASSIGN(const auto lease, take_lease(file.fd.get(), range, prepare));
     file.generation = lease.generation;
     file.lease = lease.id;
     return file;
+}
+
+Result<void> prepare_range(int fd, const FileRange &range) {
+    const auto lease = take_lease(fd, range, true);
+    if (!lease && lease.code() == Errc::bad_handle)
+        return {}; // a path alone (O_PATH), of which nothing can be asked
+    DAXPIN_TRY(lease);
+    daxpin_release over{};
+    over.id = lease->id;
+    return request(fd, DAXPIN_IOC_RELEASE, &over, "cannot end a lease");
 }
 
 Result<std::vector<daxpin_extent>> leased_extents(const LeasedFile &file, const FileRange &range) {

@@ -3,8 +3,8 @@
 // A file of the filesystem as the daemon knows it: leases, extents, devices.
 //
 // A lease is taken through an open file description of our own, opened anew from the caller's
-// descriptor, so that it ends with the mappings and not with the caller's habits. Protocol:
-// daxpin-ioctl(2).
+// descriptor, so that it ends with the mappings and not with the caller's habits; apart.h says
+// where. Protocol: daxpin-ioctl(2).
 #pragma once
 
 #include "base/result.h"
@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <daxpin/ioctl.h>
+#include <string>
 #include <sys/types.h>
 #include <vector>
 
@@ -38,8 +39,14 @@ struct LeasedFile {
     std::uint64_t lease = 0; // its id
 };
 
+// Leases the range of the file that `path` leads to, which is open by nobody else as we do.
 // ERRORS: see daxpin_map_new().
-Result<LeasedFile> lease_file(int fd, const FileRange &range, bool prepare);
+Result<LeasedFile> lease_file(const std::string &path, const FileRange &range, bool prepare);
+
+// Prepares the range by the caller's own descriptor, under a lease that is gone again on return:
+// this may take long, and only who asks himself is interrupted by his signals.
+// ERRORS: see daxpin_map_new().
+Result<void> prepare_range(int fd, const FileRange &range);
 
 // The extents from the start of the leased range to its end or beyond, in order, without a gap,
 // neighbours joined. ERRORS: stale if the map changed meanwhile; invalid for a hole.

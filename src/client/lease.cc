@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "client/lease.h"
 
+#include "client/apart.h"
 #include "client/broker.h"
 #include "client/device.h"
 #include "client/process.h"
@@ -48,7 +49,20 @@ Result<std::shared_ptr<Lease>> Lease::obtain(int fd, const FileRange &range, boo
 }
 
 Result<void> Lease::take(int fd, bool prepare) {
-    DAXPIN_TRY_ASSIGN(const auto file, lease_file(fd, range_, prepare));
+    DAXPIN_TRY_ASSIGN(const auto path, path_of_descriptor(fd));
+    if (prepare)
+        DAXPIN_TRY(prepare_range(fd, range_));
+    std::map<unsigned, daxpin_ticket> tickets;
+    DAXPIN_TRY(apart([&] { return take_from(path, prepare, tickets); }));
+    for (const auto &[index, ticket] : tickets) {
+        DAXPIN_TRY_ASSIGN(passed_[index], open_by_broker(ticket, index));
+    }
+    return {};
+}
+
+Result<void> Lease::take_from(const std::string &path, bool prepare,
+                              std::map<unsigned, daxpin_ticket> &tickets) {
+    DAXPIN_TRY_ASSIGN(const auto file, lease_file(path, range_, prepare));
     generation_ = file.generation;
     DAXPIN_TRY_ASSIGN(anchor_, AddressRange::anchor(file.fd.get(), range_.offset));
     DAXPIN_TRY_ASSIGN(extents_, leased_extents(file, range_));
@@ -58,7 +72,7 @@ Result<void> Lease::take(int fd, bool prepare) {
         }
     for (const auto &[index, device] : devices_)
         if ((device.flags & DAXPIN_DEVICE_BROKER) != 0) {
-            DAXPIN_TRY_ASSIGN(passed_[index], open_by_broker(file, index));
+            DAXPIN_TRY_ASSIGN(tickets[index], ticket_of(file));
         }
     return {};
 }

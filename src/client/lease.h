@@ -51,6 +51,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
   private:
     explicit Lease(const FileRange &range) : range_(range) {}
     Result<void> take(int fd, bool prepare);
+    // With an open file description that lives no longer than the call, but for the anchor.
+    Result<void> take_from(const std::string &path, bool prepare,
+                           std::map<unsigned, daxpin_ticket> &tickets);
     bool covers(const FileRange &range) const;
     bool needs_broker() const;
     Result<void> check(int fd) const;

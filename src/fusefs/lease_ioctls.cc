@@ -17,8 +17,11 @@ IoctlAnswer lease(Filesystem &fs, const volume::Caller &caller, const IoctlReque
         return Errc::invalid;
     if (request.out_bytes < sizeof lease)
         return Errc::invalid; // before the lease is taken
+    auto holder = caller;
+    if (const auto process = process_of(caller.pid); process != 0)
+        holder.pid = process; // libdaxpin's threads have ended when people look
     DAXPIN_TRY_ASSIGN(const auto granted,
-                      fs.volume.lease(caller, request.inode, {lease.offset, lease.length},
+                      fs.volume.lease(holder, request.inode, {lease.offset, lease.length},
                                       lease.access == DAXPIN_LEASE_WRITE,
                                       (lease.flags & DAXPIN_PREPARE) != 0, request.handle));
     lease.id = granted.id;

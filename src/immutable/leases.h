@@ -23,7 +23,7 @@ using LeaseId = std::uint64_t;
 
 struct Holder {
     std::uint32_t uid = 0;
-    std::int32_t pid = 0;        // of the thread that asked, for people to see; 0: not known
+    std::int32_t pid = 0;        // of who asked, for people to see; 0: not known
     std::int64_t granted_ns = 0; // since 1970
 };
 

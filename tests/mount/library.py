@@ -5,6 +5,7 @@
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -388,6 +389,33 @@ def sync(_, folder):
 def first_extent(path):
     offset, length, device, device_offset = os.getxattr(path, "user.daxpin.extents").split()[:4]
     return pinning.Extent(int(offset), int(device_offset), int(length), int(device), 0)
+
+
+@case("map and map_extend: a process keeps its record locks on the file")
+def record_locks(_, folder):
+    path = pinned_file(folder / "file", MIB)
+
+    def child():
+        with opened(path) as other, expect_errno(errno.EAGAIN, errno.EACCES):
+            fcntl.lockf(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    with opened(path) as file, contextlib.ExitStack() as stack:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        mapping = libdaxpin.Map(file.fileno(), length=MIB // 2, reserve=MIB)
+        stack.callback(mapping.delete)
+        expect_equal(in_child(child), 0, "another process, once it is mapped")
+        mapping.extend(file.fileno(), flags=libdaxpin.MAP_PREPARE)
+        expect_equal(in_child(child), 0, "another process, once the mapping is extended")
+        mapping.delete()
+        expect_equal(in_child(child), 0, "another process, once it is unmapped")
+
+
+@case("map: daxpin leases names the process, not a thread that has ended")
+def named(volume, folder):
+    with mapped(pinned_file(folder / "file", MIB)):
+        said = run_command(program("daxpin"), "leases", "--json", volume.mountpoint)
+        ours = [lease["pid"] for lease in json.loads(said)["leases"]]
+        expect_equal(ours, [os.getpid()], "processes")
 
 
 @case("query and map-info: a mapping by the library, from inside and from outside")

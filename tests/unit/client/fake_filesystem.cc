@@ -118,8 +118,10 @@ int FakeFilesystem::answer(unsigned long command, void *argument) {
     if (abi == 0 || command == unknown)
         return refuse(ENOTTY);
     if (command == DAXPIN_IOC_LEASE) {
-        if (fail_with != 0)
+        if (fail_with != 0) {
+            failed_in = gettid();
             return refuse(std::exchange(fail_with, 0));
+        }
         static_cast<daxpin_lease *>(argument)->generation = {mount_id, generation};
     } else if (command == DAXPIN_IOC_STATUS) {
         if (changes_to_come > 0) {

@@ -49,6 +49,7 @@ class FakeFilesystem {
     // The map changes once more just before each of that many checks.
     unsigned changes_to_come = 0;
     int fail_with = 0;         // errno of the next LEASE
+    pid_t failed_in = 0;       // the thread whose LEASE failed so
     unsigned long unknown = 0; // an ioctl that the daemon does not know
     unsigned abi = DAXPIN_ABI; // of the daemon; 0 = of no daxpin filesystem at all
     std::uint64_t mount_id = 1;
