@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "client/lease.h"
 
+#include "base/types.h"
 #include "client/apart.h"
 #include "client/broker.h"
 #include "client/device.h"
@@ -148,6 +149,12 @@ std::uint64_t Lease::mapping_unit() const {
     for (const auto &[index, device] : devices_)
         unit = std::max<std::uint64_t>(unit, device.mapping_unit);
     return unit;
+}
+
+bool Lease::has_huge_pages_only() const {
+    return std::ranges::any_of(devices_, [](const auto &entry) {
+        return entry.second.number != 0 && entry.second.mapping_unit > block_size;
+    });
 }
 
 unsigned Lease::granularity() const {

@@ -47,6 +47,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
     bool writable() const { return range_.writable; }
     std::uint64_t mapping_unit() const; // bytes, the largest of the devices'
     unsigned granularity() const;       // the strictest of the devices'
+    // Whether some of it is device DAX of 2 MiB or 1 GiB, which has no page smaller than that.
+    bool has_huge_pages_only() const;
 
   private:
     explicit Lease(const FileRange &range) : range_(range) {}

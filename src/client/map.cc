@@ -139,8 +139,10 @@ Result<void> daxpin_map::append(const Segment &segment, std::size_t size) {
     if (const auto *before = stores_.load())
         granularity = client::stricter(before->granularity, granularity);
     DAXPIN_TRY_ASSIGN(const auto *stores, client::stores_for(granularity));
-    if (const auto *tracking = tracking_.load())
+    if (const auto *tracking = tracking_.load()) {
+        DAXPIN_TRY(check_tracking(tracking->mode, segment));
         DAXPIN_TRY(tracking->tracker->extend(segment.at + segment.length));
+    }
     mixed_ = would_mix(segment);
     const ProcessLock lock;
     segments_.push_back(segment);

@@ -103,6 +103,8 @@ struct daxpin_map {
         daxpin::client::FamilyLock lock; // one sync at a time
         std::unique_ptr<daxpin::client::DirtyTracker> tracker;
     };
+    // ERRORS: unsupported if write-protection is the mode, and the segment does not bear it.
+    static daxpin::Result<void> check_tracking(unsigned mode, const Segment &segment);
     daxpin::Result<std::unique_ptr<Tracking>> make_tracking(unsigned mode) const;
     daxpin::Result<void> sync_tracked(Tracking &tracking, std::size_t offset,
                                       std::size_t length) const;

@@ -20,7 +20,19 @@ constexpr unsigned best_grain = DAXPIN_TRACK_COARSE;
 
 } // namespace
 
+// To protect a part of a huge page the kernel splits it, and device DAX of that alignment then
+// answers the next access with SIGBUS.
+Result<void> daxpin_map::check_tracking(unsigned mode, const Segment &segment) {
+    if (mode == DAXPIN_TRACK_WRITE_PROTECT && segment.lease->has_huge_pages_only())
+        return Error{Errc::unsupported,
+                     "the kernel cannot watch stores to device DAX with pages of "
+                     "2 MiB or 1 GiB: track them by marks"};
+    return {};
+}
+
 Result<std::unique_ptr<daxpin_map::Tracking>> daxpin_map::make_tracking(unsigned mode) const {
+    for (const auto &segment : segments())
+        DAXPIN_TRY(check_tracking(mode, segment));
     auto tracking = std::make_unique<Tracking>();
     tracking->mode = mode;
     DAXPIN_TRY_ASSIGN(tracking->lock, client::FamilyLock::make());

@@ -266,6 +266,44 @@ TEST_CASE("map: a path that leads to another device here is refused", "[client]"
                                       "namespace the path must lead to the same one");
 }
 
+namespace {
+
+// Takes the place of device DAX with pages of 2 MiB: its number is told, and it maps anywhere.
+unsigned add_huge_device(FakeFilesystem &fs) {
+    const unsigned device = fs.add_device(8 * mib, DAXPIN_GRANULARITY_CACHE_LINE, 2 * mib);
+    fs.set_path(device, "/dev/zero");
+    fs.set_number(device, 1 << 20 | 5);
+    return device;
+}
+
+int watch(const MapPointer &map) {
+    return daxpin_err_to_errno(daxpin_dirty_track(map.get(), DAXPIN_TRACK_WRITE_PROTECT));
+}
+
+} // namespace
+
+TEST_CASE("track: the kernel is not to watch device DAX whose pages cannot be split", "[client]") {
+    FakeFilesystem fs(4 * mib);
+    const unsigned huge = add_huge_device(fs);
+    const UniqueFd fd(fs.open_file(O_RDWR));
+    SECTION("from the start") {
+        fs.add_extent(huge, 2 * mib, 4 * mib);
+        const auto whole = map(fd.get());
+        CHECK(watch(whole) == EOPNOTSUPP);
+        CHECK(std::string(daxpin_errormsg()).find("marks") != std::string::npos);
+        CHECK(daxpin_dirty_track(whole.get(), DAXPIN_TRACK_MARKS) == 0);
+    }
+    SECTION("where a mapping grows") {
+        fs.add_extent(fs.add_device(8 * mib, DAXPIN_GRANULARITY_CACHE_LINE), 0, 2 * mib);
+        const auto growing = map(fd.get(), 0, 2 * mib, 4 * mib);
+        if (const int failed = watch(growing))
+            return daxpin::test::skip(std::strerror(failed));
+        fs.add_extent(huge, 2 * mib, 2 * mib);
+        CHECK(daxpin_err_to_errno(daxpin_map_extend(growing.get(), fd.get(), 0, 0)) == EOPNOTSUPP);
+        CHECK(daxpin_map_get_size(growing.get()) == 2 * mib);
+    }
+}
+
 TEST_CASE("map: a label that is damaged says nothing, its copy counts", "[client]") {
     Fixture f;
     auto label = strange_label();
