@@ -76,11 +76,15 @@ Result<void> AddressRange::map(const Part &part) {
     const int protection = part.writable ? PROT_READ | PROT_WRITE : PROT_READ;
     const auto offset = static_cast<off_t>(part.offset);
     void *found = MAP_FAILED;
-    if (part.synchronous) {
+    if (part.sync != Sync::none) {
         found =
             mmap(nullptr, part.length, protection, MAP_SHARED_VALIDATE | MAP_SYNC, part.fd, offset);
-        if (found == MAP_FAILED && errno != EOPNOTSUPP && errno != EINVAL)
+        const bool refused = found == MAP_FAILED && (errno == EOPNOTSUPP || errno == EINVAL);
+        if (found == MAP_FAILED && !refused)
             return system_error("cannot map the device");
+        if (refused && part.sync == Sync::required)
+            return system_error("cannot map the device with MAP_SYNC, without which stores do not "
+                                "last");
     }
     if (found == MAP_FAILED)
         found = mmap(nullptr, part.length, protection, MAP_SHARED, part.fd, offset);

@@ -29,13 +29,18 @@ class [[nodiscard]] AddressRange {
     std::byte *address() const { return address_; }
     std::size_t length() const { return length_; }
 
+    enum class Sync {
+        none,
+        offered,
+        required
+    }; // MAP_SYNC: where the kernel offers it; or else fail
     struct Part {
         std::size_t at; // within the range
         std::size_t length;
         int fd;
         std::uint64_t offset; // in the device
         bool writable;
-        bool synchronous; // MAP_SYNC where the kernel offers it
+        Sync sync;
     };
     Result<void> map(const Part &part);
     // Makes a part inaccessible again; its addresses stay reserved.

@@ -18,16 +18,25 @@ using daxpin::Result;
 using daxpin::round_up;
 using daxpin::UniqueFd;
 namespace client = daxpin::client;
+using client::AddressRange;
 using client::ProcessLock;
 
 namespace {
 
-bool is_synchronous(unsigned granularity) {
-    return granularity == DAXPIN_GRANULARITY_BYTE || granularity == DAXPIN_GRANULARITY_CACHE_LINE;
+// A file of a DAX filesystem that is mapped without MAP_SYNC may lose its block map with the power.
+// Device DAX has none, and in place of what an option only says to be persistent memory any file
+// will do.
+AddressRange::Sync sync_for(const daxpin_device &device, bool writable) {
+    if (device.granularity != DAXPIN_GRANULARITY_BYTE &&
+        device.granularity != DAXPIN_GRANULARITY_CACHE_LINE)
+        return AddressRange::Sync::none;
+    const bool assumed = (device.flags & DAXPIN_DEVICE_ASSUMED) != 0;
+    return assumed || device.number != 0 || !writable ? AddressRange::Sync::offered
+                                                      : AddressRange::Sync::required;
 }
 
 struct ClearUnlessKept {
-    client::AddressRange &range;
+    AddressRange &range;
     std::size_t at;
     std::size_t length;
     bool kept = false;
@@ -67,8 +76,8 @@ Result<void> daxpin_map::add_segment(int fd, const client::FileRange &file, std:
                               segment.lease->end() - file.offset);
     if (range_.address() == nullptr) {
         const auto reserve = round_up(request.reserve, segment.lease->mapping_unit());
-        DAXPIN_TRY_ASSIGN(
-            range_, client::AddressRange::reserve(std::max<std::size_t>(segment.length, reserve)));
+        DAXPIN_TRY_ASSIGN(range_,
+                          AddressRange::reserve(std::max<std::size_t>(segment.length, reserve)));
     }
     if (segment.length > range_.length() - at)
         return Error{Errc::out_of_memory,
@@ -130,7 +139,7 @@ Result<void> daxpin_map::map_extents(const Segment &segment) {
                            .fd = device.get(),
                            .offset = piece.offset,
                            .writable = segment.lease->writable(),
-                           .synchronous = is_synchronous(about.granularity)});
+                           .sync = sync_for(about, segment.lease->writable())});
     });
 }
 

@@ -73,6 +73,7 @@ unsigned FakeFilesystem::add_device(std::uint64_t size, unsigned granularity, st
     daxpin_device device{};
     device.index = static_cast<unsigned>(devices_.size());
     device.granularity = granularity;
+    device.flags = DAXPIN_DEVICE_ASSUMED;
     device.size = size + block_size;
     device.mapping_unit = unit;
     const auto path = std::filesystem::absolute(folder_ + "/device" + std::to_string(device.index));

@@ -25,9 +25,10 @@ class FakeFilesystem {
     const std::string &folder() const { return folder_; }
     int open_file(int flags) const;
     void resize(std::uint64_t size) const;
-    // Adds a device and returns its index.
+    // Adds a device and returns its index. What its granularity is somebody said by an option.
     unsigned add_device(std::uint64_t size, unsigned granularity, std::uint64_t unit = 4096);
     void set_number(unsigned device, std::uint32_t number) { devices_.at(device).number = number; }
+    void set_flags(unsigned device, std::uint32_t flags) { devices_.at(device).flags = flags; }
     void set_path(unsigned device, const std::string &path);
     // Appends an extent behind the last one.
     void add_extent(unsigned device, std::uint64_t device_offset, std::uint64_t length);

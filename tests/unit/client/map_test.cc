@@ -266,6 +266,25 @@ TEST_CASE("map: a path that leads to another device here is refused", "[client]"
                                       "namespace the path must lead to the same one");
 }
 
+TEST_CASE(
+    "map: where the platform promises MAP_SYNC and it is refused, nothing is mapped for writing",
+    "[client]") {
+    const unsigned granularity = GENERATE(DAXPIN_GRANULARITY_CACHE_LINE, DAXPIN_GRANULARITY_BYTE);
+    Fixture f(granularity);
+    f.fs.set_flags(0, 0);
+    daxpin_map *none = nullptr;
+    CHECK(daxpin_err_to_errno(daxpin_map_new(&none, f.fd.get(), 0, 0, 0)) == EOPNOTSUPP);
+    CHECK(std::string(daxpin_errormsg()).find("MAP_SYNC") != std::string::npos);
+    CHECK(map(f.reader.get()) != nullptr);
+}
+
+TEST_CASE("map: volatile and ordinary files are mapped without MAP_SYNC", "[client]") {
+    const unsigned granularity = GENERATE(DAXPIN_GRANULARITY_NONE, DAXPIN_GRANULARITY_PAGE);
+    Fixture f(granularity);
+    f.fs.set_flags(0, 0);
+    CHECK(map(f.fd.get()) != nullptr);
+}
+
 namespace {
 
 // Takes the place of device DAX with pages of 2 MiB: its number is told, and it maps anywhere.
