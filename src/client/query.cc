@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "client/query.h"
 
-#include "client/error.h"
 #include "client/own_maps.h"
 #include "client/smaps.h"
+#include "client/text_file.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <daxpin/daxpin.h>
 #include <fcntl.h>
-#include <fstream>
 #include <linux/magic.h>
+#include <sstream>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -111,20 +110,17 @@ Result<std::vector<MapInfo>> query_process(const SystemPaths &paths, const std::
                                            std::uint64_t start, std::uint64_t end) {
     const auto process = paths.proc + "/" + pid;
     // "self" is the first thread, which has no mappings any more if it has ended.
-    std::ifstream smaps(paths.proc + "/" + (pid == "self" ? "thread-self" : pid) + "/smaps");
-    if (!smaps) {
-        if (errno == ENOENT)
-            return Error{Errc::not_found, "there is no process " + pid};
-        return system_error("cannot look at the mappings of process " + pid);
-    }
+    auto text = read_text(paths.proc + "/" + (pid == "self" ? "thread-self" : pid) + "/smaps");
+    if (!text && text.code() == Errc::not_found)
+        return Error{Errc::not_found, "there is no process " + pid};
+    DAXPIN_TRY(text);
+    std::istringstream smaps(*std::move(text));
     std::vector<MapInfo> infos;
     for (const auto &vma : parse_smaps(smaps))
         if (vma.start < end && start < vma.end) {
             infos.push_back(info_of(vma, backing_of(paths, process, vma)));
             clip(infos.back(), start, end);
         }
-    if (smaps.bad()) // opening is allowed, reading is refused
-        return Error{Errc::access, "the mappings of process " + pid + " may not be read"};
     return infos;
 }
 

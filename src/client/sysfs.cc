@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "client/sysfs.h"
 
+#include "client/text_file.h"
+
 #include <daxpin/ioctl.h>
 #include <filesystem>
-#include <fstream>
 #include <sys/sysmacros.h>
 
 namespace daxpin::client {
@@ -44,10 +45,9 @@ std::optional<std::string> memory_region(const SystemPaths &paths, const char *k
 
 // As libpmem2: flushes can be left out only where the platform says so.
 unsigned region_granularity(const std::string &region) {
-    std::ifstream file(region + "/persistence_domain");
-    std::string domain;
-    std::getline(file, domain);
-    return domain == "cpu_cache" ? DAXPIN_GRANULARITY_BYTE : DAXPIN_GRANULARITY_CACHE_LINE;
+    const auto domain = read_text(region + "/persistence_domain");
+    return domain && *domain == "cpu_cache\n" ? DAXPIN_GRANULARITY_BYTE
+                                              : DAXPIN_GRANULARITY_CACHE_LINE;
 }
 
 } // namespace daxpin::client

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <thread>
 #include <unistd.h>
 
 using daxpin::UniqueFd;
@@ -160,6 +161,46 @@ TEST_CASE("query: what a private mapping stores reaches nobody", "[client]") {
     const auto info = system.only();
     CHECK(info.flags == (DAXPIN_MAP_INFO_DAX | DAXPIN_MAP_INFO_WRITABLE));
     CHECK(info.domain == DAXPIN_GRANULARITY_NONE);
+}
+
+// The descriptor by which this process reads the pipe; -1: not yet.
+static int reader_of(const fs::path &pipe) {
+    for (const auto &entry : fs::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        const int fd = std::stoi(entry.path().filename());
+        if (fs::read_symlink(entry.path(), gone) == pipe &&
+            (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
+            return fd;
+    }
+    return -1;
+}
+
+TEST_CASE("query: a program that another thread starts meanwhile inherits nothing of it",
+          "[client]") {
+    const FakeSystem system;
+    system.set_domain("memory_controller");
+    system.set_smaps("1000-3000 rw-s 00008000 103:00 12 /mnt/f\nVmFlags: rd wr sh sf\n");
+    const auto path = GENERATE(true, false) ? fs::path(system.paths().proc) / "7/smaps"
+                                            : system.region() / "persistence_domain";
+    const std::string content = [&] {
+        std::ifstream file(path);
+        return std::string(std::istreambuf_iterator<char>(file), {});
+    }();
+    fs::remove(path);
+    REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+    int flags = 0;
+    std::thread kernel([&] {
+        const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC)); // once it is being opened
+        int reader;
+        while ((reader = reader_of(path)) < 0)
+            usleep(1000);
+        flags = fcntl(reader, F_GETFD);
+        static_cast<void>(write(file.get(), content.data(), content.size()) < 0);
+    });
+    const auto info = system.only();
+    kernel.join();
+    CHECK(flags == FD_CLOEXEC);
+    CHECK(info.domain == DAXPIN_GRANULARITY_CACHE_LINE);
 }
 
 TEST_CASE("query: a process that is not there", "[client]") {
