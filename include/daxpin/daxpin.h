@@ -34,10 +34,11 @@ struct daxpin_map;
  *
  * Errors: EINVAL (offset not a multiple of the mapping unit, beyond the end, a hole, no regular
  * file), ENOTTY (not on a daxpin filesystem), EBUSY (the file is open elsewhere through the page
- * cache: without O_DIRECT, from before it was pinned or leased), EACCES (the device may not be
- * opened by the caller), ENODEV (the device is not the volume's), EOPNOTSUPP (the mount's dax=off,
- * or its daemon is of another version and does not know a request), EDQUOT (too many leases),
- * EINTR, ENOMEM, and those of the lease; all in daxpin_map_new(3).
+ * cache: without O_DIRECT, from before it was pinned or leased; or PREPARE would move what somebody
+ * leases), EACCES (the device may not be opened by the caller), ENODEV (the device is not the
+ * volume's), ENOENT (its path leads nowhere here), EOPNOTSUPP (the mount's dax=off, or its daemon is
+ * of another version and does not know a request), EDQUOT (too many leases), EINTR, ENOMEM, and
+ * those of the lease; all in daxpin_map_new(3).
  */
 int daxpin_map_new(struct daxpin_map **map, int fd, uint64_t offset, size_t length, unsigned flags);
 

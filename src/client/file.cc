@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <utility>
 
 namespace daxpin::client {
 
@@ -67,6 +68,31 @@ std::uint64_t covered_to(const std::vector<daxpin_extent> &extents, std::uint64_
     return from;
 }
 
+Result<FileRange> find_range(int fd, std::uint64_t offset, std::uint64_t length) {
+    // The size that the kernel remembers saves a round trip. It may be too small, after EXTEND, and
+    // is none to go by where it decides the length.
+    struct statx status;
+    const auto look = [&](int how) {
+        return statx(fd, "", AT_EMPTY_PATH | how, STATX_SIZE | STATX_INO, &status) == 0;
+    };
+    const auto within = [&] {
+        return offset < status.stx_size && length <= status.stx_size - offset;
+    };
+    if (!look(length != 0 ? AT_STATX_DONT_SYNC : 0) || (!within() && !look(0)))
+        return system_error("cannot look at the file");
+    if (offset % block_size != 0 || !within())
+        return Error{Errc::invalid, "the range is not within the file, or its start is not a "
+                                    "multiple of 4096"};
+    FileRange range;
+    DAXPIN_TRY_ASSIGN(range.writable, is_writable(fd));
+    range.mount = makedev(status.stx_dev_major, status.stx_dev_minor);
+    range.inode = status.stx_ino;
+    range.whole = offset == 0 && length == 0;
+    range.offset = offset;
+    range.length = length == 0 ? status.stx_size - offset : length;
+    return range;
+}
+
 Result<daxpin_lease> take_lease(int fd, const FileRange &range, bool prepare) {
     daxpin_lease lease{};
     lease.offset = range.offset;
@@ -75,8 +101,10 @@ Result<daxpin_lease> take_lease(int fd, const FileRange &range, bool prepare) {
     lease.flags = prepare ? DAXPIN_PREPARE : 0;
     const auto leased = request(fd, DAXPIN_IOC_LEASE, &lease, "cannot lease the file");
     if (!leased && leased.code() == Errc::busy)
-        return Error{Errc::busy, "cannot lease the file: it is open elsewhere in cached mode; "
-                                 "close it, or open it with O_DIRECT"};
+        return Error{Errc::busy,
+                     std::string("cannot lease the file: it is open elsewhere in cached mode; "
+                                 "close it, or open it with O_DIRECT") +
+                         (prepare ? "; or PREPARE would move what somebody leases" : "")};
     DAXPIN_TRY(leased);
     return lease;
 }
@@ -104,28 +132,15 @@ Result<void> request(int fd, unsigned long command, void *argument, const char *
     return system_error(what);
 }
 
+Error unless_foreign(int fd, Error failure) {
+    const auto asked = status_of(fd);
+    return !asked && asked.code() == Errc::not_a_tty ? asked.error() : failure;
+}
+
 Result<FileRange> resolve_range(int fd, std::uint64_t offset, std::uint64_t length) {
-    // The size that the kernel remembers saves a round trip. It may be too small, after EXTEND, and
-    // is none to go by where it decides the length.
-    struct statx status;
-    const auto look = [&](int how) {
-        return statx(fd, "", AT_EMPTY_PATH | how, STATX_SIZE | STATX_INO, &status) == 0;
-    };
-    const auto within = [&] {
-        return offset < status.stx_size && length <= status.stx_size - offset;
-    };
-    if (!look(length != 0 ? AT_STATX_DONT_SYNC : 0) || (!within() && !look(0)))
-        return system_error("cannot look at the file");
-    if (offset % block_size != 0 || !within())
-        return Error{Errc::invalid, "the range is not within the file, or its start is not a "
-                                    "multiple of 4096"};
-    FileRange range;
-    DAXPIN_TRY_ASSIGN(range.writable, is_writable(fd));
-    range.mount = makedev(status.stx_dev_major, status.stx_dev_minor);
-    range.inode = status.stx_ino;
-    range.whole = offset == 0 && length == 0;
-    range.offset = offset;
-    range.length = length == 0 ? status.stx_size - offset : length;
+    auto range = find_range(fd, offset, length);
+    if (!range)
+        return unless_foreign(fd, std::move(range).error());
     return range;
 }
 

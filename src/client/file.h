@@ -30,7 +30,7 @@ struct FileRange {
 };
 
 // What `fd` and a caller's numbers mean; length 0 = to the end of the file.
-// ERRORS: bad_handle, invalid if the range is not within the file.
+// ERRORS: not_a_tty, bad_handle, invalid if the range is not within the file.
 Result<FileRange> resolve_range(int fd, std::uint64_t offset, std::uint64_t length);
 
 struct LeasedFile {
@@ -38,6 +38,10 @@ struct LeasedFile {
     daxpin_generation generation{};
     std::uint64_t lease = 0; // its id
 };
+
+// What to say of a failure that may come of a file that is none of ours: then not_a_tty, which
+// costs a request to find out, else the failure.
+Error unless_foreign(int fd, Error failure);
 
 // Leases the range of the file that `path` leads to, which is open by nobody else as we do.
 // ERRORS: see daxpin_map_new().

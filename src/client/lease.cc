@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <iterator>
 #include <tuple>
+#include <utility>
 
 namespace daxpin::client {
 
@@ -54,7 +55,11 @@ Result<void> Lease::take(int fd, bool prepare) {
     if (prepare)
         DAXPIN_TRY(prepare_range(fd, range_));
     std::map<unsigned, daxpin_ticket> tickets;
-    DAXPIN_TRY(apart([&] { return take_from(path, prepare, tickets); }));
+    auto taken = apart([&] { return take_from(path, prepare, tickets); });
+    // A filesystem without O_DIRECT refuses to open the file before it is asked for a lease.
+    if (!taken && taken.code() != Errc::stale)
+        return unless_foreign(fd, std::move(taken).error());
+    DAXPIN_TRY(std::move(taken));
     for (const auto &[index, ticket] : tickets) {
         DAXPIN_TRY_ASSIGN(passed_[index], open_by_broker(ticket, index));
     }

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import pathlib
 import resource
 import sys
 import time
@@ -189,16 +190,19 @@ def status(_, folder):
 
 @case("a file of another filesystem: ENOTTY, and one line that says so")
 def foreign(volume, _):
-    path = volume.folder / "library-foreign"
+    path, empty = volume.folder / "library-foreign", volume.folder / "library-empty"
     path.write_bytes(bytes(4096))
-    with path.open("rb+") as file:
-        for call in (lambda: libdaxpin.Map(file.fileno()),
-                     lambda: libdaxpin.call("daxpin_extend", file.fileno(), 8192),
-                     lambda: libdaxpin.call("daxpin_pin", file.fileno(), 0, 0, 0, 0)):
-            with expect_errno(errno.ENOTTY, errno.EINVAL):
-                call()
-            expect(b"daxpin filesystem" in LIBRARY.daxpin_errormsg()
-                   or b"open the file again" in LIBRARY.daxpin_errormsg(),
+    empty.write_bytes(b"")
+    without_direct = pathlib.Path("/sys/kernel/uevent_seqnum")  # a page, and no O_DIRECT
+    maps = [path, empty, *([without_direct] if without_direct.exists() else [])]
+    calls = [(name, lambda fd: libdaxpin.Map(fd)) for name in maps]
+    calls += [(path, lambda fd: libdaxpin.call("daxpin_extend", fd, 8192)),
+              (path, lambda fd: libdaxpin.call("daxpin_pin", fd, 0, 0, 0, 0))]
+    for name, call in calls:
+        with name.open("rb") as file:
+            with expect_errno(errno.ENOTTY):
+                call(file.fileno())
+            expect(b"daxpin filesystem" in LIBRARY.daxpin_errormsg(),
                    f"said {LIBRARY.daxpin_errormsg()}")
 
 

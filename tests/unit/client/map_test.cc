@@ -224,6 +224,31 @@ TEST_CASE("map: the errno of a refused lease is the caller's, with a line of tex
     }
 }
 
+TEST_CASE("map: EBUSY tells what may be in the way", "[client]") {
+    Fixture f;
+    daxpin_map *none = nullptr;
+    const bool prepare = GENERATE(false, true);
+    f.fs.fail_with = EBUSY;
+    CHECK(daxpin_map_new(&none, f.fd.get(), 0, 0, prepare ? DAXPIN_MAP_PREPARE : 0) == -EBUSY);
+    const std::string said = daxpin_errormsg();
+    CHECK(said.find("O_DIRECT") != std::string::npos);
+    CHECK((said.find("somebody leases") != std::string::npos) == prepare);
+}
+
+TEST_CASE("map: what is not on a daxpin filesystem is told so before all else", "[client]") {
+    FakeFilesystem fs(0);
+    const UniqueFd fd(fs.open_file(O_RDWR));
+    daxpin_map *none = nullptr;
+    CHECK(daxpin_map_new(&none, fd.get(), 0, 0, 0) == -EINVAL);
+    fs.abi = 0; // knows none of the ioctls
+    CHECK(daxpin_map_new(&none, fd.get(), 0, 0, 0) == -ENOTTY);
+    fs.resize(mib);
+    const UniqueFd writer(fs.open_file(O_WRONLY));
+    CHECK(daxpin_map_new(&none, writer.get(), 0, 0, 0) == -ENOTTY);
+    fs.abi = DAXPIN_ABI;
+    CHECK(daxpin_map_new(&none, writer.get(), 0, 0, 0) == -EBADF);
+}
+
 namespace {
 
 // Another volume's.
