@@ -4,14 +4,13 @@
 #include "base/types.h"
 #include "base/unique_fd.h"
 #include "client/error.h"
-#include "client/sysfs.h"
 
 #include <cerrno>
 #include <cstdint>
 #include <fcntl.h>
 #include <string>
 #include <sys/mman.h>
-#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 namespace daxpin::client {
@@ -30,12 +29,12 @@ Result<void> flush_region(const std::string &region) {
 
 } // namespace
 
-Result<void> deep_flush(const daxpin_device &device, std::byte *address, std::size_t length) {
-    struct stat status;
-    if (stat(device.path, &status) != 0)
-        return system_error(std::string("cannot look at the device ") + device.path);
-    if (S_ISCHR(status.st_mode)) {
-        const auto region = memory_region({}, "char", status.st_rdev);
+Result<void> deep_flush(const daxpin_device &device, std::byte *address, std::size_t length,
+                        const SystemPaths &paths) {
+    // Not by the path: it may lead elsewhere here, or nowhere, where the broker opened the device.
+    if (device.number != 0) {
+        const auto number = makedev(device.number >> 20, device.number & 0xfffff);
+        const auto region = memory_region(paths, "char", number);
         return region ? flush_region(*region) : Result<void>();
     }
     const auto misfit = reinterpret_cast<std::uintptr_t>(address) % block_size;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "client/sysfs.h"
 
 #include <cstddef>
 #include <daxpin/ioctl.h>
@@ -13,6 +14,7 @@ namespace daxpin::client {
 // Flushes a mapped range of `device`, whose stores are flushed and drained, beyond the persistence
 // domain; does nothing if the device has nothing deeper. ERRORS: io, access (the region's
 // deep_flush may not be written).
-Result<void> deep_flush(const daxpin_device &device, std::byte *address, std::size_t length);
+Result<void> deep_flush(const daxpin_device &device, std::byte *address, std::size_t length,
+                        const SystemPaths &paths = {});
 
 } // namespace daxpin::client
