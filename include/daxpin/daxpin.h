@@ -137,8 +137,8 @@ int daxpin_deep_flush(const struct daxpin_map *map, const void *address, size_t 
 /*
  * From now on remembers which parts of the mapping were stored to, for daxpin_sync(). With marks
  * that is what daxpin_dirty_mark() and stores with DAXPIN_F_NOFLUSH told, in this process and
- * those it forked; with write-protection every store of this process. Chosen once per mapping.
- * Does nothing where stores need no flush, or where the kernel writes pages back.
+ * those it forked; with write-protection every store of this process but those by devices. Chosen
+ * once per mapping. Does nothing where stores need no flush, or where the kernel writes pages back.
  *
  * Errors: EINVAL, EBUSY (another mode was chosen), EOPNOTSUPP (the kernel cannot watch this
  * mapping), EPERM (or the caller may not let it), ENOMEM.
