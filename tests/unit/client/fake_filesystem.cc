@@ -158,6 +158,14 @@ int FakeFilesystem::answer(unsigned long command, void *argument) {
     return 0;
 }
 
+namespace {
+thread_local std::span<const std::byte> synced_range;
+} // namespace
+
+std::span<const std::byte> FakeFilesystem::last_synced() {
+    return synced_range;
+}
+
 int FakeFilesystem::sync(void *address, std::size_t length, int flags) {
     const auto start = reinterpret_cast<std::uintptr_t>(address);
     for (const auto at : cannot_sync)
@@ -166,6 +174,7 @@ int FakeFilesystem::sync(void *address, std::size_t length, int flags) {
             return -1;
         }
     ++synced_;
+    synced_range = {static_cast<const std::byte *>(address), length};
     return static_cast<int>(syscall(SYS_msync, address, length, flags));
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <daxpin/ioctl.h>
 #include <poll.h>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,7 @@ class FakeFilesystem {
     int answer(pollfd &polled);                        // as poll() without waiting
     unsigned polled() const { return polled_; }
     unsigned synced() const { return synced_; }             // calls of msync()
+    static std::span<const std::byte> last_synced();        // by the calling thread
     int sync(void *address, std::size_t length, int flags); // as msync()
     void forget_asked() { asked_ = polled_ = 0; }
 

@@ -14,8 +14,6 @@
 #include <string>
 #include <string_view>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <vector>
 
 using daxpin::Map;
@@ -57,13 +55,6 @@ static_assert(!Persistable<std::string_view &> && !Persistable<std::string &>);
 static_assert(!Persistable<std::vector<int> &> && !Persistable<std::unique_ptr<int> &>);
 static_assert(!Persistable<Header> && !Persistable<std::uint64_t>);
 
-// The library's writes of a range where the medium is an ordinary file.
-struct Written {
-    const void *address = nullptr;
-    std::size_t length = 0;
-};
-Written last_written;
-
 struct Fixture {
     Fixture() : fs(mib) {
         fs.add_extent(fs.add_device(4 * mib, DAXPIN_GRANULARITY_PAGE), 2 * mib, mib);
@@ -75,27 +66,21 @@ struct Fixture {
 
 } // namespace
 
-// In place of the C library's: the library under test calls it.
-extern "C" int msync(void *address, std::size_t length, int flags) {
-    last_written = {address, length};
-    return static_cast<int>(syscall(SYS_msync, address, length, flags));
-}
-
 TEST_CASE("wrapper: a span of fixed length is its elements, not itself", "[client]") {
     const Fixture f;
     const Map map(f.fd.get());
     auto &header = map.at<Header>(8192);
     map.persist(std::span(header.slots));
-    CHECK(last_written.address == &header);
-    CHECK(last_written.length == offsetof(Header, slots) + sizeof header.slots);
+    CHECK(static_cast<const void *>(FakeFilesystem::last_synced().data()) == &header);
+    CHECK(FakeFilesystem::last_synced().size() == offsetof(Header, slots) + sizeof header.slots);
     map.persist(header.slots);
-    CHECK(last_written.length == offsetof(Header, slots) + sizeof header.slots);
+    CHECK(FakeFilesystem::last_synced().size() == offsetof(Header, slots) + sizeof header.slots);
     map.flush(std::span(header.counts));
-    CHECK(last_written.length == offsetof(Header, counts) + sizeof header.counts);
+    CHECK(FakeFilesystem::last_synced().size() == offsetof(Header, counts) + sizeof header.counts);
     map.deep_flush(std::span(header.slots).first<2>());
-    CHECK(last_written.length == offsetof(Header, slots) + 16);
+    CHECK(FakeFilesystem::last_synced().size() == offsetof(Header, slots) + 16);
     map.persist(header);
-    CHECK(last_written.length == sizeof header);
+    CHECK(FakeFilesystem::last_synced().size() == sizeof header);
 }
 
 TEST_CASE("wrapper: what a mapping was before it is assigned another is gone at once", "[client]") {
