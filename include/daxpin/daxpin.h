@@ -36,8 +36,8 @@ struct daxpin_map;
  * file), ENOTTY (not on a daxpin filesystem), EBUSY (the file is open elsewhere through the page
  * cache: without O_DIRECT, from before it was pinned or leased; or PREPARE would move what somebody
  * leases), EACCES (the device may not be opened by the caller), ENODEV (the device is not the
- * volume's), ENOENT (its path leads nowhere here), EOPNOTSUPP (the mount's dax=off, or its daemon is
- * of another version and does not know a request), EDQUOT (too many leases), EINTR, ENOMEM, and
+ * volume's), ENOENT (its path leads nowhere here), EOPNOTSUPP (the mount's dax=off, or its daemon
+ * is of another version and does not know a request), EDQUOT (too many leases), EINTR, ENOMEM, and
  * those of the lease; all in daxpin_map_new(3).
  */
 int daxpin_map_new(struct daxpin_map **map, int fd, uint64_t offset, size_t length, unsigned flags);

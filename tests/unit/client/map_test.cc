@@ -4,7 +4,7 @@
 #include "base/unique_fd.h"
 #include "client/device.h"
 #include "support/catch.h"
-#include "unit/client/fake_filesystem.h"
+#include "unit/client/map_fixture.h"
 #include "unit/client/no_descriptors.h"
 
 #include <atomic>
@@ -22,47 +22,8 @@
 #include <thread>
 #include <unistd.h>
 
+using namespace daxpin::test;
 using daxpin::UniqueFd;
-using daxpin::test::FakeFilesystem;
-using daxpin::test::NoDescriptors;
-
-namespace {
-
-constexpr std::uint64_t mib = 1 << 20;
-
-struct Delete {
-    void operator()(daxpin_map *map) const { daxpin_map_delete(&map); }
-};
-using MapPointer = std::unique_ptr<daxpin_map, Delete>;
-
-MapPointer map(int fd, std::uint64_t offset = 0, std::size_t length = 0, std::size_t reserve = 0) {
-    daxpin_map *made = nullptr;
-    INFO(daxpin_errormsg());
-    REQUIRE(daxpin_map_new_reserved(&made, fd, offset, length, reserve, 0) == 0);
-    return MapPointer(made);
-}
-
-char *bytes(const MapPointer &map) {
-    return static_cast<char *>(daxpin_map_get_address(map.get()));
-}
-
-bool said(const char *text) {
-    return std::strstr(daxpin_errormsg(), text) != nullptr;
-}
-
-// A file of four MiB, its halves the wrong way round on one device.
-struct Fixture {
-    explicit Fixture(unsigned granularity = DAXPIN_GRANULARITY_CACHE_LINE) : fs(4 * mib) {
-        const unsigned device = fs.add_device(16 * mib, granularity);
-        fs.add_extent(device, 8 * mib, 2 * mib);
-        fs.add_extent(device, 4 * mib, 2 * mib);
-    }
-    FakeFilesystem fs;
-    UniqueFd fd{fs.open_file(O_RDWR)};
-    UniqueFd reader{fs.open_file(O_RDONLY)};
-};
-
-} // namespace
 
 TEST_CASE("map: the extents of a file are one range in the file's order", "[client]") {
     Fixture f;
@@ -385,62 +346,6 @@ TEST_CASE("map: a daemon that does not know a request is told apart from no daxp
     CHECK(daxpin_err_to_errno(daxpin_map_new(&made, f.fd.get(), 0, 0, 0)) == ENOTTY);
     CHECK(said("not on a daxpin filesystem"));
     CHECK(made == nullptr);
-}
-
-TEST_CASE("check: a mapping for reading is the file's until blocks have changed", "[client]") {
-    Fixture f;
-    const auto mapped = map(f.reader.get());
-    CHECK(daxpin_map_check(mapped.get(), f.reader.get()) == 0);
-    CHECK(daxpin_map_check(mapped.get(), f.fd.get()) == 0);
-    ++f.fs.generation;
-    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), f.reader.get())) == ESTALE);
-    CHECK(said("map it again"));
-    const auto again = map(f.reader.get());
-    CHECK(daxpin_map_check(again.get(), f.reader.get()) == 0);
-    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), f.reader.get())) == ESTALE);
-}
-
-TEST_CASE("check: a mapping for writing is, unless its lease was asked back or lost", "[client]") {
-    Fixture f;
-    const auto mapped = map(f.fd.get());
-    ++f.fs.generation; // of a part that others lease
-    CHECK(daxpin_map_check(mapped.get(), f.fd.get()) == 0);
-    f.fs.asked_back = true;
-    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), f.fd.get())) == ESTALE);
-    const auto again = map(f.fd.get());
-    CHECK(daxpin_map_check(again.get(), f.fd.get()) == 0); // nothing has changed yet
-    ++f.fs.generation;
-    CHECK(daxpin_err_to_errno(daxpin_map_check(again.get(), f.fd.get())) == ESTALE);
-    f.fs.asked_back = false;
-    ++f.fs.mount_id;
-    CHECK(daxpin_err_to_errno(daxpin_map_check(again.get(), f.fd.get())) == ESTALE);
-}
-
-TEST_CASE("check: each part of a mapping that has grown; never of another file", "[client]") {
-    Fixture f;
-    const auto mapped = map(f.reader.get(), 0, 2 * mib, 4 * mib);
-    ++f.fs.generation;
-    REQUIRE(daxpin_map_extend(mapped.get(), f.reader.get(), 0, 0) == 0);
-    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), f.reader.get())) == ESTALE);
-    const UniqueFd other(open(f.fs.folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), other.get())) == EINVAL);
-    CHECK(daxpin_err_to_errno(daxpin_map_check(mapped.get(), -1)) == EBADF);
-}
-
-TEST_CASE("check: in C++ it is a question, and only what cannot be asked is thrown", "[client]") {
-    Fixture f;
-    const daxpin::Map mapped(f.reader.get());
-    CHECK(mapped.is_current(f.reader.get()));
-    CHECK(mapped.granularity() == DAXPIN_GRANULARITY_CACHE_LINE);
-    ++f.fs.generation;
-    CHECK_FALSE(mapped.is_current(f.reader.get()));
-    bool refused = false;
-    try {
-        static_cast<void>(mapped.is_current(-1));
-    } catch (const std::system_error &error) {
-        refused = error.code().value() == EBADF;
-    }
-    CHECK(refused);
 }
 
 TEST_CASE("map: what its stores need is told", "[client]") {
