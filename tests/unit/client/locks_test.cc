@@ -153,7 +153,9 @@ TEST_CASE("locks: a sandbox that refuses threads, or tables of their own, lets f
     }
     int status = -1;
     REQUIRE(waitpid(child, &status, 0) == child);
-    CHECK(WIFEXITED(status));
+    REQUIRE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 2)
+        return daxpin::test::skip("no filter of system calls can be set here");
     CHECK(WEXITSTATUS(status) == (threads && unshare ? 3 : 0));
     CHECK(f.fs.read_device(0, 8 * mib, 1) == "m");
 }
