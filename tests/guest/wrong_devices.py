@@ -3,6 +3,7 @@
 """In the guest: devices that daxpin cannot live on, or not as they are. Each is refused with a text
 that names the device and the remedy, and nothing is written to it. Two NVDIMMs."""
 
+import contextlib
 import glob
 import os
 import sys
@@ -32,11 +33,28 @@ def refused(device, *remedies):
 
 def volume_on(device):
     run_command(program("mkfs.daxpinfs"), "--force", device)
+    write_and_unmount(device)
+
+
+def write_and_unmount(device):
     os.makedirs(MOUNTPOINT, exist_ok=True)
     run_command(program("daxpinfs"), device, MOUNTPOINT)
     with open(MOUNTPOINT + "/file", "w", encoding="utf-8") as file:
         file.write("kept")
     unmount()
+
+
+@contextlib.contextmanager
+def exchanged(one, other):
+    """The devices' names, as after a boot that has found them in another order."""
+    def exchange():
+        for old, new in ((one, "/dev/aside"), (other, one), ("/dev/aside", other)):
+            os.rename(old, new)
+    exchange()
+    try:
+        yield
+    finally:
+        exchange()
 
 
 def unmount():
@@ -103,25 +121,32 @@ def shrunk():
 
 
 @case("two devices that have exchanged their names: the volume is found by its UUIDs", bare=True)
-def exchanged():
+def members_exchanged():
     meta, data = remake("-m devdax -a 4K --map=mem", "-m devdax -a 2M --map=mem")
     run_command(program("mkfs.daxpinfs"), "--force", "--data", data, meta)
-    os.makedirs(MOUNTPOINT, exist_ok=True)
-    run_command(program("daxpinfs"), meta, MOUNTPOINT)
-    with open(MOUNTPOINT + "/file", "w", encoding="utf-8") as file:
-        file.write("kept")
-    unmount()
-    for old, new in ((meta, "/dev/aside"), (data, meta), ("/dev/aside", data)):
-        os.rename(old, new)
-    try:
+    write_and_unmount(meta)
+    with exchanged(meta, data):
         for name in (meta, data):
             run_command(program("daxpinfs"), name, MOUNTPOINT)
             expect_equal(kept(), "kept", "content")
             unmount()
         run_command(program("fsck.daxpinfs"), "-n", data, meta)
-    finally:
-        for old, new in ((meta, "/dev/aside"), (data, meta), ("/dev/aside", data)):
-            os.rename(old, new)
+
+
+@case("volume:NAME is the same volume on whichever device, and never one of two", bare=True)
+def by_name():
+    one, other = remake("-m devdax -a 2M --map=mem", "-m devdax -a 2M --map=mem")
+    for device, label in ((one, "shop"), (other, "archive")):
+        run_command(program("mkfs.daxpinfs"), "--force", "--label", label, device)
+    write_and_unmount("volume:shop")
+    with exchanged(one, other):
+        run_command(program("daxpinfs"), "volume:shop", MOUNTPOINT)
+        expect_equal(kept(), "kept", "content")
+        unmount()
+        run_command(program("fsck.daxpinfs"), "-n", "volume:shop")
+    run_command(program("mkfs.daxpinfs"), "--force", "--label", "shop", other)
+    text = run_command(program("daxpinfs"), "volume:shop", MOUNTPOINT, status=32)
+    expect("name the volume by its UUID" in text, text)
 
 
 if __name__ == "__main__":
